@@ -1,0 +1,2 @@
+//! The course exercise.
+fn main() {}

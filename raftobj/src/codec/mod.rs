@@ -1,0 +1,161 @@
+//! Bytes: of entries, commands and messages. One encoding for disk and wire.
+//!
+//! It never knows who sends or stores what it encodes. Integers are little-endian of fixed width, or LEB128
+//! (`varint`) where they are mostly small. A decoder that is given anything else than what the encoder makes
+//! returns a [`DecodeError`], and allocates no more than its input is long.
+
+pub(crate) mod command;
+pub(crate) mod entry;
+pub(crate) mod hash;
+
+use bytes::{Buf, Bytes};
+
+/// Bytes that no encoder of this version makes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum DecodeError {
+    /// The input ends in the middle.
+    #[error("the bytes end inside `{0}`")]
+    Truncated(&'static str),
+    /// A field has a value that means nothing.
+    #[error("`{field}` has the meaningless value {value}")]
+    Meaningless { field: &'static str, value: u64 },
+    /// Bytes are left over.
+    #[error("{0} bytes are left over")]
+    Trailing(usize),
+}
+
+/// Appends encoded values to a buffer.
+pub(crate) trait Put {
+    fn put_u8(&mut self, value: u8);
+    fn put_u32(&mut self, value: u32);
+    fn put_u64(&mut self, value: u64);
+    /// LEB128: seven bits a byte, the lowest first.
+    fn put_varint(&mut self, value: u64);
+    /// The length as a varint, then the bytes.
+    fn put_slice(&mut self, value: &[u8]);
+}
+
+impl Put for Vec<u8> {
+    fn put_u8(&mut self, value: u8) {
+        self.push(value);
+    }
+
+    fn put_u32(&mut self, value: u32) {
+        self.extend_from_slice(&value.to_le_bytes());
+    }
+
+    fn put_u64(&mut self, value: u64) {
+        self.extend_from_slice(&value.to_le_bytes());
+    }
+
+    fn put_varint(&mut self, mut value: u64) {
+        while value >= 0x80 {
+            self.push(value as u8 | 0x80);
+            value >>= 7;
+        }
+        self.push(value as u8);
+    }
+
+    fn put_slice(&mut self, value: &[u8]) {
+        self.put_varint(value.len() as u64);
+        self.extend_from_slice(value);
+    }
+}
+
+/// Takes encoded values off the front of a buffer. `field` names what is read, for the error.
+pub(crate) trait Take {
+    fn take_u8(&mut self, field: &'static str) -> Result<u8, DecodeError>;
+    fn take_u32(&mut self, field: &'static str) -> Result<u32, DecodeError>;
+    fn take_u64(&mut self, field: &'static str) -> Result<u64, DecodeError>;
+    fn take_varint(&mut self, field: &'static str) -> Result<u64, DecodeError>;
+    /// A slice that shares the input's buffer: nothing is copied.
+    fn take_slice(&mut self, field: &'static str) -> Result<Bytes, DecodeError>;
+    fn take_string(&mut self, field: &'static str) -> Result<String, DecodeError>;
+    /// Errs where anything is left.
+    fn finish(self) -> Result<(), DecodeError>;
+}
+
+impl Take for Bytes {
+    fn take_u8(&mut self, field: &'static str) -> Result<u8, DecodeError> {
+        self.try_get_u8().map_err(|_| DecodeError::Truncated(field))
+    }
+
+    fn take_u32(&mut self, field: &'static str) -> Result<u32, DecodeError> {
+        self.try_get_u32_le().map_err(|_| DecodeError::Truncated(field))
+    }
+
+    fn take_u64(&mut self, field: &'static str) -> Result<u64, DecodeError> {
+        self.try_get_u64_le().map_err(|_| DecodeError::Truncated(field))
+    }
+
+    fn take_varint(&mut self, field: &'static str) -> Result<u64, DecodeError> {
+        let mut value: u64 = 0;
+        for shift in (0..64).step_by(7) {
+            let byte = self.take_u8(field)?;
+            let bits = u64::from(byte & 0x7f);
+            if shift == 63 && bits > 1 {
+                break;
+            }
+            value |= bits << shift;
+            if byte & 0x80 == 0 {
+                // One value, one encoding: no zero byte at the end.
+                if byte == 0 && shift > 0 {
+                    break;
+                }
+                return Ok(value);
+            }
+        }
+        Err(DecodeError::Meaningless { field, value })
+    }
+
+    fn take_slice(&mut self, field: &'static str) -> Result<Bytes, DecodeError> {
+        let length = self.take_varint(field)?;
+        match usize::try_from(length) {
+            Ok(length) if length <= self.len() => Ok(self.split_to(length)),
+            _ => Err(DecodeError::Truncated(field)),
+        }
+    }
+
+    fn take_string(&mut self, field: &'static str) -> Result<String, DecodeError> {
+        let bytes = self.take_slice(field)?;
+        match std::str::from_utf8(&bytes) {
+            Ok(text) => Ok(text.to_owned()),
+            Err(error) => Err(DecodeError::Meaningless { field, value: error.valid_up_to() as u64 }),
+        }
+    }
+
+    fn finish(self) -> Result<(), DecodeError> {
+        match self.len() {
+            0 => Ok(()),
+            left => Err(DecodeError::Trailing(left)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn varints_come_back_and_have_one_encoding() {
+        for value in [0, 1, 127, 128, 300, u64::from(u32::MAX), u64::MAX - 1, u64::MAX] {
+            let mut buffer = Vec::new();
+            buffer.put_varint(value);
+            let mut input = Bytes::from(buffer);
+            assert_eq!(input.take_varint("v"), Ok(value));
+            assert_eq!(input.finish(), Ok(()));
+        }
+        for bad in [&[0x80, 0x00][..], &[0xff; 10][..], &[0xff; 11][..]] {
+            let mut input = Bytes::copy_from_slice(bad);
+            assert!(matches!(input.take_varint("v"), Err(DecodeError::Meaningless { .. })));
+        }
+        assert_eq!(Bytes::from_static(&[0x80]).take_varint("v"), Err(DecodeError::Truncated("v")));
+    }
+
+    #[test]
+    fn a_length_beyond_the_input_is_an_error_not_an_allocation() {
+        let mut buffer = Vec::new();
+        buffer.put_varint(u64::MAX);
+        assert_eq!(Bytes::from(buffer).take_slice("s"), Err(DecodeError::Truncated("s")));
+    }
+}

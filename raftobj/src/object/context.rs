@@ -1,0 +1,55 @@
+//! What a replicated method may know beside its arguments: the same on every replica.
+
+use crate::codec::hash::mix;
+use crate::raft::types::{Index, Term, Time};
+use std::cell::Cell;
+use std::time::{Duration, SystemTime};
+
+/// What a replicated method may know beside its arguments: the same on every replica.
+///
+/// A method takes it as `&ApplyContext`, in any position; callers do not pass it.
+#[derive(Debug)]
+pub struct ApplyContext {
+    index: Index,
+    term: Term,
+    time: Time,
+    random: Cell<u64>,
+}
+
+impl ApplyContext {
+    /// A context for unit tests of a user's methods.
+    pub fn for_test(index: u64, term: u64, unix_ms: u64) -> ApplyContext {
+        ApplyContext::new(Index(index), Term(term), Time(unix_ms))
+    }
+
+    pub(crate) fn new(index: Index, term: Term, time: Time) -> ApplyContext {
+        let seed = mix(mix(mix(0, index.0), term.0), time.0);
+        ApplyContext { index, term, time, random: Cell::new(seed) }
+    }
+
+    /// The log index of the call.
+    pub fn index(&self) -> Index {
+        self.index
+    }
+
+    /// The term of the leader that accepted the call.
+    pub fn term(&self) -> Term {
+        self.term
+    }
+
+    /// The time that the leader stamped on the call; never before that of the call ahead of it in the log.
+    /// Use this in a replicated method, not the machine's clock.
+    pub fn now(&self) -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_millis(self.time.0)
+    }
+
+    /// The next number of a generator seeded by the entry (SplitMix64): equal on every replica, not secret.
+    pub fn random_u64(&self) -> u64 {
+        let state = self.random.get().wrapping_add(0x9e37_79b9_7f4a_7c15);
+        self.random.set(state);
+        let mut z = state;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+}

@@ -1,0 +1,105 @@
+//! The user's object: how it is told apart from others, what can be called on it, how a call is applied.
+//!
+//! Knows neither clocks nor I/O. Begin with [`Object`], which `#[replicated]` implements.
+
+pub(crate) mod context;
+
+use crate::codec::hash::fnv1a_32;
+use context::ApplyContext;
+use serde::{Serialize, de::DeserializeOwned};
+
+/// A struct that can be replicated. `#[replicated]` on the struct implements it.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a replicated struct",
+    label = "this struct is not annotated",
+    note = "put `#[raftobj::replicated]` on the struct as well as on its impl block"
+)]
+pub trait Replicated: Serialize + DeserializeOwned + Send + Sync + 'static {}
+
+/// Names a method in the log: a hash of the method's name, or of the one that `#[replicated(name = "…")]` gives.
+/// Never its position, so that methods can be added and moved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct MethodId(pub u32);
+
+impl MethodId {
+    /// The id of a method of this name: FNV-1a of 32 bits.
+    pub const fn of(name: &str) -> MethodId {
+        MethodId(fnv1a_32(name))
+    }
+}
+
+/// What a node must agree on with others about a method.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Method {
+    /// Its id in the log.
+    pub id: MethodId,
+    /// Its name, for people.
+    pub name: &'static str,
+    /// How many arguments an entry carries (without `self` and the context). Nodes that differ refuse each other.
+    pub arity: u8,
+    /// The arguments' types as spelled, white space normalised. Nodes that differ warn.
+    pub types: &'static str,
+}
+
+/// Why an entry cannot be applied. Each stops the node: what it would do next is a guess.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum MethodError {
+    /// No method of this id: the code here is older, or a method was removed or renamed.
+    #[error("no method with id {:08x}; run code that has it, or keep the old name with #[replicated(name = \"…\")]", .0.0)]
+    Unknown(MethodId),
+    /// The arguments are not what the method takes, to the last byte.
+    #[error("the arguments of `{method}` do not decode: {reason}")]
+    Arguments {
+        /// The method's name.
+        method: &'static str,
+        /// What the decoder said.
+        reason: String,
+    },
+    /// The returned value cannot be encoded.
+    #[error("the value returned by `{method}` does not encode: {reason}")]
+    Reply {
+        /// The method's name.
+        method: &'static str,
+        /// What the encoder said.
+        reason: String,
+    },
+}
+
+/// A struct whose impl block is annotated: the calls that the log may carry, and how to apply them.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` has no replicated methods",
+    label = "no impl block of this type is annotated",
+    note = "put `#[raftobj::replicated]` on the impl block and on each method that changes the object"
+)]
+pub trait Object: Replicated {
+    /// What [`Replica`](crate::Replica) derefs to: the methods under their own names.
+    type Handle: crate::__private::Handle<Object = Self>;
+
+    /// The struct's name, for people and for the handshake.
+    const NAME: &'static str;
+
+    /// The replicated methods, in the order of the block.
+    const METHODS: &'static [Method];
+
+    /// Decodes `arguments`, calls the method, and appends its encoded reply to `reply`.
+    ///
+    /// # Errors
+    /// See [`MethodError`]; nothing was called unless it is [`MethodError::Reply`].
+    ///
+    /// # Panics
+    /// Where the method does; the caller catches it.
+    fn apply(
+        &mut self,
+        method: MethodId,
+        arguments: &[u8],
+        context: &ApplyContext,
+        reply: &mut Vec<u8>,
+    ) -> Result<(), MethodError>;
+
+    /// The arguments as a person would write them: `"a", Some(1)`; an argument without `Debug` is `_`.
+    ///
+    /// # Errors
+    /// As [`Object::apply`], of an unknown method or of arguments that do not decode.
+    fn describe(method: MethodId, arguments: &[u8]) -> Result<String, MethodError>;
+}
