@@ -5,6 +5,8 @@ pub(crate) mod calls;
 pub(crate) mod codec;
 pub(crate) mod object;
 pub(crate) mod raft;
+#[allow(dead_code, unused_imports, reason = "the driver that uses it comes next")]
+pub(crate) mod storage;
 
 extern crate self as raftobj;
 
@@ -16,6 +18,8 @@ pub use raftobj_derive::replicated;
 pub use replica::{Call, Core, Replica};
 #[doc(no_inline)]
 pub use serde;
+
+
 
 pub(crate) mod replica;
 
