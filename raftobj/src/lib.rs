@@ -19,7 +19,7 @@ pub use replica::{Call, Core, Replica};
 #[doc(no_inline)]
 pub use serde;
 
-
+pub use storage::inspect;
 
 pub(crate) mod replica;
 
