@@ -130,6 +130,10 @@ pub(super) fn inspect<D: Disk>(
     dir: &Path,
     visit: &mut dyn FnMut(Line),
 ) -> Result<Report, InspectError> {
+    if disk.list(dir)?.is_none() {
+        let missing = std::io::ErrorKind::NotFound.into();
+        return Err(InspectError::Disk(DiskError::at("list", dir)(missing)));
+    }
     // A copy may lack the lock file: then nobody can be using it.
     let _lock = match disk.open_read(&dir.join("LOCK")) {
         Err(error) if error.is_missing() => None,

@@ -189,6 +189,8 @@ pub(super) struct Survey<F> {
     /// The last whole frame's link and number.
     pub(super) chain: u32,
     pub(super) batch: u64,
+    /// Whether that frame is an idle marker.
+    pub(super) idle: bool,
     pub(super) cut: Option<Cut>,
     /// In the order found. After the first, what is told of later files is only indicative.
     pub(super) problems: Vec<Problem>,
@@ -211,8 +213,15 @@ pub(super) fn survey<D: Disk>(
     visit: &mut dyn FnMut(Place<'_>, Stored),
 ) -> Result<Survey<D::File>, DiskError> {
     let names = disk.list(dir)?.unwrap_or_default();
-    let mut survey =
-        Survey { segments: Vec::new(), cursor: None, chain: 0, batch: 0, cut: None, problems: Vec::new() };
+    let mut survey = Survey {
+        segments: Vec::new(),
+        cursor: None,
+        chain: 0,
+        batch: 0,
+        idle: true,
+        cut: None,
+        problems: Vec::new(),
+    };
     // Nothing releases segments yet. When something does, its mark in the log says where the log begins.
     let mut next = FIRST_SEQUENCE;
     let mut found_any = false;
@@ -337,6 +346,7 @@ impl<F> Survey<F> {
             }
             self.chain = frame.checksum;
             self.batch = frame.batch;
+            self.idle = payload_bytes == 0;
             frames += 1;
             offset += frame_bytes(payload_bytes);
         }

@@ -44,7 +44,6 @@ pub(super) const WAL_FORMAT: u32 = 1;
 pub(super) const FIRST_SEQUENCE: u64 = 1;
 
 const MAGIC: [u8; 8] = *b"raftobjW";
-const ZEROS: [u8; 64 << 10] = [0; 64 << 10];
 
 /// What a segment says of itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -137,13 +136,20 @@ pub(super) fn make<D: Disk>(disk: &D, path: &Path, header: &SegmentHeader) -> Re
     }
     let file = disk.create(path)?;
     file.write_at(&header.encode(), 0)?;
-    let mut offset = SEGMENT_HEADER_BYTES as u64;
-    while offset < header.bytes {
-        let zeros = &ZEROS[..ZEROS.len().min((header.bytes - offset) as usize)];
+    fill_with_zeros(&file, SEGMENT_HEADER_BYTES as u64, header.bytes)?;
+    file.sync()
+}
+
+/// Writes zeros from one offset up to another.
+pub(super) fn fill_with_zeros<F: DiskFile>(file: &F, from: u64, to: u64) -> Result<(), DiskError> {
+    static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
+    let mut offset = from;
+    while offset < to {
+        let zeros = &ZEROS[..ZEROS.len().min((to - offset) as usize)];
         file.write_at(zeros, offset)?;
         offset += zeros.len() as u64;
     }
-    file.sync()
+    Ok(())
 }
 
 /// Gives a file that was made its name in the log, durably, and opens it by that name. Another unused

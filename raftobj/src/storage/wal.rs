@@ -17,7 +17,8 @@ use super::record::{Cursor, Record, put_opening, put_record};
 use super::recovery::{Cut, Damage, Mode, Problem, Survey, Surveyed, survey};
 use super::replay::Replay;
 use super::segment::{
-    FIRST_SEQUENCE, SEGMENT_HEADER_BYTES, SegmentHeader, is_unfinished, make, publish, segment_name,
+    FIRST_SEQUENCE, SEGMENT_HEADER_BYTES, SegmentHeader, fill_with_zeros, is_unfinished, make, publish,
+    segment_name,
 };
 use super::{Options, Owner};
 use crate::raft::types::{Entry, HardState, Index};
@@ -120,9 +121,7 @@ pub(crate) enum WalError {
 fn advice(damage: &Damage) -> &'static str {
     match damage {
         Damage::Newer { .. } => "start the node with the version of raftobj that wrote it, or a later one",
-        Damage::Owner { .. } | Damage::NotOurs => {
-            "give each node a data directory of its own, and its own files back"
-        }
+        Damage::Owner { .. } => "give each node a data directory of its own, and its own files back",
         _ => {
             "see all that is wrong with `raftobj::inspect::verify`, then restore this node's directory from \
              a whole copy, or wipe it and bring the node back by `replace`"
@@ -187,7 +186,7 @@ impl<D: Disk> Wal<D> {
             chain: found.chain,
             batch: found.batch,
             synced: found.batch,
-            marked: found.batch == 0,
+            marked: found.idle,
             attempts: 0,
             buffer: Vec::new(),
             failed: None,
@@ -428,18 +427,14 @@ impl<D: Disk> PrepareJob<D> {
 
 /// Brings on the disk what was found: unvouched frames are written again, a torn tail becomes zeros.
 fn repair<F: DiskFile>(found: &Survey<F>) -> Result<(), DiskError> {
-    const ZEROS: [u8; 64 << 10] = [0; 64 << 10];
     for segment in &found.segments {
         let torn = found.cut.as_ref().is_some_and(|cut| cut.file == segment.path);
         if !segment.unvouched.is_empty() {
             let start = segment.end - segment.unvouched.len();
             segment.file.write_at(&segment.unvouched, start as u64)?;
         }
-        let mut offset = segment.end as u64;
-        while torn && offset < segment.header.bytes {
-            let zeros = &ZEROS[..ZEROS.len().min((segment.header.bytes - offset) as usize)];
-            segment.file.write_at(zeros, offset)?;
-            offset += zeros.len() as u64;
+        if torn {
+            fill_with_zeros(&segment.file, segment.end as u64, segment.header.bytes)?;
         }
         if torn || !segment.unvouched.is_empty() {
             segment.file.sync()?;

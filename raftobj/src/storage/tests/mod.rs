@@ -9,6 +9,11 @@ use bytes::Bytes;
 use std::path::{Path, PathBuf};
 
 mod basics;
+mod damage;
+mod faults;
+mod founding;
+mod power;
+mod script;
 
 const DIR: &str = "/data";
 const SMALL: Options = Options { segment_bytes: 8 << 10 };
