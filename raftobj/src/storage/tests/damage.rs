@@ -281,6 +281,33 @@ fn frames_of_another_file_or_place_are_not_read() {
     assert_eq!(started.recovered.cut.unwrap().offset, end as u64);
 }
 
+// Rule 7. Whole frames, each right by itself, that are not the ones which follow.
+#[test]
+fn a_whole_frame_that_is_not_linked_is_refused() {
+    let (good, model) = log(true);
+    let path = segments(&good).pop().unwrap();
+    let image = good.bytes(&path);
+    let header = SegmentHeader::decode(image.first_chunk().unwrap()).unwrap();
+    let (_, end) = tail(&image);
+    let marker = header_at(&image, end - FRAME_HEADER_BYTES, header.id).unwrap();
+    let (previous, batch) = (marker.checksum, marker.batch + 1);
+    let with = |previous, batch| {
+        let disk = good.fork();
+        let mut frame = Vec::new();
+        begin_frame(&mut frame);
+        let offset = end as u64;
+        seal_frame(&mut frame, 0, Placement { segment: header.id, offset, previous, batch, synced: 0 });
+        let mut image = image.clone();
+        image[end..end + frame.len()].copy_from_slice(&frame);
+        disk.set_bytes(&path, &image);
+        disk
+    };
+    assert_eq!(Model::of(&start(&with(previous, batch)).unwrap().recovered), model);
+    for (previous, found) in [(previous ^ 1, batch), (previous, batch + 1), (previous, batch - 1)] {
+        assert_eq!(problem(&with(previous, found)).damage, Damage::Chain { previous: batch - 1, found });
+    }
+}
+
 // Planted bug 21. A torn record in the middle is not the tail.
 #[test]
 fn zeros_in_the_middle_are_damage() {

@@ -40,6 +40,34 @@ fn random_lives_survive_a_random_fault() {
     }
 }
 
+// SIGKILL at any moment: the page cache lives on, and is not the disk. If it breaks, what a node shows after a
+// kill is gone after a power cut.
+#[test]
+fn the_process_may_be_killed_at_every_call() {
+    let life = short_life();
+    let disk = SimDisk::new();
+    run(&disk, &life);
+    for call in 0..disk.calls() {
+        let context = || format!("killed at call {call}");
+        let disk = SimDisk::new();
+        disk.power_off_at(call);
+        let mut told = run(&disk, &life);
+        disk.restart();
+        let mut started = told.check_start(&disk, &context);
+        assert_eq!(started.recovered.cut, None, "{}: a kill tears nothing", context());
+        for _ in 0..3 {
+            let next = started.wal.last_index().next().0;
+            let batch = vec![entry(next, 9, 2500)];
+            started.wal.append(&batch).unwrap();
+            started.wal.sync().unwrap();
+            told.appended.push(batch);
+            told.synced += 1;
+        }
+        disk.crash(&mut |_| false);
+        told.check_start(&disk, &context);
+    }
+}
+
 // Planted bug 22: a sync that is tried again succeeds, and the data is gone.
 #[test]
 fn after_a_failed_sync_the_log_is_closed_and_the_file_not_touched() {
