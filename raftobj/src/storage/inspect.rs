@@ -17,7 +17,7 @@ pub use super::recovery::{Cut, Damage, Problem};
 #[non_exhaustive]
 pub struct Report {
     /// Who the directory belongs to, if its `identity` can be read.
-    pub identity: Option<Owner>,
+    pub identity: Option<Identity>,
     /// Files of the log that could be read, used or not.
     pub segments: u64,
     /// Whole batches in them.
@@ -40,7 +40,7 @@ pub struct Report {
 /// Whose directory it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Owner {
+pub struct Identity {
     /// The node.
     pub node: NodeId,
     /// The life of its disk.
@@ -179,7 +179,7 @@ pub(super) fn inspect<D: Disk>(
     problems.extend(found.problems);
     let cursor = found.cursor;
     Ok(Report {
-        identity: identity.map(|identity| Owner {
+        identity: identity.map(|identity| Identity {
             node: identity.node,
             incarnation: identity.incarnation,
             boot: identity.boot,
@@ -188,11 +188,9 @@ pub(super) fn inspect<D: Disk>(
         segments: found.segments.len() as u64,
         batches: found.segments.iter().map(|segment| segment.frames).sum(),
         entries_written,
-        entries: cursor
-            .filter(|cursor| cursor.first < cursor.next)
-            .map(|cursor| (cursor.first, cursor.next.previous())),
-        term: cursor.map_or(Term(0), |cursor| cursor.hard_state.term),
-        voted_for: cursor.and_then(|cursor| cursor.hard_state.voted_for),
+        entries: (cursor.first < cursor.next).then(|| (cursor.first, cursor.next.previous())),
+        term: cursor.hard_state.term,
+        voted_for: cursor.hard_state.voted_for,
         torn_tail: found.cut,
         problems,
     })
@@ -240,7 +238,7 @@ impl fmt::Display for Item {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(Owner { node, incarnation, boot, cluster }) = self.identity {
+        if let Some(Identity { node, incarnation, boot, cluster }) = self.identity {
             write!(f, "node {:016x}, incarnation {:016x}, started {boot} times, ", node.0, incarnation.0)?;
             match cluster {
                 Some(cluster) => writeln!(f, "cluster {cluster:016x}")?,

@@ -22,7 +22,7 @@
 //! [`survey`] is the way in. `Wal::open` cuts what it calls torn; `inspect` only tells.
 
 use super::disk::{Disk, DiskError, DiskFile};
-use super::frame::{FRAME_HEADER_BYTES, frame_bytes, header_at, payload_at, vouched_after};
+use super::frame::{FRAME_HEADER_BYTES, FrameHeader, frame_bytes, header_at, payload_at, vouched_after};
 use super::record::{Cursor, Stored, take_stored};
 use super::segment::{
     FIRST_SEQUENCE, HeaderError, SEGMENT_HEADER_BYTES, SegmentHeader, WAL_FORMAT, segment_name, sequence_in,
@@ -150,8 +150,6 @@ pub(super) struct Surveyed<F> {
     pub(super) path: PathBuf,
     pub(super) file: F,
     pub(super) header: SegmentHeader,
-    /// Whether anything but zeros is behind its header.
-    pub(super) used: bool,
     /// Whole frames in it.
     pub(super) frames: u64,
     /// The index before which the log stood at its end.
@@ -184,8 +182,8 @@ impl fmt::Display for Cut {
 #[derive(Debug)]
 pub(super) struct Survey<F> {
     pub(super) segments: Vec<Surveyed<F>>,
-    /// After the last record; `None` where no segment was ever in use.
-    pub(super) cursor: Option<Cursor>,
+    /// After the last record.
+    pub(super) cursor: Cursor,
     /// The last whole frame's link and number.
     pub(super) chain: u32,
     pub(super) batch: u64,
@@ -215,14 +213,14 @@ pub(super) fn survey<D: Disk>(
     let names = disk.list(dir)?.unwrap_or_default();
     let mut survey = Survey {
         segments: Vec::new(),
-        cursor: None,
+        // Nothing releases segments yet. When something does, its mark in the log says where the log begins.
+        cursor: Cursor::at(Index(1)),
         chain: 0,
         batch: 0,
         idle: true,
         cut: None,
         problems: Vec::new(),
     };
-    // Nothing releases segments yet. When something does, its mark in the log says where the log begins.
     let mut next = FIRST_SEQUENCE;
     let mut found_any = false;
     for sequence in names.iter().filter_map(|name| sequence_in(name)) {
@@ -302,70 +300,67 @@ impl<F> Survey<F> {
         image: &Bytes,
         visit: &mut dyn FnMut(Place<'_>, Stored),
     ) {
-        let used = !is_zero(&image[SEGMENT_HEADER_BYTES..]);
-        let lost = self.segments.last().is_some_and(|segment: &Surveyed<F>| segment.frames == 0);
-        if used && let Some(cut) = self.cut.take() {
-            // Nothing is written behind a header before all that precedes it is synced.
-            self.problem(&cut.file, cut.offset, Damage::Batch { batch: cut.batch });
-        } else if used && lost && self.problems.is_empty() {
-            let batch = self.batch.wrapping_add(1);
-            let before = self.segments.last().map(|segment| segment.path.clone()).unwrap_or_default();
-            self.problem(&before, SEGMENT_HEADER_BYTES as u64, Damage::Batch { batch });
+        if !is_zero(&image[SEGMENT_HEADER_BYTES..]) {
+            self.judge_what_is_before();
         }
-        let mut offset = SEGMENT_HEADER_BYTES;
+        let problems = self.problems.len();
+        let mut end = SEGMENT_HEADER_BYTES;
         let mut frames = 0;
         // Frames of this segment that nothing vouches for yet.
         let mut unvouched: VecDeque<(u64, usize)> = VecDeque::new();
-        while let Some(frame) = header_at(image, offset, header.id) {
-            let Some(payload) = payload_at(image, offset, &frame) else { break };
-            // After a problem the thread is lost: it is taken up where the next segment begins. So it is where
-            // a log begins whose older segments were released.
-            let found_anew = frames == 0 && (!self.problems.is_empty() || self.cursor.is_none());
+        while let Some((frame, payload)) = frame_at(image, end, header.id) {
             let linked = frame.previous == self.chain && frame.batch == self.batch.wrapping_add(1);
-            if !linked && !found_anew {
+            // After a problem the thread is lost, and taken up where the next segment begins.
+            if !linked && (frames > 0 || self.problems.is_empty()) {
                 let damage = Damage::Chain { previous: self.batch, found: frame.batch };
-                self.problem(&path, offset as u64, damage);
+                self.problem(&path, end as u64, damage);
                 break;
             }
-            unvouched.push_back((frame.batch, offset));
+            unvouched.push_back((frame.batch, end));
             while unvouched.front().is_some_and(|(batch, _)| *batch <= frame.synced) {
                 unvouched.pop_front();
             }
-            let payload_bytes = payload.len();
-            // Copied: a slice would keep the whole segment in memory while one of its entries lives.
-            let payload = Bytes::copy_from_slice(&payload);
-            let place = Place {
-                file: &path,
-                offset: offset as u64,
-                batch: frame.batch,
-                payload_bytes,
-                record_bytes: 0,
-            };
+            let (offset, payload_bytes) = (end as u64, payload.len());
+            let place = Place { file: &path, offset, batch: frame.batch, payload_bytes, record_bytes: 0 };
             if let Err(reason) = self.read_payload(place, frames == 0, payload, visit) {
-                self.problem(&path, offset as u64, Damage::Record { batch: frame.batch, reason });
+                self.problem(&path, offset, Damage::Record { batch: frame.batch, reason });
             }
             self.chain = frame.checksum;
             self.batch = frame.batch;
             self.idle = payload_bytes == 0;
             frames += 1;
-            offset += frame_bytes(payload_bytes);
+            end += frame_bytes(payload_bytes);
         }
-        if self.problems.last().is_none_or(|problem| problem.file != path)
-            && !is_zero(&image[offset.min(image.len())..])
-        {
-            let batch = self.batch.wrapping_add(1);
-            match vouched_after(image, offset, header.id, self.batch) {
-                Some(synced) if synced >= batch => {
-                    self.problem(&path, offset as u64, Damage::Batch { batch })
-                }
-                _ => self.cut = Some(Cut { file: path.clone(), offset: offset as u64, batch }),
-            }
+        if self.problems.len() == problems && !is_zero(&image[end..]) {
+            self.judge_tail(&path, image, end, header.id);
         }
-        let next = self.cursor.map_or(Index(0), |cursor| cursor.next);
-        let from = unvouched.front().map_or(offset, |(_, from)| *from);
+        let from = unvouched.front().map_or(end, |(_, from)| *from);
         // Copied: a slice would keep the whole segment in memory.
-        let unvouched = Bytes::copy_from_slice(&image[from..offset]);
-        self.segments.push(Surveyed { path, file, header, used, frames, next, end: offset, unvouched });
+        let unvouched = Bytes::copy_from_slice(&image[from..end]);
+        self.segments.push(Surveyed { path, file, header, frames, next: self.cursor.next, end, unvouched });
+    }
+
+    /// A segment is in use, so that all before it was synced whole: nothing there can be a torn tail.
+    fn judge_what_is_before(&mut self) {
+        let batch = self.batch.wrapping_add(1);
+        if let Some(cut) = self.cut.take() {
+            self.problem(&cut.file, cut.offset, Damage::Batch { batch: cut.batch });
+        } else if self.problems.is_empty()
+            && let Some(before) = self.segments.last()
+            && before.frames == 0
+        {
+            let path = before.path.clone();
+            self.problem(&path, SEGMENT_HEADER_BYTES as u64, Damage::Batch { batch });
+        }
+    }
+
+    /// Something is behind the last whole frame of a segment.
+    fn judge_tail(&mut self, path: &Path, image: &Bytes, end: usize, segment: u64) {
+        let batch = self.batch.wrapping_add(1);
+        match vouched_after(image, end, segment, self.batch) {
+            Some(synced) if synced >= batch => self.problem(path, end as u64, Damage::Batch { batch }),
+            _ => self.cut = Some(Cut { file: path.to_owned(), offset: end as u64, batch }),
+        }
     }
 
     /// Reads the records of a frame. The first frame of a segment is its opening, and no other is.
@@ -382,16 +377,12 @@ impl<F> Survey<F> {
             let stored = take_stored(&mut payload).map_err(|error| error.to_string())?;
             let record_bytes = before - payload.len();
             match (&stored, opening) {
-                (Stored::Opening(index), true) => match &mut self.cursor {
-                    Some(cursor) if self.problems.is_empty() => {
-                        cursor.open(*index).map_err(|error| error.to_string())?;
-                    }
-                    // The first of the log, or the first after a problem: the thread is taken up here.
-                    cursor => *cursor = Some(Cursor::at(*index)),
-                },
+                (Stored::Opening(index), true) if self.problems.is_empty() => {
+                    self.cursor.open(*index).map_err(|error| error.to_string())?;
+                }
+                (Stored::Opening(index), true) => self.cursor = Cursor::at(*index),
                 (Stored::Record(record), false) => {
-                    let cursor = self.cursor.as_mut().ok_or("no opening came before it")?;
-                    cursor.advance(record).map_err(|error| error.to_string())?;
+                    self.cursor.advance(record).map_err(|error| error.to_string())?;
                 }
                 (Stored::Opening(_), false) => return Err("an opening in the middle of a segment".to_owned()),
                 (Stored::Record(_), true) => {
@@ -403,6 +394,14 @@ impl<F> Survey<F> {
         }
         if opening { Err("the segment does not begin with an opening".to_owned()) } else { Ok(()) }
     }
+}
+
+/// The whole frame at an offset. Its payload is a copy: a slice would keep the segment in memory while one of
+/// its entries lives.
+fn frame_at(image: &Bytes, offset: usize, segment: u64) -> Option<(FrameHeader, Bytes)> {
+    let header = header_at(image, offset, segment)?;
+    let payload = payload_at(image, offset, &header)?;
+    Some((header, Bytes::copy_from_slice(&payload)))
 }
 
 fn is_zero(bytes: &[u8]) -> bool {

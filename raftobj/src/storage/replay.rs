@@ -58,3 +58,36 @@ impl Replay {
         self.entries
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::raft::types::{EntryId, EntryKind, Index, Term, Time};
+    use std::path::Path;
+
+    fn take(replay: &mut Replay, frame: &Bytes, batch: u64, index: u64, bytes: std::ops::Range<usize>) {
+        let record_bytes = bytes.len();
+        let place =
+            Place { file: Path::new("f"), offset: 0, batch, payload_bytes: frame.len(), record_bytes };
+        let id = EntryId { term: Term(batch), index: Index(index) };
+        let payload = frame.slice(bytes);
+        let entry = Entry { id, time: Time(0), kind: EntryKind::Command, payload };
+        replay.take(place, Stored::Record(Record::Entry(entry)));
+    }
+
+    // If it breaks, an overwritten megabyte lives on behind ten bytes.
+    #[test]
+    fn overwritten_bytes_are_not_kept_by_the_few_that_live() {
+        let mut replay = Replay::default();
+        let (first, second) = (Bytes::from(vec![1; 1000]), Bytes::from(vec![2; 1000]));
+        take(&mut replay, &first, 1, 1, 0..10);
+        take(&mut replay, &first, 1, 2, 10..1000);
+        take(&mut replay, &second, 2, 2, 0..500);
+        take(&mut replay, &second, 2, 3, 500..1000);
+        let entries = replay.into_entries();
+        assert_eq!(entries.len(), 3);
+        assert_eq!((&entries[0].payload[..], entries[1].id.term), (&[1; 10][..], Term(2)));
+        assert!(first.is_unique(), "nothing shares the frame that was mostly overwritten");
+        assert!(!second.is_unique(), "the other is shared, and not copied");
+    }
+}

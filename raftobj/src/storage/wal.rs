@@ -150,6 +150,8 @@ impl<D: Disk> Wal<D> {
         owner: Owner,
         options: Options,
     ) -> Result<(Wal<D>, Recovered), OpenError> {
+        assert!(owner.boot.0 > 0, "the log is opened before the start is counted");
+        // A process that was killed may have left names that are not durable.
         disk.sync_dir(dir)?;
         let mut replay = Replay::default();
         let identity = Some((owner.node, owner.incarnation));
@@ -163,7 +165,7 @@ impl<D: Disk> Wal<D> {
         }
         repair(&found)?;
 
-        let cursor = found.cursor.unwrap_or(Cursor::at(Index(1)));
+        let cursor = found.cursor;
         assert_eq!(replay.hard_state, cursor.hard_state, "the replay missed a hard state");
         let recovered = Recovered {
             hard_state: replay.hard_state,

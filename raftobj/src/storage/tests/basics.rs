@@ -155,3 +155,31 @@ fn inspection_tells_what_is_there_and_changes_nothing() {
         ]
     );
 }
+
+// If it breaks, directories that exist cannot be read any more: bump the versions, and say so.
+#[test]
+fn the_bytes_of_the_formats_are_pinned() {
+    let disk = SimDisk::new();
+    let mut started = start(&disk).unwrap();
+    started.wal.append(&[vote(3, Some(7)), entry(1, 2, 5)]).unwrap();
+    started.wal.append(&[entry(1, 3, 40)]).unwrap();
+    started.wal.sync().unwrap();
+    started.wal.mark_idle().unwrap();
+    let member = Member { incarnation: Incarnation(0x2222), address: "a:1".into() };
+    let membership = Membership { members: [(NodeId(0x1111), member)].into() };
+    started.directory.propose(membership.clone()).unwrap();
+    started.directory.form(Formed { cluster: 9, membership }).unwrap();
+    let checksum = |name: &str| crc32c::crc32c(&disk.bytes(&dir().join(name)));
+    assert_eq!(checksum("wal-0000000000000001"), 3_938_919_460, "log");
+    assert_eq!(checksum("identity"), 1280002842, "identity");
+}
+
+// The driver's threads: the log on its own, the next segment's making anywhere.
+#[test]
+fn the_log_and_its_jobs_go_to_other_threads() {
+    fn goes<T: Send + 'static>() {}
+    goes::<Wal<RealDisk>>();
+    goes::<PrepareJob<RealDisk>>();
+    goes::<Prepared>();
+    goes::<Directory<RealDisk>>();
+}
