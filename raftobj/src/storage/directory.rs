@@ -34,7 +34,6 @@ pub(crate) struct Directory<D: Disk> {
     disk: D,
     path: PathBuf,
     identity: Identity,
-    is_new: bool,
     /// Held while this lives.
     _lock: D::File,
 }
@@ -101,46 +100,24 @@ impl<D: Disk> Directory<D> {
             refuse_foreign(&disk, path, &names)?;
         }
         let lock = lock(&disk, path)?;
-        let mut directory = match read_identity(&disk, path)? {
-            Some(identity) => Directory { disk, path: path.to_owned(), identity, is_new: false, _lock: lock },
-            None => {
-                refuse_foreign(&disk, path, &disk.list(path)?.unwrap_or_default())?;
-                let Newcomer { node, incarnation, object, address, founding } = newcomer;
-                let boot = Boot(0);
-                let identity = Identity {
-                    node,
-                    incarnation,
-                    boot,
-                    object,
-                    address,
-                    founding,
-                    proposal: None,
-                    formed: None,
-                };
-                Wal::create(&disk, path, Owner { node, incarnation, boot }, options)?;
-                Directory { disk, path: path.to_owned(), identity, is_new: true, _lock: lock }
-            }
-        };
-        if directory.is_new {
-            let identity = directory.identity.clone();
-            directory.replace(identity)?;
+        if let Some(identity) = read_identity(&disk, path)? {
+            return Ok(Directory { disk, path: path.to_owned(), identity, _lock: lock });
         }
+        refuse_foreign(&disk, path, &disk.list(path)?.unwrap_or_default())?;
+        let Newcomer { node, incarnation, object, address, founding } = newcomer;
+        let boot = Boot(0);
+        let identity =
+            Identity { node, incarnation, boot, object, address, founding, proposal: None, formed: None };
+        Wal::create(&disk, path, Owner { node, incarnation, boot }, options)?;
+        let mut directory =
+            Directory { disk, path: path.to_owned(), identity: identity.clone(), _lock: lock };
+        directory.replace(identity)?;
         Ok(directory)
     }
 
-    /// Who the node is.
+    /// Who the node is. Its boot is zero in a directory that is new.
     pub(crate) fn identity(&self) -> &Identity {
         &self.identity
-    }
-
-    /// Whether [`Directory::open`] made it.
-    pub(crate) fn is_new(&self) -> bool {
-        self.is_new
-    }
-
-    /// Where it is.
-    pub(crate) fn path(&self) -> &Path {
-        &self.path
     }
 
     /// Counts this start, durably, and says whose log is to be opened. Once a start, before `Wal::open`.

@@ -48,8 +48,6 @@ pub(crate) trait DiskFile: Send + Sync + 'static {
     fn sync(&self) -> Result<(), DiskError>;
     /// The length in bytes.
     fn len(&self) -> Result<u64, DiskError>;
-    /// Cuts the file, or extends it with zeros.
-    fn set_len(&self, len: u64) -> Result<(), DiskError>;
     /// Takes the lock that other processes see, held while this handle lives. `false`: somebody else has it.
     fn try_lock(&self) -> Result<bool, DiskError>;
 }
@@ -160,10 +158,6 @@ impl DiskFile for RealFile {
     fn len(&self) -> Result<u64, DiskError> {
         let metadata = self.file.metadata().map_err(DiskError::at("measure", &self.path))?;
         Ok(metadata.len())
-    }
-
-    fn set_len(&self, len: u64) -> Result<(), DiskError> {
-        self.file.set_len(len).map_err(DiskError::at("resize", &self.path))
     }
 
     fn try_lock(&self) -> Result<bool, DiskError> {

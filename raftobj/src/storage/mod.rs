@@ -36,14 +36,13 @@ mod replay;
 mod segment;
 #[cfg(test)]
 mod tests;
-mod wal;
+pub(crate) mod wal;
 
-pub(crate) use directory::{Directory, DirectoryError, Newcomer};
-pub(crate) use disk::{Disk, DiskError, RealDisk};
+pub(crate) use directory::{Directory, Newcomer};
+pub(crate) use disk::RealDisk;
 pub(crate) use identity::{Formed, Identity};
 pub(crate) use record::Record;
-pub(crate) use recovery::{Cut, Problem};
-pub(crate) use wal::{OpenError, PrepareJob, Prepared, Recovered, Wal, WalError};
+pub(crate) use wal::{Prepared, Wal};
 
 use crate::raft::types::{Boot, Incarnation, NodeId};
 

@@ -66,6 +66,7 @@ struct Active<F> {
 
 /// A segment that is full. It can go when a snapshot covers all entries before `next`.
 #[derive(Clone, Copy, Debug)]
+#[allow(dead_code, reason = "snapshots will release segments by it")]
 struct Closed {
     sequence: u64,
     next: Index,
@@ -88,6 +89,7 @@ pub(crate) struct Recovered {
     /// Term and vote in force.
     pub(crate) hard_state: HardState,
     /// The index of the first entry that the log can hold: what is before it was released.
+    #[allow(dead_code, reason = "it is 1 until snapshots release segments")]
     pub(crate) first: Index,
     /// From `first` on, without gaps. All of them are durable.
     pub(crate) entries: Vec<Entry>,
@@ -275,6 +277,7 @@ impl<D: Disk> Wal<D> {
     }
 
     /// The index of the last entry, durable or not; zero where there is none.
+    #[cfg(test)]
     pub(crate) fn last_index(&self) -> Index {
         self.cursor.next.previous()
     }

@@ -2,8 +2,8 @@
 //!
 //! Each write stays on a list until its file is synced, each change of names until its directory is. A power
 //! cut ([`SimDisk::crash`]) decides for every *unit* on those lists whether it reached the platter: a unit is
-//! the part of one write that lies in one sector of 512 bytes (sectors are written whole or not at all), one
-//! change of a length, or one change of a name. A process that merely dies ([`SimDisk::restart`]) loses
+//! the part of one write that lies in one sector of 512 bytes (sectors are written whole or not at all), or one
+//! change of a name. A process that merely dies ([`SimDisk::restart`]) loses
 //! nothing.
 //!
 //! A sync that fails does what Linux does: what was written stays readable, is taken off the list of the next
@@ -35,14 +35,9 @@ enum Node {
 }
 
 #[derive(Clone, Debug)]
-enum Change {
-    Write { offset: u64, bytes: Vec<u8> },
-    Resize(u64),
-}
-
-#[derive(Clone, Debug)]
 struct Unsynced {
-    change: Change,
+    offset: u64,
+    bytes: Vec<u8>,
     /// A sync failed after it: later syncs leave it out.
     given_up: bool,
 }
@@ -164,19 +159,9 @@ impl SimDisk {
         }
         for content in state.files.values_mut() {
             for unsynced in std::mem::take(&mut content.unsynced) {
-                match unsynced.change {
-                    Change::Resize(_) => {
-                        if kept() {
-                            apply(&mut content.durable, &unsynced.change);
-                        }
-                    }
-                    Change::Write { offset, bytes } => {
-                        for (offset, bytes) in sectors(offset, &bytes) {
-                            if kept() {
-                                let bytes = bytes.to_vec();
-                                apply(&mut content.durable, &Change::Write { offset, bytes });
-                            }
-                        }
+                for (offset, bytes) in sectors(unsynced.offset, &unsynced.bytes) {
+                    if kept() {
+                        apply(&mut content.durable, offset, bytes);
                     }
                 }
             }
@@ -295,27 +280,19 @@ fn apply_names(names: &mut BTreeMap<PathBuf, Node>, change: &NameChange) {
     }
 }
 
-fn apply(content: &mut Vec<u8>, change: &Change) {
-    match change {
-        Change::Resize(len) => content.resize(*len as usize, 0),
-        Change::Write { offset, bytes } => {
-            let start = *offset as usize;
-            let end = start + bytes.len();
-            if content.len() < end {
-                content.resize(end, 0);
-            }
-            content[start..end].copy_from_slice(bytes);
-        }
+fn apply(content: &mut Vec<u8>, offset: u64, bytes: &[u8]) {
+    let start = offset as usize;
+    let end = start + bytes.len();
+    if content.len() < end {
+        content.resize(end, 0);
     }
+    content[start..end].copy_from_slice(bytes);
 }
 
 /// Where a synced write covers one that was given up, nothing is left of the older.
-fn overwrite(old: &mut Change, new: &Change) {
-    let (Change::Write { offset, bytes }, Change::Write { offset: at, bytes: by }) = (old, new) else {
-        return;
-    };
-    for (position, byte) in (*offset..).zip(bytes.iter_mut()) {
-        if let Some(newer) = position.checked_sub(*at).and_then(|into| by.get(into as usize)) {
+fn overwrite(old: &mut Unsynced, new: &Unsynced) {
+    for (position, byte) in (old.offset..).zip(old.bytes.iter_mut()) {
+        if let Some(newer) = position.checked_sub(new.offset).and_then(|into| new.bytes.get(into as usize)) {
             *byte = *newer;
         }
     }
@@ -423,16 +400,10 @@ impl SimFile {
             let gone = io::Error::other("the process that opened it is dead");
             return Err(DiskError::at(operation, &self.path)(gone));
         }
-        if !self.writable && matches!(operation, "write" | "resize") {
+        if !self.writable && operation == "write" {
             return Err(DiskError::at(operation, &self.path)(io::ErrorKind::PermissionDenied.into()));
         }
         Ok((state, short))
-    }
-
-    fn change(state: &mut State, file: u64, change: Change) {
-        let content = state.content(file);
-        apply(&mut content.current, &change);
-        content.unsynced.push(Unsynced { change, given_up: false });
     }
 }
 
@@ -440,7 +411,9 @@ impl DiskFile for SimFile {
     fn write_at(&self, bytes: &[u8], offset: u64) -> Result<(), DiskError> {
         let (mut state, short) = self.call("write")?;
         let arrives = if short { &bytes[..bytes.len() / 2] } else { bytes };
-        SimFile::change(&mut state, self.file, Change::Write { offset, bytes: arrives.to_vec() });
+        let content = state.content(self.file);
+        apply(&mut content.current, offset, arrives);
+        content.unsynced.push(Unsynced { offset, bytes: arrives.to_vec(), given_up: false });
         match short {
             true => Err(DiskError::at("write", &self.path)(io::ErrorKind::StorageFull.into())),
             false => Ok(()),
@@ -471,8 +444,8 @@ impl DiskFile for SimFile {
         let (mut given_up, synced): (Vec<Unsynced>, Vec<Unsynced>) =
             std::mem::take(&mut content.unsynced).into_iter().partition(|unsynced| unsynced.given_up);
         for unsynced in synced {
-            apply(&mut content.durable, &unsynced.change);
-            given_up.iter_mut().for_each(|old| overwrite(&mut old.change, &unsynced.change));
+            apply(&mut content.durable, unsynced.offset, &unsynced.bytes);
+            given_up.iter_mut().for_each(|old| overwrite(old, &unsynced));
         }
         content.unsynced = given_up;
         Ok(())
@@ -481,12 +454,6 @@ impl DiskFile for SimFile {
     fn len(&self) -> Result<u64, DiskError> {
         let (mut state, _) = self.call("measure")?;
         Ok(state.content(self.file).current.len() as u64)
-    }
-
-    fn set_len(&self, len: u64) -> Result<(), DiskError> {
-        let (mut state, _) = self.call("resize")?;
-        SimFile::change(&mut state, self.file, Change::Resize(len));
-        Ok(())
     }
 
     fn try_lock(&self) -> Result<bool, DiskError> {

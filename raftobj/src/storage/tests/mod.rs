@@ -1,7 +1,11 @@
 //! The room as a whole, on the simulated disk.
 
+use super::directory::DirectoryError;
+use super::disk::Disk;
 use super::disk::sim::{Fault, SimDisk};
+use super::recovery::Problem;
 use super::segment::{SEGMENT_HEADER_BYTES, segment_name};
+use super::wal::{OpenError, PrepareJob, Recovered, WalError};
 use super::*;
 use crate::raft::membership::{Member, Membership};
 use crate::raft::types::{Entry, EntryId, EntryKind, HardState, Index, Term, Time};
