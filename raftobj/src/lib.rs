@@ -3,6 +3,7 @@
 // The rooms, in the order of DESIGN; ARCHITECTURE.md is the map.
 pub(crate) mod calls;
 pub(crate) mod codec;
+pub(crate) mod node;
 pub(crate) mod object;
 pub(crate) mod raft;
 

@@ -1,0 +1,3 @@
+//! A whole node without the world around it.
+pub(crate) mod divergence;
+pub(crate) mod founding;
