@@ -1,10 +1,17 @@
 //! The user's object: how it is told apart from others, what can be called on it, how a call is applied.
 //!
 //! Knows neither clocks nor I/O, and of terms only what it hands through. Begin with [`Object`], which
-//! `#[replicated]` implements, then [`lock::StateLock`], which is around one.
+//! `#[replicated]` implements, then [`machine::Machine`], which applies entries to one.
 
 pub(crate) mod context;
+pub(crate) mod describe;
+pub(crate) mod digest;
+#[cfg(test)]
+pub(crate) mod fixture;
 pub(crate) mod lock;
+pub(crate) mod machine;
+pub(crate) mod reply;
+pub(crate) mod sessions;
 
 use crate::codec::hash::fnv1a_32;
 use context::ApplyContext;
