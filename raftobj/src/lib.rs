@@ -9,7 +9,9 @@ pub(crate) mod raft;
 
 extern crate self as raftobj;
 
-pub use calls::outcome::{AppliedReason, CallError, Committed, NotAppliedReason, Retry, UnknownReason};
+pub use calls::outcome::{
+    AppliedReason, CallError, Committed, NotAppliedReason, ReadError, Retry, UnknownReason,
+};
 pub use object::context::ApplyContext;
 pub use object::{Method, MethodError, MethodId, Object, Replicated};
 pub use raft::types::{Boot, Incarnation, Index, NodeId, Term, Time};
