@@ -29,6 +29,9 @@ mod status;
 mod traffic;
 mod warnings;
 
+#[cfg(test)]
+mod tests;
+
 pub(crate) use closed::Closed;
 pub(crate) use inbox::Inbound;
 pub(crate) use options::NetOptions;
