@@ -1,5 +1,5 @@
-//! Calls, a network that loses, doubles and reorders, leaders that come and go, and machines that apply: every
-//! call ends, and what its caller is told is what happened.
+//! Calls, a network that loses, doubles and reorders, leaders that come and go, processes that start anew, and
+//! machines that apply: every call ends, and what its caller is told is what happened.
 
 use super::*;
 use crate::object::digest::Checkpoint;
@@ -19,6 +19,27 @@ struct Node {
     outcomes: BTreeMap<CallId, Result<Committed<Bytes>, CallError>>,
 }
 
+impl Node {
+    fn start(id: u64, boot: u64) -> Node {
+        let config = CallsConfig {
+            window_calls_max: 8,
+            queue_calls_max: 20,
+            resend_ticks: 10,
+            ..CallsConfig::default()
+        };
+        let state = Arc::new(StateLock::new(Tally::default()));
+        let own = session(id, boot);
+        let machine = MachineConfig { own, reply_bytes_max: 1_000, on_panic: OnPanic::GoOn };
+        Node {
+            calls: Calls::new(own, config),
+            machine: Machine::new(Arc::clone(&state), machine),
+            state,
+            checkpoints: Vec::new(),
+            outcomes: BTreeMap::new(),
+        }
+    }
+}
+
 struct World {
     random: TestRandom,
     nodes: Vec<Node>,
@@ -31,32 +52,17 @@ struct World {
     wire: Vec<(usize, Leader, Command)>,
     now: u64,
     made: u64,
+    /// Calls whose process is gone, and with it those who asked.
+    lost: u64,
+    boots: u64,
     faulty: bool,
 }
 
 impl World {
     fn new(seed: u64) -> World {
-        let node = |id| {
-            let config = CallsConfig {
-                window_calls_max: 8,
-                queue_calls_max: 20,
-                resend_ticks: 10,
-                ..CallsConfig::default()
-            };
-            let state = Arc::new(StateLock::new(Tally::default()));
-            let own = session(id, 1);
-            let machine = MachineConfig { own, reply_bytes_max: 1_000, on_panic: OnPanic::GoOn };
-            Node {
-                calls: Calls::new(own, config),
-                machine: Machine::new(Arc::clone(&state), machine),
-                state,
-                checkpoints: Vec::new(),
-                outcomes: BTreeMap::new(),
-            }
-        };
         World {
             random: TestRandom(seed),
-            nodes: (1..=NODES).map(node).collect(),
+            nodes: (1..=NODES).map(|id| Node::start(id, 1)).collect(),
             log: Vec::new(),
             committed: 0,
             leader: None,
@@ -64,6 +70,8 @@ impl World {
             wire: Vec::new(),
             now: 0,
             made: 0,
+            lost: 0,
+            boots: 1,
             faulty: true,
         }
     }
@@ -86,6 +94,7 @@ impl World {
                 let (at, peer) = (self.pick(), NodeId(1 + self.random.below(NODES)));
                 self.nodes[at].calls.reconnected(peer);
             }
+            10 if self.faulty && self.random.one_in(40) => self.restart(),
             6 | 7 => {
                 for _ in 0..self.random.below(6) {
                     self.deliver();
@@ -128,6 +137,18 @@ impl World {
         if self.leader.is_some() {
             self.log.push(noop(self.term, kept as u64 + 1));
         }
+    }
+
+    /// A process dies and starts anew with a higher boot; what it had sent may still be on the wire.
+    fn restart(&mut self) {
+        let at = self.pick();
+        self.drain(at);
+        self.boots += 1;
+        let mut node = Node::start(at as u64 + 1, self.boots);
+        node.calls.tick(Ticks(self.now));
+        std::mem::swap(&mut node, &mut self.nodes[at]);
+        self.lost += (node.calls.queued() + node.calls.unanswered()) as u64;
+        self.nodes[at].outcomes = node.outcomes;
     }
 
     fn deliver(&mut self) {
@@ -174,7 +195,7 @@ impl World {
     }
 
     fn ended(&self) -> u64 {
-        self.nodes.iter().map(|node| node.outcomes.len() as u64).sum()
+        self.lost + self.nodes.iter().map(|node| node.outcomes.len() as u64).sum::<u64>()
     }
 
     /// No faults from now on: every call ends, and what is called now takes effect.
@@ -214,7 +235,7 @@ impl World {
         }
         let counts = self.nodes[0].state.read().counts.clone();
         assert!(counts.values().all(|count| *count == 1), "a call took effect twice: {counts:?}");
-        // Effects of a session are in the order in which its calls were made.
+        // Effects of a node's calls are in the order in which they were made, over all its lives.
         let mut effects = BTreeMap::new();
         let mut last = BTreeMap::new();
         for (entry, checkpoint) in self.log.iter().zip(&self.nodes[0].checkpoints) {
@@ -222,8 +243,9 @@ impl World {
                 continue;
             }
             let command = Command::decode(&entry.payload).unwrap();
-            let before = last.insert(command.session, command.number).unwrap_or_default();
-            assert!(before < command.number, "{before:?} took effect before {:?}", command.number);
+            let this = (command.session.boot, command.number);
+            let before = last.insert(command.session.node, this).unwrap_or_default();
+            assert!(before < this, "{before:?} took effect before {this:?}");
             let key = u64::from_le_bytes(command.arguments.as_ref().try_into().unwrap());
             effects.insert(CallId(key), entry.id);
         }
