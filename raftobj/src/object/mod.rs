@@ -6,6 +6,7 @@
 pub(crate) mod context;
 pub(crate) mod describe;
 pub(crate) mod digest;
+pub(crate) mod door;
 #[cfg(test)]
 pub(crate) mod fixture;
 pub(crate) mod lock;
