@@ -61,8 +61,9 @@ pub(super) async fn accept(shared: Rc<Shared>, listener: TcpListener) {
             }
             // The one that was to be accepted is gone; the next may be fine.
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
-            // Out of descriptors or memory, most likely: others give some back in a while.
+            // Out of descriptors or memory, most likely. The oldest stranger gives some back.
             Err(error) => {
+                shared.accepted.close_oldest_stranger();
                 if shared.accepted.is_news(&format!("accept: {}", error.kind())) {
                     warn!(%error, "cannot accept connections, trying again");
                 }
@@ -130,19 +131,19 @@ impl Accepted {
     }
 
     fn begin(&self, number: u64, task: AbortHandle, strangers_max: usize) {
-        let table = &mut *self.table.borrow_mut();
-        if table.strangers.len() >= strangers_max
-            && let Some((_, oldest)) = table.strangers.pop_first()
-        {
-            oldest.abort();
+        if self.handshakes() >= strangers_max {
+            self.close_oldest_stranger();
             if self.is_news("handshakes_max") {
-                warn!(
-                    strangers_max,
-                    "more connections than handshakes are allowed at once: closing the oldest"
-                );
+                warn!(strangers_max, "too many connections in their handshake, closing the oldest");
             }
         }
-        table.strangers.insert(number, task);
+        self.table.borrow_mut().strangers.insert(number, task);
+    }
+
+    fn close_oldest_stranger(&self) {
+        if let Some((_, oldest)) = self.table.borrow_mut().strangers.pop_first() {
+            oldest.abort();
+        }
     }
 
     fn end(&self, number: u64) -> Option<AbortHandle> {

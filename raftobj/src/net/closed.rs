@@ -19,8 +19,11 @@ pub(crate) enum Closed {
     /// Nobody answered at any address of the name.
     #[error("no answer within the connect timeout")]
     NoAnswer,
-    /// The name means no address.
-    #[error("the name resolves to no address")]
+    /// The name is not known, or nobody can be asked.
+    #[error("the address does not resolve: {0}")]
+    Resolve(io::Error),
+    /// The name is known and means nothing.
+    #[error("the name has no address")]
     NoAddress,
     /// The port is nobody's, and TCP gave us a connection to ourselves.
     #[error("connected to itself")]
@@ -64,6 +67,7 @@ impl Closed {
             | Closed::RefusedByThem(_)
             | Closed::RefusedByUs(_)
             | Closed::Stalled
+            | Closed::Resolve(_)
             | Closed::NoAddress
             | Closed::TooMany => true,
             Closed::Ended

@@ -155,7 +155,7 @@ async fn reach(address: &str, connect_ms_max: u64) -> Result<TcpStream, Closed> 
     let mut failure = Closed::NoAddress;
     // NB: without a timeout of ours. The lookup runs on a thread that cannot be stopped; giving it up would only
     // start another one beside it. The resolver has its own timeouts.
-    for one in lookup_host(address).await? {
+    for one in lookup_host(address).await.map_err(Closed::Resolve)? {
         match timeout(ms(connect_ms_max), TcpStream::connect(one)).await {
             Ok(Ok(stream)) if is_loop(&stream) => failure = Closed::Itself,
             Ok(Ok(stream)) => return Ok(stream),
@@ -203,5 +203,25 @@ fn tell(link: &Link, lane: Lane, closed: &Closed) {
         warn!(address = %link.address, reason = %closed, "no connection to a peer");
     } else {
         debug!(address = %link.address, ?lane, reason = %closed, "no connection to a peer");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Redialling a port on this machine that nobody listens on hits it sooner or later.
+    #[test]
+    fn a_connection_to_itself_is_known() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let socket = tokio::net::TcpSocket::new_v4().unwrap();
+            socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+            let own = socket.local_addr().unwrap();
+            assert!(is_loop(&socket.connect(own).await.unwrap()));
+            let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+            assert!(!is_loop(&stream));
+        });
     }
 }

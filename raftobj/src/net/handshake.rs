@@ -19,6 +19,7 @@
 //! | 4 | Refused | reason |
 //! | 5 | Ready | nothing |
 //!
+//! Versions are in the introductions: frames and tags are the same in all of them.
 //! The dialler does not wait after Ready: its first messages may come in the same packet.
 
 use super::closed::Closed;

@@ -11,11 +11,12 @@
 //! the driver and nothing of the driver waits here: queues are bounded, and what does not fit is dropped and
 //! said so ([`Dropped`]), because the protocol above sends again what still matters.
 //!
-//! A message passes `outbox` → `traffic` → (TCP) → `traffic` → `frame` → `inbox`; connections are made by
+//! A message passes `batch` in an `outbox` → `traffic` → (TCP) → `traffic` → `frame` → `inbox`; connections are made by
 //! `dialled` and `accepted`, which agree by `handshake`.
 
 mod accepted;
 mod backoff;
+mod batch;
 mod closed;
 mod dialled;
 mod frame;
@@ -32,10 +33,11 @@ mod warnings;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use batch::Payload;
 pub(crate) use closed::Closed;
 pub(crate) use inbox::Inbound;
 pub(crate) use options::NetOptions;
-pub(crate) use outbox::{Dropped, Payload};
+pub(crate) use outbox::Dropped;
 pub(crate) use race::race;
 pub(crate) use socket::{BindError, bind};
 pub(crate) use status::{AcceptedStatus, DialledStatus, NetStatus};
@@ -186,8 +188,9 @@ impl Net {
         }
     }
 
-    /// Queues the message that `write` encodes. Never waits; the message goes out when the driver does. `write`
-    /// does not run when there is no connection, and does nothing but encode.
+    /// Queues the message that `write` encodes. Never waits: it goes out, together with all that is queued until
+    /// then, when the driver next awaits something. `write` does not run when there is no connection, and does
+    /// nothing but encode.
     ///
     /// # Errors
     /// The message was dropped, whole.

@@ -44,7 +44,8 @@ pub(crate) struct NetOptions {
     /// Unanswered probes after which the connection is dead.
     pub(crate) keepalive_probes: u32,
     /// Bytes that the other end's TCP has not acknowledged for so long: the connection is dead. A firewall that
-    /// swallowed the flow shows only here (Linux).
+    /// swallowed the flow shows only here. Linux counts the time in which the other end takes nothing, too: a
+    /// bound on stalls besides `stall_ms_max`.
     pub(crate) user_timeout_ms: u32,
     /// What a shutdown waits for queued messages to go out.
     pub(crate) flush_ms_max: u64,
@@ -65,7 +66,7 @@ impl Default for NetOptions {
             backoff_ms_min: 20,
             backoff_ms_max: 1000,
             settled_ms_min: 1000,
-            stall_ms_max: 5000,
+            stall_ms_max: 2000,
             outbox_bytes_max: 64 * MIB,
             outbox_frames_max: 65_536,
             inbox_bytes_max: 64 * MIB,

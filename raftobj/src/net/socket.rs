@@ -1,6 +1,6 @@
 //! What the operating system is told about our sockets.
 
-use super::options::{NetOptions, ms};
+use super::options::NetOptions;
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use std::io;
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
@@ -70,7 +70,7 @@ pub(super) fn tune(stream: &tokio::net::TcpStream, options: &NetOptions) -> io::
         .with_retries(options.keepalive_probes);
     socket.set_tcp_keepalive(&keepalive)?;
     #[cfg(target_os = "linux")]
-    socket.set_tcp_user_timeout(Some(ms(options.user_timeout_ms.into())))?;
+    socket.set_tcp_user_timeout(Some(Duration::from_millis(options.user_timeout_ms.into())))?;
     Ok(())
 }
 

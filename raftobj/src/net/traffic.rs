@@ -3,10 +3,11 @@
 //! It may not know who connects when, nor what a message means. No other end may hold the thread for long:
 //! after [`BYTES_A_TURN`] the other tasks have theirs.
 
+use super::batch::{Batch, SLICES};
 use super::closed::Closed;
 use super::frame::Decoder;
 use super::inbox::{Inbox, Mailbox};
-use super::outbox::{Batch, Outbox, SLICES};
+use super::outbox::Outbox;
 use super::race::race;
 use super::status::Counter;
 use std::io::IoSlice;

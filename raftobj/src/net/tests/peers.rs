@@ -147,6 +147,8 @@ fn a_newer_connection_replaces_the_older() {
             Lane::ALL.iter().all(|&lane| b.gate.count(|event| *event == replaced(lane)) > 0)
         })
         .await;
+        let ended = |event: &Event| matches!(event, Event::Disconnected(2, _, End::Dialled, _));
+        until("the older ones are closed", || first.gate.count(ended) >= 2).await;
         first.net.shutdown().await;
         until("the newer ones are there", || b.net.status().accepted.len() == 2 && second.is_connected(link))
             .await;
