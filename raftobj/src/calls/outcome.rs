@@ -109,11 +109,6 @@ pub enum NotAppliedReason {
     /// An argument does not encode. Retry never.
     #[error("the arguments do not encode: {0}")]
     Encode(String),
-    /// The call was waited for under a read guard of the same thread, which would wait for itself. Retry never.
-    #[error(
-        "this thread holds a read guard, and the call could not finish before it is dropped; drop the guard first"
-    )]
-    UnderGuard,
     /// The node was shut down, or stopped by a fault. Retry elsewhere.
     #[error("the node has stopped: {0}")]
     Stopped(String),
@@ -128,6 +123,12 @@ pub enum UnknownReason {
         "the call was sent, but no majority confirmed it within the deadline; read the value before trying again"
     )]
     Deadline,
+    /// The call was waited for under a read guard of the same thread: it cannot be applied here before the
+    /// guard is dropped, and then it will be. Drop the guard first.
+    #[error(
+        "this thread holds a read guard, and the call is applied only after it is dropped; drop the guard before waiting"
+    )]
+    UnderGuard,
     /// The node was shut down, or stopped by a fault, after the call was sent.
     #[error(
         "the node stopped after the call was sent: {0}; read the value on another node before trying again"

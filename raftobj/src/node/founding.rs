@@ -166,6 +166,11 @@ impl Founding {
         }
     }
 
+    /// Who answers at an address, if it was met.
+    pub(crate) fn met(&self, address: &str) -> Option<NodeId> {
+        self.met.get(address).map(|(id, _)| *id)
+    }
+
     /// The addresses whose nodes were not met, or have not announced the list yet.
     pub(crate) fn waiting_for(&self) -> Vec<String> {
         let unmet = self.addresses.iter().filter(|address| !self.met.contains_key(*address));

@@ -2,7 +2,7 @@
 //!
 //! What a standard `RwLock` does not promise, and callers of a replica need:
 //! - A thread that holds a guard reads again without blocking, even while a writer waits.
-//! - A thread can be asked whether it holds a guard ([`StateLock::holds_guard`]), so that it is told, not
+//! - A thread can be asked whether it holds a guard ([`LockId::is_held`]), so that it is told, not
 //!   hung, when it waits for a call that cannot be applied before the guard is gone.
 //! - Nobody starves: a waiting writer lets no new readers in (but for those that hold a guard already), and
 //!   when a writer leaves, all readers that waited for it enter before the next.
@@ -38,7 +38,7 @@ pub(crate) struct StateLock<T> {
 
 /// Shared access; it cannot leave its thread. Fields are dropped in order: the value is let go before the turn.
 #[derive(Debug)]
-pub(crate) struct ReadGuard<'a, T> {
+pub struct ReadGuard<'a, T> {
     value: RwLockReadGuard<'a, T>,
     _turn: ReadTurn<'a>,
 }
@@ -83,9 +83,20 @@ impl<T> StateLock<T> {
         WriteGuard { value, _turn: turn }
     }
 
-    /// Whether this thread holds a guard of this lock.
-    pub(crate) fn holds_guard(&self) -> bool {
-        held(self.turns.id) != Held::default()
+    /// Names this lock, for asking whether a thread holds it.
+    pub(crate) fn id(&self) -> LockId {
+        LockId(self.turns.id)
+    }
+}
+
+/// Names a [`StateLock`] of this process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct LockId(u64);
+
+impl LockId {
+    /// Whether this thread holds a guard of the lock.
+    pub(crate) fn is_held(self) -> bool {
+        held(self.0) != Held::default()
     }
 }
 

@@ -330,6 +330,17 @@ impl Raft {
         }
     }
 
+    /// On a leader: the last entry known to be durable at `peer`, and the next to be sent there.
+    pub(crate) fn progress_of(&self, peer: NodeId) -> Option<(Index, Index)> {
+        let Role::Leader(leader) = &self.role else { return None };
+        leader.peers.get(&peer).map(|progress| (progress.matched(), progress.next()))
+    }
+
+    /// Whether this node asks for votes, or asks whether it would get them.
+    pub(crate) fn is_candidate(&self) -> bool {
+        matches!(self.role, Role::PreCandidate(_) | Role::Candidate(_))
+    }
+
     /// Whether this node leads.
     pub(crate) fn is_leader(&self) -> bool {
         matches!(self.role, Role::Leader(_))

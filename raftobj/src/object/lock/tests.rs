@@ -48,20 +48,20 @@ fn a_thread_that_holds_a_guard_reads_again_while_a_writer_waits() {
 #[test]
 fn a_thread_knows_which_locks_it_holds() {
     let (one, two) = (StateLock::new(()), StateLock::new(()));
-    assert!(!one.holds_guard());
+    assert!(!one.id().is_held());
     let (a, b) = (one.read(), one.read());
-    assert!(one.holds_guard());
-    assert!(!two.holds_guard());
-    let elsewhere = thread::scope(|scope| scope.spawn(|| one.holds_guard()).join().unwrap());
+    assert!(one.id().is_held());
+    assert!(!two.id().is_held());
+    let elsewhere = thread::scope(|scope| scope.spawn(|| one.id().is_held()).join().unwrap());
     assert!(!elsewhere, "another thread holds nothing");
     drop(a);
-    assert!(one.holds_guard());
+    assert!(one.id().is_held());
     drop(b);
-    assert!(!one.holds_guard());
+    assert!(!one.id().is_held());
     let writing = two.write();
-    assert!(two.holds_guard());
+    assert!(two.id().is_held());
     drop(writing);
-    assert!(!two.holds_guard());
+    assert!(!two.id().is_held());
 }
 
 // Breaks: a stream of readers keeps apply out for ever.
