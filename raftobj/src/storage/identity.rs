@@ -1,0 +1,230 @@
+//! Who a node is: the small file that makes a directory one node's.
+//!
+//! | at | bytes | field | why |
+//! |---|---|---|---|
+//! | 0 | 8 | magic `raftobjI` | a name proves nothing |
+//! | 8 | 4 | format version | a newer one is refused |
+//! | 12 | 4 | length of the body | |
+//! | 16 | 4 | CRC32C of bytes 0 to 16 and of the body | |
+//! | 20 | | body: | |
+//! | | 8 | node id | drawn with the directory |
+//! | | 8 | incarnation | drawn with the directory: a wiped disk comes back with another |
+//! | | 8 | boot | numbers this node's sessions |
+//! | | string | object's name | a directory holds one kind of object |
+//! | | string | own advertised address | |
+//! | | varint, strings | founding list | compared with the command line at each start |
+//! | | 0, or 1 and a membership | proposal | what this node has told the others it would found: told is durable |
+//! | | 0, or 1, 8 bytes and a membership | cluster id and first membership | the node is formed, and votes |
+//!
+//! A membership is a varint count, then for each member, by id: id (8), incarnation (8), address (string). A
+//! string is a varint length and UTF-8. Magic, version, length and checksum keep their places in all versions.
+//!
+//! The file is never written in place: a whole new one takes its name.
+
+use crate::codec::{DecodeError, Put, Take};
+use crate::raft::membership::{Member, Membership};
+use crate::raft::types::{Boot, Incarnation, NodeId};
+use bytes::Bytes;
+use std::collections::BTreeMap;
+
+/// The format this code writes, and the newest it reads.
+pub(super) const IDENTITY_FORMAT: u32 = 1;
+
+const MAGIC: [u8; 8] = *b"raftobjI";
+const HEADER_BYTES: usize = 20;
+
+/// Who a node is, and what became of its founding.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Identity {
+    /// The member.
+    pub(crate) node: NodeId,
+    /// Its disk.
+    pub(crate) incarnation: Incarnation,
+    /// The last start; zero before the first.
+    pub(crate) boot: Boot,
+    /// The name of the object's type.
+    pub(crate) object: String,
+    /// The address the others know it by.
+    pub(crate) address: String,
+    /// The addresses of all founders, as the caller normalised them.
+    pub(crate) founding: Vec<String>,
+    /// What this node proposed to found.
+    pub(crate) proposal: Option<Membership>,
+    /// The cluster it is part of.
+    pub(crate) formed: Option<Formed>,
+}
+
+/// A cluster, as it was founded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Formed {
+    /// Hash of the founding membership.
+    pub(crate) cluster: u64,
+    /// The membership at index 0.
+    pub(crate) membership: Membership,
+}
+
+/// Why bytes are no identity.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum IdentityError {
+    NotOurs,
+    Damaged,
+    Newer(u32),
+    Meaningless(DecodeError),
+}
+
+impl Identity {
+    pub(super) fn encode(&self) -> Vec<u8> {
+        let mut body = Vec::new();
+        body.put_u64(self.node.0);
+        body.put_u64(self.incarnation.0);
+        body.put_u64(self.boot.0);
+        body.put_slice(self.object.as_bytes());
+        body.put_slice(self.address.as_bytes());
+        body.put_varint(self.founding.len() as u64);
+        for address in &self.founding {
+            body.put_slice(address.as_bytes());
+        }
+        match &self.proposal {
+            None => body.put_u8(0),
+            Some(membership) => {
+                body.put_u8(1);
+                put_membership(&mut body, membership);
+            }
+        }
+        match &self.formed {
+            None => body.put_u8(0),
+            Some(Formed { cluster, membership }) => {
+                body.put_u8(1);
+                body.put_u64(*cluster);
+                put_membership(&mut body, membership);
+            }
+        }
+        let mut bytes = MAGIC.to_vec();
+        bytes.put_u32(IDENTITY_FORMAT);
+        bytes.put_u32(body.len() as u32);
+        bytes.put_u32(crc32c::crc32c_append(crc32c::crc32c(&bytes), &body));
+        bytes.extend_from_slice(&body);
+        bytes
+    }
+
+    pub(super) fn decode(bytes: &Bytes) -> Result<Identity, IdentityError> {
+        if !bytes.starts_with(&MAGIC) {
+            return Err(IdentityError::NotOurs);
+        }
+        let mut input = bytes.slice(MAGIC.len()..);
+        let mut word = || input.take_u32("identity").map_err(|_| IdentityError::Damaged);
+        let (version, length, checksum) = (word()?, word()?, word()?);
+        if input.len() as u64 != u64::from(length)
+            || crc32c::crc32c_append(crc32c::crc32c(&bytes[..HEADER_BYTES - 4]), &input) != checksum
+        {
+            return Err(IdentityError::Damaged);
+        }
+        if version != IDENTITY_FORMAT {
+            return Err(IdentityError::Newer(version));
+        }
+        Identity::take(&mut input)
+            .and_then(|it| input.finish().map(|()| it))
+            .map_err(IdentityError::Meaningless)
+    }
+
+    fn take(input: &mut Bytes) -> Result<Identity, DecodeError> {
+        Ok(Identity {
+            node: NodeId(input.take_u64("node")?),
+            incarnation: Incarnation(input.take_u64("incarnation")?),
+            boot: Boot(input.take_u64("boot")?),
+            object: input.take_string("object")?,
+            address: input.take_string("address")?,
+            founding: {
+                let count = input.take_varint("founding list")?;
+                // Collected one by one: a damaged count ends with the input, and allocates nothing before.
+                (0..count).map(|_| input.take_string("founding list")).collect::<Result<_, _>>()?
+            },
+            proposal: match take_flag(input, "proposal")? {
+                false => None,
+                true => Some(take_membership(input)?),
+            },
+            formed: match take_flag(input, "formed")? {
+                false => None,
+                true => {
+                    let cluster = input.take_u64("cluster")?;
+                    Some(Formed { cluster, membership: take_membership(input)? })
+                }
+            },
+        })
+    }
+}
+
+fn put_membership(buffer: &mut Vec<u8>, membership: &Membership) {
+    buffer.put_varint(membership.members.len() as u64);
+    for (node, member) in &membership.members {
+        buffer.put_u64(node.0);
+        buffer.put_u64(member.incarnation.0);
+        buffer.put_slice(member.address.as_bytes());
+    }
+}
+
+fn take_membership(input: &mut Bytes) -> Result<Membership, DecodeError> {
+    let count = input.take_varint("members")?;
+    let mut members = BTreeMap::new();
+    for _ in 0..count {
+        let node = NodeId(input.take_u64("member")?);
+        let incarnation = Incarnation(input.take_u64("member")?);
+        let address = input.take_string("member")?;
+        members.insert(node, Member { incarnation, address });
+    }
+    Ok(Membership { members })
+}
+
+fn take_flag(input: &mut Bytes, field: &'static str) -> Result<bool, DecodeError> {
+    match input.take_u8(field)? {
+        0 => Ok(false),
+        1 => Ok(true),
+        other => Err(DecodeError::Meaningless { field, value: u64::from(other) }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn identity() -> Identity {
+        let member =
+            |n| (NodeId(n), Member { incarnation: Incarnation(n + 1), address: format!("host:{n}") });
+        let membership = Membership { members: [member(1), member(9)].into() };
+        Identity {
+            node: NodeId(1),
+            incarnation: Incarnation(2),
+            boot: Boot(3),
+            object: "KvStorage".into(),
+            address: "host:1".into(),
+            founding: vec!["host:1".into(), "host:9".into()],
+            proposal: Some(membership.clone()),
+            formed: Some(Formed { cluster: 77, membership }),
+        }
+    }
+
+    #[test]
+    fn an_identity_comes_back_and_no_flipped_byte_or_cut_passes() {
+        let young = Identity { proposal: None, formed: None, founding: vec![], ..identity() };
+        for identity in [identity(), young] {
+            let bytes = Bytes::from(identity.encode());
+            assert_eq!(Identity::decode(&bytes), Ok(identity));
+            for byte in 0..bytes.len() {
+                let mut bad = bytes.to_vec();
+                bad[byte] ^= 0x10;
+                assert!(Identity::decode(&Bytes::from(bad)).is_err(), "byte {byte}");
+                assert!(Identity::decode(&bytes.slice(..byte)).is_err(), "cut at {byte}");
+            }
+        }
+    }
+
+    #[test]
+    fn damage_is_told_from_a_newer_format() {
+        let mut bytes = identity().encode();
+        bytes[8] = 9;
+        assert_eq!(Identity::decode(&Bytes::from(bytes.clone())), Err(IdentityError::Damaged));
+        let checksum = crc32c::crc32c_append(crc32c::crc32c(&bytes[..16]), &bytes[20..]);
+        bytes[16..20].copy_from_slice(&checksum.to_le_bytes());
+        assert_eq!(Identity::decode(&Bytes::from(bytes)), Err(IdentityError::Newer(9)));
+    }
+}

@@ -1,0 +1,79 @@
+//! The log on disk: what a node must not forget, and how it is read back.
+//!
+//! It remembers entries, hard state and the node's identity; it never knows what a payload means, who waits
+//! for a sync, or that there is a network. It draws no random numbers and reads no clock: ids are arguments.
+//!
+//! A data directory:
+//!
+//! | name | what |
+//! |---|---|
+//! | `LOCK` | held while a node uses the directory |
+//! | `identity` | who the node is, whom it was founded with, how often it was started; replaced whole ([`identity`]) |
+//! | `wal-<sequence>` | the log, in segments of 8 MiB ([`segment`]) of frames ([`frame`]) of records ([`record`]) |
+//! | `*.tmp` | something that a crash left unfinished; removed at the next start |
+//!
+//! The way through it at a start: `Directory::open` (lock, identity) → the caller compares what it finds with
+//! what it was told → `Directory::begin_boot` → `Wal::open` ([`recovery`] says what is torn and what is damage)
+//! → `append` and `sync`.
+//!
+//! What is promised, on a disk that keeps what it said it synced, and writes sectors of 512 bytes whole:
+//! - What was synced is there at the next start, or the start is refused and says where the damage is.
+//! - What was appended and not synced may be there or not, from the end backwards; nothing else appears.
+//! - A bad disk makes an error, never a panic, and never a second try of a sync.
+//!
+//! Limits are in [`recovery`]. Segments are not released yet: that comes with snapshots.
+//!
+//! Begin reading at [`wal`], then [`recovery`].
+
+pub(crate) mod directory;
+pub(crate) mod disk;
+mod frame;
+mod identity;
+pub mod inspect;
+mod record;
+mod recovery;
+mod replay;
+mod segment;
+#[cfg(test)]
+mod tests;
+mod wal;
+
+pub(crate) use directory::{Directory, DirectoryError, Newcomer};
+pub(crate) use disk::{Disk, DiskError, RealDisk};
+pub(crate) use identity::{Formed, Identity};
+pub(crate) use record::Record;
+pub(crate) use recovery::{Cut, Problem};
+pub(crate) use wal::{OpenError, PrepareJob, Prepared, Recovered, Wal, WalError};
+
+use crate::raft::types::{Boot, Incarnation, NodeId};
+
+/// Whose log it is: every segment says so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Owner {
+    /// The member.
+    pub(crate) node: NodeId,
+    /// Its disk.
+    pub(crate) incarnation: Incarnation,
+    /// Its start: segment ids are unique by it.
+    pub(crate) boot: Boot,
+}
+
+/// What can be chosen about the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Options {
+    /// Size of a segment, at least 8 KiB; a batch that does not fit gets a segment of its own size.
+    pub(crate) segment_bytes: u64,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options { segment_bytes: 8 << 20 }
+    }
+}
+
+impl Options {
+    /// The size within bounds, in whole sectors.
+    fn segment_bytes(self) -> u64 {
+        self.segment_bytes.clamp(8 << 10, 1 << 30).next_multiple_of(512)
+    }
+}

@@ -1,0 +1,157 @@
+//! Without faults: what is written comes back.
+
+use super::*;
+
+#[test]
+fn what_was_appended_comes_back_across_starts_and_segments() {
+    let disk = SimDisk::new();
+    let mut model = Model::default();
+    let mut term = 1;
+    for round in 0..12 {
+        let mut started = start(&disk).unwrap();
+        assert_eq!(Model::of(&started.recovered), model, "round {round}");
+        assert_eq!(started.recovered.first, Index(1));
+        assert_eq!(started.recovered.cut, None);
+        assert_eq!(started.directory.identity().boot.0, round + 1);
+        let next = started.wal.last_index().next().0;
+        // Every third round a leader overwrites some of what is there.
+        let from = if round % 3 == 2 { next - 3 } else { next };
+        term += u64::from(round % 3 == 2);
+        for batch in [
+            vec![vote(term, Some(round)), entry(from, term, 700)],
+            (1..8).map(|i| entry(from + i, term, 300 * i as usize)).collect(),
+            vec![],
+            vec![entry(from + 8, term, 0)],
+        ] {
+            started.wal.append(&batch).unwrap();
+            started.wal.sync().unwrap();
+            started.wal.mark_idle().unwrap();
+            model.take(&batch);
+        }
+        term += 1;
+    }
+    let names = disk.list(dir()).unwrap().unwrap();
+    assert!(names.iter().filter(|name| name.starts_with("wal-")).count() > 5, "{names:?}");
+}
+
+#[test]
+fn a_batch_larger_than_a_segment_gets_one_of_its_own() {
+    let disk = SimDisk::new();
+    let mut started = start(&disk).unwrap();
+    let mut model = Model::default();
+    for batch in [vec![entry(1, 1, 10)], vec![entry(2, 1, 100_000), entry(3, 1, 1)], vec![entry(4, 1, 10)]] {
+        started.wal.append(&batch).unwrap();
+        model.take(&batch);
+    }
+    started.wal.sync().unwrap();
+    drop(started);
+    assert_eq!(Model::of(&start(&disk).unwrap().recovered), model);
+    let big = disk.bytes(&dir().join(segment_name(2))).len();
+    assert!((100_000..120_000).contains(&big), "{big}");
+}
+
+#[test]
+fn a_prepared_segment_is_taken_and_a_late_one_is_not() {
+    let disk = SimDisk::new();
+    let mut started = start(&disk).unwrap();
+    let wal = &mut started.wal;
+    wal.append(&[entry(1, 1, 3000)]).unwrap();
+    let late = wal.prepare_next().unwrap();
+    assert!(wal.prepare_next().is_none(), "one at a time");
+    wal.append(&[entry(2, 1, 3000)]).unwrap();
+    let late = late.run();
+    assert!(late.result.is_ok());
+    wal.prepared(late).unwrap();
+    wal.append(&[entry(3, 1, 3000)]).unwrap();
+
+    let job = wal.prepare_next().unwrap();
+    wal.prepared(job.run()).unwrap();
+    let names = disk.list(dir()).unwrap().unwrap();
+    assert_eq!(
+        names,
+        ["LOCK", "identity", &segment_name(1), &segment_name(2), &segment_name(3), &segment_name(4)]
+    );
+    let before = disk.calls();
+    wal.append(&[entry(4, 1, 3000)]).unwrap();
+    assert_eq!(disk.calls() - before, 3, "sync of the full one, opening, batch");
+    wal.sync().unwrap();
+    drop(started);
+
+    let mut started = start(&disk).unwrap();
+    assert_eq!(started.recovered.entries.len(), 4);
+    let job = started.wal.prepare_next().unwrap();
+    started.wal.prepared(job.run()).unwrap();
+    drop(started);
+    // A prepared segment is found again, and too small a one is replaced.
+    let mut started = start(&disk).unwrap();
+    assert!(started.wal.prepare_next().is_none());
+    started.wal.append(&[entry(5, 1, 30_000)]).unwrap();
+    drop(started);
+    assert_eq!(start(&disk).unwrap().recovered.entries.len(), 5);
+}
+
+#[test]
+fn an_idle_marker_is_written_once_and_only_when_all_is_synced() {
+    let disk = SimDisk::new();
+    let mut started = start(&disk).unwrap();
+    let calls = |disk: &SimDisk, act: &mut dyn FnMut()| {
+        let before = disk.calls();
+        act();
+        disk.calls() - before
+    };
+    let wal = &mut started.wal;
+    assert_eq!(calls(&disk, &mut || wal.mark_idle().unwrap()), 0, "an empty log has nothing to vouch for");
+    wal.append(&[entry(1, 1, 1)]).unwrap();
+    assert_eq!(calls(&disk, &mut || wal.mark_idle().unwrap()), 0);
+    wal.sync().unwrap();
+    assert_eq!(calls(&disk, &mut || wal.mark_idle().unwrap()), 1);
+    assert_eq!(calls(&disk, &mut || wal.mark_idle().unwrap()), 0);
+    wal.sync().unwrap();
+    assert_eq!(calls(&disk, &mut || wal.mark_idle().unwrap()), 0);
+}
+
+// §5.1: if it breaks, a node votes twice in a term.
+#[test]
+#[should_panic(expected = "the hard state goes back")]
+fn a_second_vote_in_a_term_is_not_written() {
+    let mut started = start(&SimDisk::new()).unwrap();
+    let _ = started.wal.append(&[vote(2, Some(1)), vote(2, Some(2))]);
+}
+
+#[test]
+#[should_panic(expected = "entry 3 cannot follow")]
+fn a_gap_is_not_written() {
+    let mut started = start(&SimDisk::new()).unwrap();
+    let _ = started.wal.append(&[entry(1, 1, 1), entry(3, 1, 1)]);
+}
+
+#[test]
+fn inspection_tells_what_is_there_and_changes_nothing() {
+    let disk = SimDisk::new();
+    let mut started = start(&disk).unwrap();
+    started.wal.append(&[vote(3, Some(7)), entry(1, 2, 5), entry(2, 2, 5)]).unwrap();
+    started.wal.append(&[entry(2, 3, 6)]).unwrap();
+    started.wal.sync().unwrap();
+    let locked = inspect::inspect(&disk, dir(), &mut |_| {});
+    assert!(matches!(locked, Err(inspect::InspectError::Locked { .. })));
+    drop(started);
+
+    let before = disk.snapshot();
+    let mut lines = Vec::new();
+    let report = inspect::inspect(&disk, dir(), &mut |line| lines.push(line.to_string())).unwrap();
+    assert_eq!(disk.snapshot(), before);
+    assert_eq!(report.entries, Some((Index(1), Index(2))));
+    assert_eq!((report.entries_written, report.batches, report.term.0), (3, 3, 3));
+    assert!(report.problems.is_empty() && report.torn_tail.is_none());
+    assert_eq!(
+        lines,
+        [
+            "wal-0000000000000001 +4096 batch 1: segment opens before entry 1",
+            "wal-0000000000000001 +4096 batch 1: term 0, no vote",
+            "wal-0000000000000001 +4160 batch 2: term 3, vote for 00000000",
+            "wal-0000000000000001 +4160 batch 2: entry 1@2 command of 5 bytes",
+            "wal-0000000000000001 +4160 batch 2: entry 2@2 command of 5 bytes",
+            "wal-0000000000000001 +4256 batch 3: entry 2@3 command of 6 bytes",
+        ]
+    );
+}

@@ -1,0 +1,179 @@
+//! Directories: new, kept, somebody else's.
+
+use super::*;
+
+fn open(disk: &SimDisk) -> Result<Directory<SimDisk>, DirectoryError> {
+    Directory::open(disk.clone(), dir(), SMALL, newcomer())
+}
+
+fn membership() -> Membership {
+    let member = |n: u64| (NodeId(n), Member { incarnation: Incarnation(n), address: format!("host:{n}") });
+    Membership { members: [member(1), member(2), member(3)].into() }
+}
+
+#[test]
+fn a_new_directory_is_made_durably_with_all_above_it() {
+    let disk = SimDisk::new();
+    let path = Path::new("/a/b/c");
+    let directory = Directory::open(disk.clone(), path, SMALL, newcomer()).unwrap();
+    assert!(directory.is_new());
+    assert_eq!(directory.identity().node, NodeId(0x1111));
+    assert_eq!(directory.identity().boot, Boot(0));
+    disk.crash(&mut |_| false);
+    let other = Newcomer { node: NodeId(9), incarnation: Incarnation(9), ..newcomer() };
+    let mut directory = Directory::open(disk, path, SMALL, other).unwrap();
+    assert!(!directory.is_new());
+    assert_eq!(directory.identity().incarnation, Incarnation(0x2222), "the ids of an old directory stay");
+    assert_eq!(directory.begin_boot().unwrap().boot, Boot(1));
+    assert_eq!(directory.path(), path);
+}
+
+#[test]
+fn what_was_proposed_and_formed_is_durable_on_return() {
+    let disk = SimDisk::new();
+    let mut directory = open(&disk).unwrap();
+    directory.begin_boot().unwrap();
+    directory.propose(membership()).unwrap();
+    disk.crash(&mut |_| false);
+    let mut directory = open(&disk).unwrap();
+    assert_eq!(directory.identity().proposal, Some(membership()));
+    assert_eq!(directory.identity().formed, None);
+    let formed = Formed { cluster: 4711, membership: membership() };
+    directory.form(formed.clone()).unwrap();
+    disk.crash(&mut |_| false);
+    let directory = open(&disk).unwrap();
+    assert_eq!(directory.identity().formed, Some(formed));
+    assert_eq!(directory.identity().boot, Boot(1));
+    assert_eq!(directory.identity().founding, ["a:1", "b:2"]);
+}
+
+// Planted bug 23 among them. If it breaks, a node comes back as somebody else, or as nobody.
+#[test]
+fn the_identity_is_the_old_or_the_new_one_at_every_power_cut() {
+    for unit_mask in 0..32_u32 {
+        for call in 0.. {
+            let disk = SimDisk::new();
+            let mut directory = open(&disk).unwrap();
+            directory.begin_boot().unwrap();
+            disk.power_off_at(disk.calls() + call);
+            let done = directory.propose(membership()).is_ok();
+            disk.crash(&mut |unit| unit_mask >> unit.min(31) & 1 == 1);
+            let again = open(&disk).unwrap();
+            assert_eq!(again.identity().node, NodeId(0x1111));
+            assert_eq!(again.identity().boot, Boot(1));
+            match &again.identity().proposal {
+                None => assert!(!done, "call {call}, kept {unit_mask:b}"),
+                Some(proposal) => assert_eq!(proposal, &membership()),
+            }
+            if done {
+                break;
+            }
+        }
+    }
+}
+
+#[test]
+fn a_directory_is_used_by_one_at_a_time() {
+    let disk = SimDisk::new();
+    let directory = open(&disk).unwrap();
+    let before = disk.snapshot();
+    let error = open(&disk).unwrap_err();
+    assert!(matches!(error, DirectoryError::Locked { .. }));
+    assert!(error.to_string().contains("/data is in use"), "{error}");
+    assert_eq!(disk.snapshot(), before);
+    drop(directory);
+    open(&disk).unwrap();
+}
+
+#[test]
+fn what_is_not_ours_is_refused_and_left_as_it_is() {
+    for name in ["thesis.tex", "wal-0000000000000001", "LOCK", "identity.tmp", "wal-x.tmp", ".hidden"] {
+        let disk = SimDisk::new();
+        disk.create_dir(dir()).unwrap();
+        disk.set_bytes(&dir().join(name), b"years of work");
+        let before = disk.snapshot();
+        let error = open(&disk).unwrap_err();
+        assert!(
+            matches!(&error, DirectoryError::Foreign { name: found, .. } if found == name),
+            "{name}: {error}"
+        );
+        assert_eq!(disk.snapshot(), before, "{name}");
+    }
+    // A directory that is ours may hold other things beside.
+    let disk = SimDisk::new();
+    drop(open(&disk).unwrap());
+    disk.set_bytes(&dir().join("notes.txt"), b"mine");
+    open(&disk).unwrap();
+    assert_eq!(disk.bytes(&dir().join("notes.txt")), b"mine");
+}
+
+#[test]
+fn a_file_called_identity_that_is_none_is_refused() {
+    let disk = SimDisk::new();
+    disk.create_dir(dir()).unwrap();
+    disk.set_bytes(&dir().join("identity"), b"Elvis");
+    let error = open(&disk).unwrap_err();
+    assert!(matches!(error, DirectoryError::Damaged { .. }), "{error}");
+    assert!(error.to_string().contains("/data/identity"), "{error}");
+    assert_eq!(disk.bytes(&dir().join("identity")), b"Elvis");
+}
+
+// Rule 15. If it breaks, a node that lost its identity comes back with its votes forgotten.
+#[test]
+fn a_log_without_an_identity_is_refused() {
+    let disk = SimDisk::new();
+    let mut started = start(&disk).unwrap();
+    started.wal.append(&[vote(1, Some(1))]).unwrap();
+    started.wal.sync().unwrap();
+    drop(started);
+    disk.remove(&dir().join("identity")).unwrap();
+    let before = disk.snapshot();
+    let error = open(&disk).unwrap_err();
+    assert!(matches!(error, DirectoryError::Damaged { .. }), "{error}");
+    assert_eq!(disk.snapshot(), before);
+    disk.remove(&dir().join("LOCK")).unwrap();
+    assert!(matches!(open(&disk).unwrap_err(), DirectoryError::Damaged { .. }));
+}
+
+#[test]
+fn a_newer_identity_is_refused_as_that() {
+    let disk = SimDisk::new();
+    drop(open(&disk).unwrap());
+    let path = dir().join("identity");
+    let mut bytes = disk.bytes(&path);
+    bytes[8] = 2;
+    let checksum = crc32c::crc32c_append(crc32c::crc32c(&bytes[..16]), &bytes[20..]);
+    bytes[16..20].copy_from_slice(&checksum.to_le_bytes());
+    disk.set_bytes(&path, &bytes);
+    let error = open(&disk).unwrap_err();
+    assert!(matches!(error, DirectoryError::Newer { found: 2, known: 1, .. }), "{error}");
+}
+
+#[test]
+fn a_real_directory_works_like_a_simulated_one() {
+    let path = std::env::temp_dir().join(format!("raftobj-founding-{}", std::process::id()));
+    let inner = path.join("deep/data");
+    for boot in 1..4 {
+        let mut directory = Directory::open(RealDisk, &inner, SMALL, newcomer()).unwrap();
+        let second = Directory::open(RealDisk, &inner, SMALL, newcomer());
+        assert!(matches!(second, Err(DirectoryError::Locked { .. })));
+        let owner = directory.begin_boot().unwrap();
+        assert_eq!(owner.boot, Boot(boot));
+        let (mut wal, recovered) = Wal::open(RealDisk, &inner, owner, SMALL).unwrap();
+        assert_eq!(recovered.entries.len() as u64, 3 * (boot - 1));
+        for _ in 0..3 {
+            let next = wal.last_index().next().0;
+            wal.append(&[entry(next, 1, 2000)]).unwrap();
+            wal.sync().unwrap();
+        }
+        wal.mark_idle().unwrap();
+    }
+    let report = inspect::verify(&inner).unwrap();
+    assert!(report.problems.is_empty(), "{report}");
+    assert_eq!(report.entries, Some((Index(1), Index(9))));
+    let mut lines = 0;
+    inspect::dump(&inner, |_| lines += 1).unwrap();
+    assert!(lines > 9);
+    assert!(inspect::verify(path.join("nowhere")).is_err());
+    std::fs::remove_dir_all(&path).unwrap();
+}
