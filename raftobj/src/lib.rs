@@ -19,9 +19,6 @@ pub use serde;
 
 pub(crate) mod replica;
 
-/// What the code that `#[replicated]` makes calls. Not for people: it changes without notice.
 #[doc(hidden)]
-pub mod __private {
-    pub use crate::replica::{Core, Handle};
-    pub use postcard;
-}
+#[path = "private.rs"]
+pub mod __private;
