@@ -32,9 +32,6 @@ pub use replica::{Linearizable, Replica};
 pub use serde;
 pub use storage::inspect;
 
-/// What the code that `#[replicated]` makes calls. Not for people: it changes without notice.
 #[doc(hidden)]
-pub mod __private {
-    pub use crate::replica::{Core, Handle};
-    pub use postcard;
-}
+#[path = "private.rs"]
+pub mod __private;
