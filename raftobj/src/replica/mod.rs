@@ -14,7 +14,7 @@ use crate::object::lock::{ReadGuard, StateLock};
 use crate::object::{MethodId, Object};
 use builder::Builder;
 use bytes::Bytes;
-use call::Call;
+pub use call::Call;
 use control::NodeControl;
 use serde::{Serialize, de::DeserializeOwned};
 use std::fmt;
