@@ -1,31 +1,37 @@
 //! raftobj makes a plain Rust object the same on every node.
 
-// The rooms, in the order of DESIGN; ARCHITECTURE.md is the map.
+// The rooms; ARCHITECTURE.md is the map.
 pub(crate) mod calls;
 pub(crate) mod codec;
+pub(crate) mod driver;
+pub(crate) mod net;
+pub(crate) mod node;
 pub(crate) mod object;
 pub(crate) mod raft;
-#[allow(dead_code, unused_imports, reason = "the driver that uses it comes next")]
+pub(crate) mod replica;
 pub(crate) mod storage;
 
 extern crate self as raftobj;
 
-pub use calls::outcome::{AppliedReason, CallError, Committed, NotAppliedReason, Retry, UnknownReason};
+pub use calls::outcome::{
+    AppliedReason, CallError, Committed, NotAppliedReason, ReadError, Retry, UnknownReason,
+};
+pub use node::status::{PeerStatus, Role, Status};
 pub use object::context::ApplyContext;
+pub use object::lock::ReadGuard;
 pub use object::{Method, MethodError, MethodId, Object, Replicated};
 pub use raft::types::{Boot, Incarnation, Index, NodeId, Term, Time};
 pub use raftobj_derive::replicated;
-pub use replica::{Call, Core, Replica};
+pub use replica::address::AddressError;
+pub use replica::builder::{Builder, StartError};
+pub use replica::call::{Call, CallFuture};
+pub use replica::control::{LogEntry, NodeControl, Watch};
+pub use replica::options::{OnPanic, Options};
+pub use replica::{Linearizable, Replica};
 #[doc(no_inline)]
 pub use serde;
-
 pub use storage::inspect;
 
-pub(crate) mod replica;
-
-/// What the code that `#[replicated]` makes calls. Not for people: it changes without notice.
 #[doc(hidden)]
-pub mod __private {
-    pub use crate::replica::{Core, Handle};
-    pub use postcard;
-}
+#[path = "private.rs"]
+pub mod __private;

@@ -109,11 +109,6 @@ pub enum NotAppliedReason {
     /// An argument does not encode. Retry never.
     #[error("the arguments do not encode: {0}")]
     Encode(String),
-    /// The call was waited for under a read guard of the same thread, which would wait for itself. Retry never.
-    #[error(
-        "this thread holds a read guard, and the call could not finish before it is dropped; drop the guard first"
-    )]
-    UnderGuard,
     /// The node was shut down, or stopped by a fault. Retry elsewhere.
     #[error("the node has stopped: {0}")]
     Stopped(String),
@@ -128,6 +123,12 @@ pub enum UnknownReason {
         "the call was sent, but no majority confirmed it within the deadline; read the value before trying again"
     )]
     Deadline,
+    /// The call was waited for under a read guard of the same thread: it cannot be applied here before the
+    /// guard is dropped, and then it will be. Drop the guard first.
+    #[error(
+        "this thread holds a read guard, and the call is applied only after it is dropped; drop the guard before waiting"
+    )]
+    UnderGuard,
     /// The node was shut down, or stopped by a fault, after the call was sent.
     #[error(
         "the node stopped after the call was sent: {0}; read the value on another node before trying again"
@@ -150,10 +151,58 @@ pub enum AppliedReason {
     /// The method panicked; the object is as the method left it, the same on every replica.
     #[error("the method panicked: {0}")]
     Panicked(String),
+    /// The method returned a value that does not encode.
+    #[error("its reply does not encode: {0}")]
+    Encode(String),
     /// The reply's bytes are not of the type that the caller expects.
     #[error("its reply does not decode: {0}")]
     Decode(String),
     /// The reply was dropped from the session table before this node could read it.
     #[error("its reply is no longer kept; read the value instead")]
     Forgotten,
+}
+
+/// Why a linearizable read was not served. A read changes nothing, so every one may be tried again: here, but
+/// for [`ReadError::Stopped`] (elsewhere) and [`ReadError::UnderGuard`] (never).
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReadError {
+    /// The deadline passed and no leader was known.
+    #[error(
+        "no leader within the deadline; a majority of the members must be up and reachable, then try again"
+    )]
+    NoLeader,
+    /// The deadline passed before a majority confirmed the leader.
+    #[error("no majority confirmed the leader within the deadline; try again")]
+    Unconfirmed,
+    /// The deadline passed before this node had applied what was committed when the read was made.
+    #[error(
+        "this node has applied index {applied}, the read needs {index}; try again, or read on another node"
+    )]
+    Behind {
+        /// What the read needs.
+        index: Index,
+        /// What this node has.
+        applied: Index,
+    },
+    /// The node has not met all its peers for the first time yet.
+    #[error("the cluster is not formed yet; waiting for {}", .waiting_for.join(", "))]
+    Founding {
+        /// The addresses that it waits for.
+        waiting_for: Vec<String>,
+    },
+    /// More reads wait than the node keeps.
+    #[error("{limit} reads wait already; await earlier ones before making more")]
+    QueueFull {
+        /// How many may wait.
+        limit: usize,
+    },
+    /// The read was waited for under a read guard of the same thread, which would wait for itself.
+    #[error(
+        "this thread holds a read guard, and the read could not finish before it is dropped; drop the guard first"
+    )]
+    UnderGuard,
+    /// The node was shut down, or stopped by a fault.
+    #[error("the node has stopped: {0}")]
+    Stopped(String),
 }

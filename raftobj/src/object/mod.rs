@@ -1,8 +1,18 @@
 //! The user's object: how it is told apart from others, what can be called on it, how a call is applied.
 //!
-//! Knows neither clocks nor I/O. Begin with [`Object`], which `#[replicated]` implements.
+//! Knows neither clocks nor I/O, and of terms only what it hands through. Begin with [`Object`], which
+//! `#[replicated]` implements, then [`machine::Machine`], which applies entries to one.
 
 pub(crate) mod context;
+pub(crate) mod describe;
+pub(crate) mod digest;
+pub(crate) mod door;
+#[cfg(test)]
+pub(crate) mod fixture;
+pub(crate) mod lock;
+pub(crate) mod machine;
+pub(crate) mod reply;
+pub(crate) mod sessions;
 
 use crate::codec::hash::fnv1a_32;
 use context::ApplyContext;
@@ -41,7 +51,8 @@ pub struct Method {
     pub types: &'static str,
 }
 
-/// Why an entry cannot be applied. Each stops the node: what it would do next is a guess.
+/// Why a method could not be called, or its reply not be kept. The first two stop the node: what it would do
+/// next is a guess. The last is an outcome of the call, as a panic is: apply goes on.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum MethodError {

@@ -65,6 +65,12 @@ pub(crate) enum Message {
         /// The last entry here that may match: at most `rejected`, of a term at most the refused one.
         hint: EntryId,
     },
+    /// The commit index has grown, and there is nothing to append: sent so that a call made at a follower ends
+    /// one network delay after its commit. Not answered; a lost one is made good by the next heartbeat.
+    Commit {
+        /// The leader's commit index.
+        commit: Index,
+    },
     /// I still lead (§5.2), and which read round this is.
     Heartbeat {
         /// The leader's commit index.

@@ -1,64 +1,204 @@
 //! The user's face of a node: [`Replica`] and its calls.
 
-use crate::object::{MethodId, Object};
-use serde::{Serialize, de::DeserializeOwned};
-use std::marker::PhantomData;
-use std::ops::Deref;
+pub(crate) mod address;
+pub(crate) mod builder;
+pub(crate) mod call;
+pub(crate) mod control;
+pub(crate) mod options;
+pub(crate) mod wait;
 
-/// The user's object on this node.
+use crate::calls::outcome::ReadError;
+use crate::driver::Engine;
+use crate::driver::mailbox::Event;
+use crate::object::lock::{ReadGuard, StateLock};
+use crate::object::{MethodId, Object};
+use builder::Builder;
+use bytes::Bytes;
+pub use call::Call;
+use control::NodeControl;
+use serde::{Serialize, de::DeserializeOwned};
+use std::fmt;
+use std::future::{Future, IntoFuture};
+use std::ops::Deref;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::oneshot;
+use wait::block_on;
+
+/// The user's object on this node, the same as on every other.
+///
+/// It derefs to the methods that `#[replicated]` made: a replicated method returns a [`Call`]; a method that is
+/// not annotated reads locally. Clones are cheap and are the same node; when the last one is dropped the node
+/// shuts down: what was acknowledged is durable, and no thread is left behind.
 pub struct Replica<T: Object> {
     handle: T::Handle,
 }
 
+impl<T: Object> Replica<T> {
+    /// A node that its peers reach at `address`: `host:port`, as they spell it in their lists.
+    pub fn builder(address: impl Into<String>) -> Builder<T> {
+        Builder::new(address.into())
+    }
+
+    pub(crate) fn new(engine: Engine, state: Arc<StateLock<T>>) -> Replica<T> {
+        let core = Core { shared: Arc::new(Shared { engine, state }) };
+        Replica { handle: <T::Handle as Handle>::new(core) }
+    }
+
+    /// Locks the object on this node for reading: any `&self` method, borrowed results too.
+    ///
+    /// Local: what is read was committed, but another node may have more. While the guard lives nothing is
+    /// applied here, so drop it soon; it cannot be sent to another thread. A thread that holds one may read again.
+    pub fn read(&self) -> ReadGuard<'_, T> {
+        self.core().read()
+    }
+
+    /// Waits until this node has applied all that was committed before this call, on any node; a read that
+    /// follows is linearizable with respect to it.
+    ///
+    /// ```ignore
+    /// let value = kv.linearizable().await?.get("a");
+    /// ```
+    pub fn linearizable(&self) -> Linearizable<'_, T> {
+        Linearizable { replica: self, deadline: None }
+    }
+
+    /// Waits until this node serves: the cluster is formed, a leader is known, and all that was committed before
+    /// is applied here. Without [`deadline`](Linearizable::deadline) it waits for one call's deadline.
+    pub fn ready(&self) -> Linearizable<'_, T> {
+        self.linearizable()
+    }
+
+    /// The node itself: its status, its log, its end.
+    pub fn node(&self) -> NodeControl<'_, T> {
+        NodeControl::new(&self.core().shared)
+    }
+
+    fn core(&self) -> &Core<T> {
+        self.handle.core()
+    }
+}
+
+impl<T: Object> Clone for Replica<T> {
+    fn clone(&self) -> Replica<T> {
+        Replica { handle: self.handle.clone() }
+    }
+}
+
 impl<T: Object> Deref for Replica<T> {
     type Target = T::Handle;
+
     fn deref(&self) -> &T::Handle {
         &self.handle
     }
 }
 
-/// What `#[replicated]` generates beside an impl block: its methods, on a [`Core`].
+impl<T: Object> fmt::Debug for Replica<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Replica").field("object", &T::NAME).finish_non_exhaustive()
+    }
+}
+
+/// What `#[replicated]` generates beside an impl block: the block's methods, on a [`Core`].
 pub trait Handle: Clone + Send + Sync + 'static {
     /// The user's struct.
     type Object: Object<Handle = Self>;
+
     /// Wraps a core.
     fn new(core: Core<Self::Object>) -> Self;
+
     /// The core that was wrapped.
     fn core(&self) -> &Core<Self::Object>;
 }
 
 /// A running node, as the generated handle holds it. Cheap to clone.
-pub struct Core<T: Object>(PhantomData<T>);
+pub struct Core<T: Object> {
+    shared: Arc<Shared<T>>,
+}
+
+/// What the clones of a replica share. Dropping it shuts the node down.
+pub(crate) struct Shared<T: Object> {
+    pub(crate) engine: Engine,
+    state: Arc<StateLock<T>>,
+}
 
 impl<T: Object> Clone for Core<T> {
-    fn clone(&self) -> Self {
-        Core(PhantomData)
+    fn clone(&self) -> Core<T> {
+        Core { shared: Arc::clone(&self.shared) }
     }
 }
 
-/// A guard over the state (placeholder until the engine lands).
-pub struct ReadGuard<'a, T>(&'a T);
-
-impl<T> Deref for ReadGuard<'_, T> {
-    type Target = T;
-    fn deref(&self) -> &T {
-        self.0
+impl<T: Object> fmt::Debug for Core<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Core").finish_non_exhaustive()
     }
 }
-
-/// A replicated call on its way.
-#[must_use = "await it, or `.wait()` for it; dropped, it still takes effect but its outcome is not known"]
-pub struct Call<R>(PhantomData<fn() -> R>);
 
 impl<T: Object> Core<T> {
-    /// Encodes `arguments` (a tuple of references) and queues the call.
+    /// Encodes `arguments`, a tuple of references, and queues the call.
     pub fn call<A: Serialize, R: DeserializeOwned>(&self, method: MethodId, arguments: &A) -> Call<R> {
-        let _ = (method, arguments);
-        Call(PhantomData)
+        let arguments = match postcard::to_stdvec(arguments) {
+            Ok(bytes) => Bytes::from(bytes),
+            Err(error) => return call::does_not_encode(&error),
+        };
+        let mailbox = self.shared.engine.mailbox();
+        match mailbox.call(method, arguments) {
+            Ok((ticket, outcome)) => {
+                Call::queued(outcome, ticket, Arc::clone(mailbox), self.shared.state.id())
+            }
+            Err(error) => Call::ended(error),
+        }
     }
 
-    /// Locks the state for reading, locally.
+    /// Locks the object for reading, locally.
     pub fn read(&self) -> ReadGuard<'_, T> {
-        panic!("the engine is not here yet")
+        self.shared.state.read()
+    }
+}
+
+/// A linearizable read on its way: await it, or [`wait`](Linearizable::wait) for it.
+#[must_use = "await it, or `.wait()` for it, before reading"]
+pub struct Linearizable<'a, T: Object> {
+    replica: &'a Replica<T>,
+    deadline: Option<Duration>,
+}
+
+impl<'a, T: Object> Linearizable<'a, T> {
+    /// Sets another deadline than the default one of calls.
+    pub fn deadline(mut self, deadline: Duration) -> Linearizable<'a, T> {
+        self.deadline = Some(deadline);
+        self
+    }
+
+    /// Blocks this thread until reads are linearizable, or the deadline has passed.
+    ///
+    /// # Errors
+    /// As awaiting it; and [`ReadError::UnderGuard`] at once where this thread holds a read guard.
+    pub fn wait(self) -> Result<&'a Replica<T>, ReadError> {
+        if self.replica.core().shared.state.id().is_held() {
+            return Err(ReadError::UnderGuard);
+        }
+        block_on(self.into_future())
+    }
+}
+
+impl<'a, T: Object> IntoFuture for Linearizable<'a, T> {
+    type Output = Result<&'a Replica<T>, ReadError>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send + 'a>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        let Linearizable { replica, deadline } = self;
+        let engine = &replica.core().shared.engine;
+        let deadline = deadline.unwrap_or(engine.call_deadline());
+        let (done, answer) = oneshot::channel();
+        let queued = engine.mailbox().put(Event::Read { deadline, done });
+        Box::pin(async move {
+            queued.map_err(ReadError::Stopped)?;
+            match answer.await {
+                Ok(read) => read.map(|()| replica),
+                Err(_) => Err(ReadError::Stopped("its engine is gone".into())),
+            }
+        })
     }
 }

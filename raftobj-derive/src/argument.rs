@@ -1,0 +1,228 @@
+//! How an argument travels: what is encoded for it, what is decoded, and what the method is given.
+
+use crate::tokens::{Shown, shown};
+use proc_macro2::Ident;
+use syn::{GenericArgument, PathArguments, Type, TypePath};
+
+/// A parameter of a replicated method.
+pub(crate) enum Parameter {
+    /// `&ApplyContext`: given at apply, not by the caller.
+    Context,
+    /// Anything else: it travels in the entry.
+    Argument(Argument),
+}
+
+/// An argument.
+pub(crate) struct Argument {
+    /// Its name in the handle's method.
+    pub(crate) name: Ident,
+    /// The type as written.
+    pub(crate) ty: Box<Type>,
+    pub(crate) kind: Kind,
+}
+
+/// How an argument travels.
+#[cfg_attr(test, derive(Debug, PartialEq))]
+pub(crate) enum Kind {
+    /// Given and taken by value.
+    Owned,
+    /// `&str`: taken from the entry without a copy.
+    Text,
+    /// `&[u8]`: taken from the entry without a copy.
+    Bytes,
+    /// `Option<&str>`, as [`Kind::Text`].
+    OptionalText,
+    /// `Option<&[u8]>`, as [`Kind::Bytes`].
+    OptionalBytes,
+    /// `&T`: a `T` is decoded, and lent to the method.
+    Reference(Box<Type>),
+    /// `&[T]`: a `Vec<T>` is decoded, and lent to the method.
+    Slice(Box<Type>),
+}
+
+/// What a parameter's type says.
+#[cfg_attr(test, derive(Debug, PartialEq))]
+pub(crate) enum Class {
+    Context,
+    Argument(Kind),
+}
+
+/// Sorts a parameter by its type.
+///
+/// # Errors
+/// At the token which shows that the type cannot travel, saying what to write instead.
+pub(crate) fn classify(ty: &Type) -> syn::Result<Class> {
+    let ty = bare(ty);
+    if let Type::ImplTrait(_) = ty {
+        let message = "a replicated method cannot take `impl Trait`: an entry of the log does not carry types; \
+                       write the type";
+        return Err(syn::Error::new_spanned(ty, message));
+    }
+    if is_named(ty, "ApplyContext") {
+        return Err(syn::Error::new_spanned(ty, "the context is lent: take `&ApplyContext`"));
+    }
+    let Type::Reference(reference) = ty else {
+        if let Some(kind) = optional_borrow(ty) {
+            return Ok(Class::Argument(kind));
+        }
+        refuse_borrows(ty)?;
+        return Ok(Class::Argument(Kind::Owned));
+    };
+    let target = bare(&reference.elem);
+    if is_named(target, "ApplyContext") {
+        return match &reference.mutability {
+            None => Ok(Class::Context),
+            Some(_) => {
+                Err(syn::Error::new_spanned(reference, "the context is only read: take `&ApplyContext`"))
+            }
+        };
+    }
+    if reference.mutability.is_some() {
+        let message = "a replicated method cannot take `&mut`: the caller's value is on one node, the method runs on \
+                       all; take it by value or by `&`, and return what changed";
+        return Err(syn::Error::new_spanned(reference, message));
+    }
+    match target {
+        Type::Slice(slice) if is_u8(&slice.elem) => return Ok(Class::Argument(Kind::Bytes)),
+        Type::Slice(slice) => {
+            refuse_borrows(&slice.elem)?;
+            return Ok(Class::Argument(Kind::Slice(slice.elem.clone())));
+        }
+        _ if is_str(target) => return Ok(Class::Argument(Kind::Text)),
+        _ => {}
+    }
+    refuse_borrows(target)?;
+    Ok(Class::Argument(Kind::Reference(Box::new(target.clone()))))
+}
+
+/// `Option<&str>` and `Option<&[u8]>`, the only borrows that may be inside another type.
+fn optional_borrow(ty: &Type) -> Option<Kind> {
+    let Type::Path(TypePath { qself: None, path, .. }) = ty else { return None };
+    let segment = path.segments.last().filter(|segment| segment.ident == "Option")?;
+    let PathArguments::AngleBracketed(arguments) = &segment.arguments else { return None };
+    let mut arguments = arguments.args.iter();
+    let (Some(GenericArgument::Type(inner)), None) = (arguments.next(), arguments.next()) else {
+        return None;
+    };
+    let Type::Reference(reference) = bare(inner) else { return None };
+    if reference.mutability.is_some() {
+        return None;
+    }
+    match bare(&reference.elem) {
+        Type::Slice(slice) if is_u8(&slice.elem) => Some(Kind::OptionalBytes),
+        target if is_str(target) => Some(Kind::OptionalText),
+        _ => None,
+    }
+}
+
+fn refuse_borrows(ty: &Type) -> syn::Result<()> {
+    let Some((kind, token)) = shown(ty) else { return Ok(()) };
+    let message = match kind {
+        Shown::Borrow => {
+            "a replicated method cannot take a reference inside another type, but for `Option<&str>` and \
+             `Option<&[u8]>`: take the owned type, such as `Vec<String>` for `Vec<&str>`"
+        }
+        Shown::Impl => {
+            "a replicated method cannot take `impl Trait`: an entry of the log does not carry types; write the type"
+        }
+        Shown::Dyn => {
+            "a replicated method cannot take `dyn Trait`: an entry of the log does not carry types; take an enum or \
+             a struct with serde"
+        }
+    };
+    Err(syn::Error::new_spanned(token, message))
+}
+
+/// The type without parentheses, and without the groups that macros put around what they are given.
+pub(crate) fn bare(ty: &Type) -> &Type {
+    match ty {
+        Type::Group(group) => bare(&group.elem),
+        Type::Paren(paren) => bare(&paren.elem),
+        other => other,
+    }
+}
+
+/// Whether the type is a path that ends in `name`: a macro cannot know what the path means.
+fn is_named(ty: &Type, name: &str) -> bool {
+    matches!(ty, Type::Path(TypePath { path, .. }) if path.segments.last().is_some_and(|last| last.ident == name))
+}
+
+fn is_str(ty: &Type) -> bool {
+    is_named(ty, "str")
+}
+
+fn is_u8(ty: &Type) -> bool {
+    is_named(bare(ty), "u8")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use syn::parse_quote;
+
+    fn kind(ty: Type) -> Kind {
+        match classify(&ty) {
+            Ok(Class::Argument(kind)) => kind,
+            other => panic!("not an argument: {other:?}"),
+        }
+    }
+
+    fn refusal(ty: Type) -> String {
+        classify(&ty).expect_err("refused").to_string()
+    }
+
+    #[test]
+    fn borrowed_text_and_bytes_are_told_from_other_references() {
+        assert_eq!(kind(parse_quote!(&str)), Kind::Text);
+        assert_eq!(kind(parse_quote!(&'a str)), Kind::Text);
+        assert_eq!(kind(parse_quote!(&[u8])), Kind::Bytes);
+        assert_eq!(kind(parse_quote!(Option<&str>)), Kind::OptionalText);
+        assert_eq!(kind(parse_quote!(std::option::Option<&[u8]>)), Kind::OptionalBytes);
+        assert_eq!(kind(parse_quote!(&String)), Kind::Reference(parse_quote!(String)));
+        assert_eq!(kind(parse_quote!(&[u8; 4])), Kind::Reference(parse_quote!([u8; 4])));
+        assert_eq!(kind(parse_quote!(&[String])), Kind::Slice(parse_quote!(String)));
+        assert_eq!(kind(parse_quote!((&str))), Kind::Text);
+    }
+
+    #[test]
+    fn owned_types_are_owned() {
+        for ty in [
+            parse_quote!(String),
+            parse_quote!(Option<String>),
+            parse_quote!((u8, Vec<u8>)),
+            parse_quote!(Cow<'static, str>),
+        ] {
+            assert_eq!(kind(ty), Kind::Owned);
+        }
+    }
+
+    #[test]
+    fn the_context_is_recognised_by_its_last_segment() {
+        for ty in [
+            parse_quote!(&ApplyContext),
+            parse_quote!(&raftobj::ApplyContext),
+            parse_quote!(&'a ApplyContext),
+        ] {
+            assert_eq!(classify(&ty).expect("a context"), Class::Context);
+        }
+        assert!(refusal(parse_quote!(ApplyContext)).contains("&ApplyContext"));
+        assert!(refusal(parse_quote!(&mut ApplyContext)).contains("&ApplyContext"));
+    }
+
+    #[test]
+    fn what_cannot_travel_is_refused() {
+        assert!(refusal(parse_quote!(&mut String)).contains("`&mut`"));
+        for ty in [
+            parse_quote!(Vec<&str>),
+            parse_quote!(&&str),
+            parse_quote!(Option<&String>),
+            parse_quote!(&[&str]),
+            parse_quote!(Cow<'_, str>),
+        ] {
+            assert!(refusal(ty).contains("inside another type"));
+        }
+        assert!(refusal(parse_quote!(impl Into<String>)).contains("`impl Trait`"));
+        assert!(refusal(parse_quote!(Vec<impl Into<String>>)).contains("`impl Trait`"));
+        assert!(refusal(parse_quote!(Box<dyn Error>)).contains("`dyn Trait`"));
+    }
+}

@@ -1,0 +1,69 @@
+//! What the attribute stands on, checked: all that `expand` needs to know.
+
+use crate::argument::Parameter;
+use proc_macro2::{Ident, TokenStream};
+use syn::{Attribute, Generics, ItemStruct, Type, Visibility};
+
+/// A struct.
+pub(crate) struct Structure {
+    /// The path of raftobj in the user's crate.
+    pub(crate) raftobj: TokenStream,
+    pub(crate) item: ItemStruct,
+    /// The bounds of the derived serde impls; `None` leaves them to serde.
+    pub(crate) field_bounds: Option<Vec<Type>>,
+}
+
+/// An inherent impl block.
+pub(crate) struct Block {
+    /// The path of raftobj in the user's crate.
+    pub(crate) raftobj: TokenStream,
+    /// The block's own `#[cfg]`s, which hold for what is generated too.
+    pub(crate) cfgs: Vec<Attribute>,
+    /// The block's generics, `Self` spelled out.
+    pub(crate) generics: Generics,
+    pub(crate) self_type: TokenStream,
+    /// The struct's name without its generics.
+    pub(crate) name: Ident,
+    pub(crate) methods: Vec<Method>,
+    pub(crate) locals: Vec<Local>,
+}
+
+/// What methods and local reads share: the face that the user gave them.
+pub(crate) struct Face {
+    pub(crate) ident: Ident,
+    /// Docs, `#[cfg]`s and `#[deprecated]`.
+    pub(crate) attributes: Vec<Attribute>,
+    pub(crate) visibility: Visibility,
+    /// The return type as written, `()` if there is none.
+    pub(crate) output: TokenStream,
+    pub(crate) generics: Generics,
+}
+
+/// A replicated method.
+pub(crate) struct Method {
+    pub(crate) face: Face,
+    /// The name whose hash is the id in the log.
+    pub(crate) log_name: String,
+    pub(crate) id: u32,
+    /// All parameters but `self`, in order.
+    pub(crate) parameters: Vec<Parameter>,
+}
+
+/// A local read that the handle forwards.
+pub(crate) struct Local {
+    pub(crate) face: Face,
+    pub(crate) arguments: Vec<(Ident, Type)>,
+}
+
+impl Face {
+    /// The `#[cfg]`s, for everything that is there only if the method is.
+    pub(crate) fn cfgs(&self) -> impl Iterator<Item = &Attribute> {
+        self.attributes.iter().filter(|attribute| attribute.path().is_ident("cfg"))
+    }
+}
+
+/// The id of a method of this name in the log: FNV-1a of 32 bits, as `raftobj::MethodId::of`. Generated code
+/// asserts that both agree.
+pub(crate) fn id_of(name: &str) -> u32 {
+    name.bytes().fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
+}

@@ -1,0 +1,165 @@
+//! Tests of the attribute as a function of tokens: what it generates, to the letter, and what it leaves alone.
+
+use super::expand_attribute;
+use proc_macro2::TokenStream;
+use quote::quote;
+use std::path::Path;
+
+/// Compares with a file in `golden/`; `UPDATE_GOLDENFILES=1 cargo test -p raftobj-derive` writes it instead.
+fn assert_golden(file: &str, expansions: &[TokenStream]) {
+    let tokens = quote!(#(#expansions)*);
+    let syntax = syn::parse2(tokens).expect("the expansion parses");
+    let actual = prettyplease::unparse(&syntax);
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("golden").join(file);
+    if std::env::var_os("UPDATE_GOLDENFILES").is_some() {
+        std::fs::write(&path, &actual).expect("the golden file is writable");
+        return;
+    }
+    let expected = std::fs::read_to_string(&path).expect("the golden file is there");
+    assert_eq!(
+        expected,
+        actual,
+        "{} differs; read the difference, then set UPDATE_GOLDENFILES=1",
+        path.display()
+    );
+}
+
+/// If it fails: what users' crates are made to compile has changed.
+#[test]
+fn a_map_expands_as_read() {
+    let structure = expand_attribute(
+        quote!(),
+        quote! {
+            #[derive(Default)]
+            pub struct KvStorage { data: BTreeMap<String, String> }
+        },
+    );
+    let block = expand_attribute(
+        quote!(),
+        quote! {
+            impl KvStorage {
+                /// Sets a key and returns the value it had.
+                #[replicated]
+                pub fn set(&mut self, key: String, value: String) -> Option<String> {
+                    self.data.insert(key, value)
+                }
+
+                #[replicated(name = "compare_and_set")]
+                pub fn cas(&mut self, key: &str, old: Option<&str>, new: &[u8]) -> Result<(), CasError> { todo!() }
+
+                #[replicated]
+                fn clear(&mut self) { self.data.clear() }
+
+                /// The value of a key.
+                pub fn get(&self, key: &str) -> Option<String> { self.data.get(key).cloned() }
+
+                pub fn first(&self) -> Option<&str> { None }
+                pub fn new() -> Self { Self::default() }
+            }
+        },
+    );
+    assert_golden("kv_storage.rs", &[structure, block]);
+}
+
+/// If it fails: what users' generic crates are made to compile has changed.
+#[test]
+fn a_generic_map_expands_as_read() {
+    let structure = expand_attribute(
+        quote!(crate = "other::raftobj"),
+        quote! {
+            pub struct Map<K, V> where K: Ord { entries: BTreeMap<K, V>, count: u64 }
+        },
+    );
+    let block = expand_attribute(
+        quote!(crate = "other::raftobj"),
+        quote! {
+            #[cfg(feature = "maps")]
+            impl<K: Ord, V> Map<K, V> where Self: Sized {
+                #[replicated]
+                #[cfg(feature = "stamps")]
+                #[deprecated = "use put"]
+                pub(crate) fn stamp(&mut self, at: &ApplyContext, (key, mut value): (K, V), others: &[V], of: &Self, _: u8) -> Option<V> { todo!() }
+
+                pub fn count<Q: Ord>(&self, keys: impl Iterator<Item = Q>) -> usize where K: Borrow<Q> { todo!() }
+            }
+        },
+    );
+    assert_golden("map.rs", &[structure, block]);
+}
+
+/// If it fails: syntax in a body that is newer than our parser, or a half-written one, breaks the block.
+#[test]
+fn bodies_are_not_parsed() {
+    let expanded = expand_attribute(
+        quote!(),
+        quote! {
+            impl Odd {
+                const LIMITS: Limits = Limits { most: 3 };
+                made_by! { fn a() {} }
+                #[replicated]
+                fn set(&mut self) { let = yield @ => ; }
+            }
+        },
+    );
+    let text = expanded.to_string();
+    assert!(!text.contains("compile_error"), "{text}");
+    assert!(text.contains("let = yield @ => ;"), "{text}");
+}
+
+/// If it fails: a mistake takes the user's item away, and every use of it is an error too.
+#[test]
+fn the_users_item_is_emitted_beside_the_errors() {
+    for item in [
+        quote!(
+            struct Borrows<'a> {
+                text: &'a str,
+            }
+        ),
+        quote!(
+            impl Odd {
+                async fn set(&mut self) {}
+            }
+        ),
+        quote!(
+            impl Display for Odd {
+                fn fmt(&self) {}
+            }
+        ),
+        quote!(
+            impl Odd {
+                fn set(,) {}
+            }
+        ),
+        quote!(
+            fn free() {}
+        ),
+        quote!(
+            enum Choice {
+                A,
+            }
+        ),
+    ] {
+        let text = expand_attribute(quote!(unknown = 1), item.clone()).to_string();
+        assert!(text.starts_with(&item.to_string()), "{text}");
+        assert!(text.contains("compile_error"), "{text}");
+    }
+}
+
+/// If it fails: users mend one mistake, compile, and are told the next.
+#[test]
+fn all_errors_of_a_block_are_told_at_once() {
+    let expanded = expand_attribute(
+        quote!(nonsense = 1),
+        quote! {
+            impl Odd {
+                #[replicated] async fn a(self, x: &mut u8, y: impl Into<u8>) -> &str { "" }
+                #[replicated] fn b(&self) {}
+                #[replicated] fn read(&mut self) {}
+                #[replicated] fn good(&mut self) {}
+            }
+        },
+    );
+    let text = expanded.to_string();
+    assert_eq!(text.matches("compile_error").count(), 8, "{text}");
+    assert!(text.contains("\"good\""), "the method without an error is generated: {text}");
+}

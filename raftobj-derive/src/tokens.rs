@@ -1,0 +1,168 @@
+//! Changes to tokens that are not parsed any further.
+
+use proc_macro2::{Delimiter, Group, Ident, Spacing, Span, TokenStream, TokenTree};
+use quote::{ToTokens, quote};
+use syn::Path;
+
+/// Whether a path is that of our attribute, under whatever prefix.
+pub(crate) fn is_mark(path: &Path) -> bool {
+    path.segments.last().is_some_and(|segment| segment.ident == "replicated")
+}
+
+/// An item without the `#[replicated]` of its methods, and else as written. Bodies are not looked into.
+///
+/// The attribute's own token is gone when the item gets here; those inside would each be expanded again.
+pub(crate) fn without_marks(item: TokenStream) -> TokenStream {
+    let mut trees: Vec<TokenTree> = item.into_iter().collect();
+    if let Some(TokenTree::Group(body)) = trees.last_mut()
+        && body.delimiter() == Delimiter::Brace
+    {
+        let mut stripped = Group::new(Delimiter::Brace, strip(body.stream()));
+        stripped.set_span(body.span());
+        *body = stripped;
+    }
+    trees.into_iter().collect()
+}
+
+fn strip(items: TokenStream) -> TokenStream {
+    let mut kept = Vec::new();
+    let mut trees = items.into_iter().peekable();
+    while let Some(tree) = trees.next() {
+        let is_hash = matches!(&tree, TokenTree::Punct(punct) if punct.as_char() == '#');
+        match trees.peek() {
+            Some(TokenTree::Group(group)) if is_hash && is_mark_group(group) => {
+                trees.next();
+            }
+            _ => kept.push(tree),
+        }
+    }
+    kept.into_iter().collect()
+}
+
+/// Whether a group is the `[replicated(…)]` of an attribute.
+fn is_mark_group(group: &Group) -> bool {
+    if group.delimiter() != Delimiter::Bracket {
+        return false;
+    }
+    let path = group.stream().into_iter().take_while(|tree| match tree {
+        TokenTree::Ident(_) => true,
+        TokenTree::Punct(punct) => punct.as_char() == ':',
+        _ => false,
+    });
+    syn::parse2::<Path>(path.collect()).is_ok_and(|path| is_mark(&path))
+}
+
+/// `tokens` with the type `Self` spelled out, for use outside of its impl block.
+pub(crate) fn spell_self_out(tokens: impl ToTokens, self_type: &TokenStream) -> TokenStream {
+    let trees: Vec<TokenTree> = tokens.into_token_stream().into_iter().collect();
+    let mut spelled = TokenStream::new();
+    for (i, tree) in trees.iter().enumerate() {
+        match tree {
+            TokenTree::Ident(ident) if ident == "Self" => {
+                let is_path = matches!(trees.get(i + 1), Some(TokenTree::Punct(next))
+                    if next.as_char() == ':' && next.spacing() == Spacing::Joint);
+                spelled.extend(if is_path { quote!(<#self_type>) } else { self_type.clone() });
+            }
+            TokenTree::Group(group) => {
+                let mut inner = Group::new(group.delimiter(), spell_self_out(group.stream(), self_type));
+                inner.set_span(group.span());
+                spelled.extend([TokenTree::Group(inner)]);
+            }
+            other => spelled.extend([other.clone()]),
+        }
+    }
+    spelled
+}
+
+/// The same tokens at the same places, as code that the macro made: the compiler's lints leave it alone.
+pub(crate) fn as_generated(tokens: impl ToTokens) -> TokenStream {
+    let generated = |mut tree: TokenTree| {
+        if let TokenTree::Group(group) = &tree {
+            tree = TokenTree::Group(Group::new(group.delimiter(), as_generated(group.stream())));
+        }
+        tree.set_span(Span::call_site().located_at(tree.span()));
+        tree
+    };
+    tokens.into_token_stream().into_iter().map(generated).collect()
+}
+
+/// A name that cannot meet one of the user's.
+pub(crate) fn hygienic(name: &str) -> Ident {
+    Ident::new(name, Span::mixed_site())
+}
+
+/// Something that a type shows, which matters to whether it can leave the node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Shown {
+    /// `&`, or a lifetime other than `'static`.
+    Borrow,
+    /// `impl`.
+    Impl,
+    /// `dyn`.
+    Dyn,
+}
+
+/// The first token that shows a borrow, `impl` or `dyn`.
+pub(crate) fn shown(tokens: impl ToTokens) -> Option<(Shown, TokenStream)> {
+    let trees: Vec<TokenTree> = tokens.into_token_stream().into_iter().collect();
+    for (i, tree) in trees.iter().enumerate() {
+        let found = match tree {
+            TokenTree::Group(group) => {
+                if let Some(inner) = shown(group.stream()) {
+                    return Some(inner);
+                }
+                None
+            }
+            TokenTree::Ident(ident) if ident == "impl" => Some(Shown::Impl),
+            TokenTree::Ident(ident) if ident == "dyn" => Some(Shown::Dyn),
+            TokenTree::Punct(punct) if punct.as_char() == '&' => Some(Shown::Borrow),
+            TokenTree::Punct(punct) if punct.as_char() == '\'' => match trees.get(i + 1) {
+                Some(TokenTree::Ident(name)) if name != "static" => {
+                    return Some((Shown::Borrow, quote!(#tree #name)));
+                }
+                _ => None,
+            },
+            _ => None,
+        };
+        if let Some(found) = found {
+            return Some((found, tree.to_token_stream()));
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(tokens: TokenStream) -> String {
+        tokens.to_string()
+    }
+
+    #[test]
+    fn marks_are_taken_off_items_but_not_out_of_bodies() {
+        let item = quote! {
+            impl A { #[doc = "d"] #[replicated(name = "x")] fn a() { #[replicated] fn b() {} } #[raftobj::replicated] fn c() {} }
+        };
+        let expected = quote!(impl A { #[doc = "d"] fn a() { #[replicated] fn b() {} } fn c() {} });
+        assert_eq!(text(without_marks(item)), text(expected));
+    }
+
+    #[test]
+    fn self_is_spelled_out_in_types_and_in_paths() {
+        let self_type = quote!(Map<K, V>);
+        let spelled = spell_self_out(quote!(Option<(Self, [u8; Self::N])>), &self_type);
+        assert_eq!(crate::spelling::spell(spelled), "Option<(Map<K, V>, [u8; <Map<K, V>>::N])>");
+    }
+
+    #[test]
+    fn a_type_shows_its_first_borrow_impl_or_dyn() {
+        let kind = |tokens: TokenStream| shown(tokens).map(|(kind, _)| kind);
+        assert_eq!(kind(quote!(Option<&str>)), Some(Shown::Borrow));
+        assert_eq!(kind(quote!((u8, Ref<'a, u8>))), Some(Shown::Borrow));
+        assert_eq!(kind(quote!(Cow<'static, str>)), None);
+        assert_eq!(kind(quote!(Box<dyn Error>)), Some(Shown::Dyn));
+        assert_eq!(kind(quote!(impl Iterator<Item = u8>)), Some(Shown::Impl));
+        assert_eq!(kind(quote!(Vec<(u8, String)>)), None);
+    }
+}

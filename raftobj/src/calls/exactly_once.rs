@@ -1,0 +1,293 @@
+//! Calls, a network that loses, doubles and reorders, leaders that come and go, processes that start anew, and
+//! machines that apply: every call ends, and what its caller is told is what happened.
+
+use super::*;
+use crate::object::digest::Checkpoint;
+use crate::object::fixture::{ADD, Tally, TestRandom, arguments, entry, noop, session};
+use crate::object::lock::StateLock;
+use crate::object::machine::{Machine, MachineConfig, OnPanic};
+use crate::raft::types::{Entry, EntryKind, Term};
+use std::sync::Arc;
+
+const NODES: u64 = 3;
+
+struct Node {
+    calls: Calls,
+    machine: Machine<Tally>,
+    state: Arc<StateLock<Tally>>,
+    checkpoints: Vec<Checkpoint>,
+    outcomes: BTreeMap<CallId, Result<Committed<Bytes>, CallError>>,
+}
+
+impl Node {
+    fn start(id: u64, boot: u64) -> Node {
+        let config = CallsConfig {
+            window_calls_max: 8,
+            queue_calls_max: 20,
+            resend_ticks: 10,
+            ..CallsConfig::default()
+        };
+        let state = Arc::new(StateLock::new(Tally::default()));
+        let own = session(id, boot);
+        let machine = MachineConfig { own, reply_bytes_max: 1_000, on_panic: OnPanic::GoOn };
+        Node {
+            calls: Calls::new(own, config),
+            machine: Machine::new(Arc::clone(&state), machine),
+            state,
+            checkpoints: Vec::new(),
+            outcomes: BTreeMap::new(),
+        }
+    }
+}
+
+struct World {
+    random: TestRandom,
+    nodes: Vec<Node>,
+    /// The leader's log; the first `committed` entries stay for ever.
+    log: Vec<Entry>,
+    committed: usize,
+    leader: Option<Leader>,
+    term: u64,
+    /// From whom, to whom, what.
+    wire: Vec<(usize, Leader, Command)>,
+    now: u64,
+    made: u64,
+    /// Calls whose process is gone, and with it those who asked.
+    lost: u64,
+    boots: u64,
+    faulty: bool,
+}
+
+impl World {
+    fn new(seed: u64) -> World {
+        World {
+            random: TestRandom(seed),
+            nodes: (1..=NODES).map(|id| Node::start(id, 1)).collect(),
+            log: Vec::new(),
+            committed: 0,
+            leader: None,
+            term: 0,
+            wire: Vec::new(),
+            now: 0,
+            made: 0,
+            lost: 0,
+            boots: 1,
+            faulty: true,
+        }
+    }
+
+    fn step(&mut self) {
+        match self.random.below(12) {
+            0 | 1 if self.faulty => self.make_call(),
+            2 => {
+                self.now += 1;
+                for node in &mut self.nodes {
+                    node.calls.tick(Ticks(self.now));
+                }
+            }
+            3 if self.faulty && self.random.one_in(15) => self.change_leader(),
+            4 => {
+                let (at, leader) = (self.pick(), self.leader);
+                self.nodes[at].calls.leader(leader);
+            }
+            5 if self.faulty && self.random.one_in(8) => {
+                let (at, peer) = (self.pick(), NodeId(1 + self.random.below(NODES)));
+                self.nodes[at].calls.reconnected(peer);
+            }
+            10 if self.faulty && self.random.one_in(40) => self.restart(),
+            6 | 7 => {
+                for _ in 0..self.random.below(6) {
+                    self.deliver();
+                }
+            }
+            8 => self.committed += self.random.below((self.log.len() - self.committed) as u64 + 1) as usize,
+            9 => {
+                let at = self.pick();
+                self.apply(at);
+            }
+            _ => {
+                let at = self.pick();
+                self.drain(at);
+            }
+        }
+        for node in &self.nodes {
+            node.calls.check_invariants();
+        }
+    }
+
+    fn pick(&mut self) -> usize {
+        self.random.below(NODES) as usize
+    }
+
+    fn make_call(&mut self) {
+        self.made += 1;
+        let at = self.made % NODES;
+        let wait = if self.faulty { self.random.below(120) } else { 10_000 };
+        let (call, deadline) = (CallId(self.made), Ticks(self.now + wait));
+        self.nodes[at as usize].calls.submit(call, ADD, arguments(self.made), deadline);
+    }
+
+    /// What is not committed may be lost, and may stay.
+    fn change_leader(&mut self) {
+        self.term += 1;
+        let kept = self.committed + self.random.below((self.log.len() - self.committed) as u64 + 1) as usize;
+        self.log.truncate(kept);
+        let node = NodeId(1 + self.random.below(NODES));
+        self.leader = (!self.random.one_in(5)).then_some(Leader { node, term: Term(self.term) });
+        if self.leader.is_some() {
+            self.log.push(noop(self.term, kept as u64 + 1));
+        }
+    }
+
+    /// A process dies and starts anew with a higher boot; what it had sent may still be on the wire.
+    fn restart(&mut self) {
+        let at = self.pick();
+        self.drain(at);
+        self.boots += 1;
+        let mut node = Node::start(at as u64 + 1, self.boots);
+        node.calls.tick(Ticks(self.now));
+        std::mem::swap(&mut node, &mut self.nodes[at]);
+        self.lost += (node.calls.queued() + node.calls.unanswered()) as u64;
+        self.nodes[at].outcomes = node.outcomes;
+    }
+
+    fn deliver(&mut self) {
+        if self.wire.is_empty() {
+            return;
+        }
+        let at =
+            if self.faulty && self.random.one_in(6) { self.random.below(self.wire.len() as u64) } else { 0 };
+        let (from, to, command) = self.wire.remove(at as usize);
+        if self.faulty && self.random.one_in(12) {
+            return;
+        }
+        if self.faulty && self.random.one_in(12) {
+            self.wire.push((from, to, command.clone()));
+        }
+        if self.leader != Some(to) || (self.faulty && self.random.one_in(20)) {
+            self.nodes[from].calls.refused(to.node, command.number);
+            return;
+        }
+        self.log.push(entry(self.term, self.log.len() as u64 + 1, &command));
+    }
+
+    fn apply(&mut self, at: usize) {
+        let node = &mut self.nodes[at];
+        let done = node.checkpoints.len();
+        let upto = done + self.random.below((self.committed - done) as u64 + 1) as usize;
+        let applied = node.machine.apply(&self.log[done..upto], &mut || false);
+        node.checkpoints.extend(applied.checkpoints);
+        for decision in applied.decisions {
+            node.calls.decided(decision);
+        }
+        node.calls.applied(applied.upto.index);
+    }
+
+    fn drain(&mut self, at: usize) {
+        let node = &mut self.nodes[at];
+        let ready = node.calls.ready();
+        for command in ready.commands {
+            self.wire.push((at, ready.leader.expect("commands have an address"), command));
+        }
+        for (call, outcome) in ready.completions {
+            assert!(node.outcomes.insert(call, outcome).is_none(), "call {} ended twice", call.0);
+        }
+    }
+
+    fn ended(&self) -> u64 {
+        self.lost + self.nodes.iter().map(|node| node.outcomes.len() as u64).sum::<u64>()
+    }
+
+    /// No faults from now on: every call ends, and what is called now takes effect.
+    fn heal(&mut self) {
+        self.faulty = false;
+        self.change_leader();
+        self.leader = Some(Leader { node: NodeId(1), term: Term(self.term) });
+        self.settle();
+        let first = self.made + 1;
+        for _ in 0..10 {
+            self.make_call();
+        }
+        self.settle();
+        for call in first..=self.made {
+            let outcome = self.nodes[(call % NODES) as usize].outcomes.get(&CallId(call));
+            assert!(matches!(outcome, Some(Ok(_))), "call {call} after all is healed: {outcome:?}");
+        }
+    }
+
+    fn settle(&mut self) {
+        for _ in 0..100_000 {
+            if self.ended() == self.made {
+                return;
+            }
+            self.step();
+        }
+        panic!("only {} of {} calls have ended", self.ended(), self.made);
+    }
+
+    fn check(&mut self) {
+        self.committed = self.log.len();
+        for at in 0..self.nodes.len() {
+            while self.nodes[at].checkpoints.len() < self.committed {
+                self.apply(at);
+            }
+            assert_eq!(self.nodes[at].checkpoints, self.nodes[0].checkpoints, "digests");
+        }
+        let counts = self.nodes[0].state.read().counts.clone();
+        assert!(counts.values().all(|count| *count == 1), "a call took effect twice: {counts:?}");
+        // Effects of a node's calls are in the order in which they were made, over all its lives.
+        let mut effects = BTreeMap::new();
+        let mut last = BTreeMap::new();
+        for (entry, checkpoint) in self.log.iter().zip(&self.nodes[0].checkpoints) {
+            if entry.kind == EntryKind::Noop || checkpoint.method.is_none() {
+                continue;
+            }
+            let command = Command::decode(&entry.payload).unwrap();
+            let this = (command.session.boot, command.number);
+            let before = last.insert(command.session.node, this).unwrap_or_default();
+            assert!(before < this, "{before:?} took effect before {this:?}");
+            let key = u64::from_le_bytes(command.arguments.as_ref().try_into().unwrap());
+            effects.insert(CallId(key), entry.id);
+        }
+        for (call, outcome) in self.nodes.iter().flat_map(|node| &node.outcomes) {
+            let effect = effects.get(call).copied();
+            match outcome {
+                Ok(done) => {
+                    assert_eq!(
+                        Some(EntryId { term: done.term, index: done.index }),
+                        effect,
+                        "call {}",
+                        call.0
+                    );
+                }
+                Err(CallError::NotApplied { .. }) => assert_eq!(effect, None, "call {} took effect", call.0),
+                Err(CallError::Unknown { .. }) => {}
+                Err(error) => panic!("call {}: {error}", call.0),
+            }
+        }
+    }
+}
+
+// Breaks: a retry applies twice, a caller is told something else than what happened, or is never told.
+#[test]
+fn a_call_takes_effect_at_most_once_and_its_caller_is_told() {
+    let (mut committed, mut unknown) = (0, 0);
+    for seed in 0..200 {
+        let run = std::panic::catch_unwind(|| {
+            let mut world = World::new(seed);
+            for _ in 0..2_500 {
+                world.step();
+            }
+            world.heal();
+            world.check();
+            let outcomes = world.nodes.into_iter().flat_map(|node| node.outcomes.into_values());
+            outcomes.collect::<Vec<_>>()
+        });
+        let Ok(outcomes) = run else { panic!("seed {seed}") };
+        committed += outcomes.iter().filter(|outcome| outcome.is_ok()).count();
+        unknown +=
+            outcomes.iter().filter(|outcome| matches!(outcome, Err(CallError::Unknown { .. }))).count();
+    }
+    assert!(committed > 5_000, "only {committed} calls were committed: the test tests nothing");
+    assert!(unknown > 500, "only {unknown} calls were given up");
+}

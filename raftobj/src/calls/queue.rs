@@ -1,0 +1,57 @@
+//! Calls that wait their turn.
+
+use super::config::CallId;
+use super::window::Pending;
+use std::collections::BTreeMap;
+
+/// First come, first sent. A call's position names it until it leaves; positions only grow.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Queue {
+    waiting: BTreeMap<u64, Pending>,
+    next: u64,
+    bytes: usize,
+}
+
+impl Queue {
+    pub(super) fn calls(&self) -> usize {
+        self.waiting.len()
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    pub(super) fn push(&mut self, pending: Pending) -> u64 {
+        let position = self.next;
+        self.next += 1;
+        self.bytes += pending.bytes();
+        self.waiting.insert(position, pending);
+        position
+    }
+
+    /// The first, if it may leave.
+    pub(super) fn pop_if(&mut self, may_leave: impl FnOnce(&Pending) -> bool) -> Option<Pending> {
+        let first = self.waiting.first_entry()?;
+        if !may_leave(first.get()) {
+            return None;
+        }
+        let pending = first.remove();
+        self.bytes -= pending.bytes();
+        Some(pending)
+    }
+
+    pub(super) fn remove(&mut self, position: u64) {
+        let pending = self.waiting.remove(&position).expect("a call leaves its place once");
+        self.bytes -= pending.bytes();
+    }
+
+    /// How many calls are before a position: at most this many, for some of them may have left.
+    pub(super) fn ahead(&self, position: u64) -> usize {
+        let first = self.waiting.first_key_value().map_or(position, |(first, _)| *first);
+        usize::try_from(position - first).unwrap_or(usize::MAX).min(self.waiting.len())
+    }
+
+    pub(super) fn at(&self, position: u64) -> Option<CallId> {
+        self.waiting.get(&position).map(|pending| pending.call)
+    }
+}

@@ -1,0 +1,58 @@
+//! The members of a cluster, and the cluster's id.
+//!
+//! | field | bytes | why |
+//! |---|---|---|
+//! | count | varint | at most [`MEMBERS_MAX`] |
+//! | node id | 8, each | in rising order: one membership, one encoding |
+//! | incarnation | 8, each | the disk whose votes count |
+//! | address | varint length, then UTF-8, each | as the user spelled it |
+
+use super::hash::hash_bytes;
+use super::{DecodeError, Put, Take};
+use crate::raft::membership::{Member, Membership};
+use crate::raft::types::{Incarnation, NodeId};
+use bytes::Bytes;
+use std::collections::BTreeMap;
+
+/// Most members of a cluster. Raft is rarely run beyond seven; the limit keeps a handshake in its frame.
+pub(crate) const MEMBERS_MAX: usize = 15;
+
+/// Longest address, in bytes: a host name has at most 253.
+pub(crate) const ADDRESS_BYTES_MAX: usize = 262;
+
+/// Appends the members.
+pub(crate) fn put_membership(buffer: &mut Vec<u8>, membership: &Membership) {
+    buffer.put_varint(membership.members.len() as u64);
+    for (id, member) in &membership.members {
+        buffer.put_u64(id.0);
+        buffer.put_u64(member.incarnation.0);
+        buffer.put_slice(member.address.as_bytes());
+    }
+}
+
+/// Takes the members.
+pub(crate) fn take_membership(input: &mut Bytes) -> Result<Membership, DecodeError> {
+    let count = input.take_varint("count of members")?;
+    if count > MEMBERS_MAX as u64 {
+        return Err(DecodeError::Meaningless { field: "count of members", value: count });
+    }
+    let mut members: BTreeMap<NodeId, Member> = BTreeMap::new();
+    for _ in 0..count {
+        let id = NodeId(input.take_u64("member id")?);
+        let incarnation = Incarnation(input.take_u64("member incarnation")?);
+        let address = input.take_string("member address")?;
+        let rises = members.last_key_value().is_none_or(|(last, _)| *last < id);
+        if !rises || address.len() > ADDRESS_BYTES_MAX {
+            return Err(DecodeError::Meaningless { field: "member", value: id.0 });
+        }
+        members.insert(id, Member { incarnation, address });
+    }
+    Ok(Membership { members })
+}
+
+/// The id of the cluster that these members found: a hash of their encoding, never zero.
+pub(crate) fn cluster_id(founders: &Membership) -> u64 {
+    let mut buffer = Vec::new();
+    put_membership(&mut buffer, founders);
+    hash_bytes(0x636c_7573_7465_7221, &buffer).max(1)
+}

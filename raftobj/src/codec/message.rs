@@ -1,0 +1,316 @@
+//! What one node says to another, after the handshake: one message a frame.
+//!
+//! | tag | message | body |
+//! |---|---|---|
+//! | 1 | pre-vote | term, last entry |
+//! | 2 | pre-vote reply | term, term of the question, granted |
+//! | 3 | vote | term, last entry |
+//! | 4 | vote reply | term, granted |
+//! | 5 | append | term, prev, commit, count, then the entries as on disk |
+//! | 6 | appended | term, matched |
+//! | 7 | conflict | term, rejected, hint |
+//! | 8 | commit | term, commit |
+//! | 9 | heartbeat | term, commit, round |
+//! | 10 | heartbeat reply | term, round |
+//! | 11 | read index | term, id |
+//! | 12 | read index reply | term, id, 0 or 1 and the index |
+//! | 20 | calls | count, then each as a length and a command |
+//! | 21 | calls refused | lowest number, reason |
+//! | 30 | founding | 0 none, 1 proposed, 2 formed; then the members |
+//! | 40 | digest | index, digest |
+//! | 41 | digests wanted | up to index |
+//! | 42 | digests | first index, count, 8 bytes each |
+//!
+//! Terms, indexes, rounds, counts and numbers are varints; ids and digests 8 bytes; a flag is one byte. Sender
+//! and receiver are not in the message: the handshake of the connection has settled them.
+
+use super::command::{Command, Number};
+use super::entry::{put_entry, put_entry_id, take_entry, take_entry_id};
+use super::membership::{put_membership, take_membership};
+use super::{DecodeError, Put, Take};
+use crate::raft::membership::Membership;
+use crate::raft::message::{Message as RaftMessage, ReadId};
+use crate::raft::types::{Index, Term};
+use bytes::Bytes;
+
+/// What one node says to another.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Message {
+    /// About the protocol, in the sender's term.
+    Raft(Term, RaftMessage),
+    /// Calls for the leader to propose, in the order of their numbers.
+    Calls(Vec<Command>),
+    /// The receiver's calls from `from` on were not proposed.
+    CallsRefused { from: Number, why: CallsRefusal },
+    /// How far the sender is with founding the cluster.
+    Founding(Announcement),
+    /// The sender's running digest after applying `index`.
+    Digest { index: Index, digest: u64 },
+    /// Tell the digests that you have, up to this index.
+    DigestsWanted { upto: Index },
+    /// The running digests after `first` and each index that follows it.
+    Digests { first: Index, digests: Vec<u64> },
+}
+
+/// Why a leader, or a node that is taken for one, does not propose calls. Applied: no; the origin sends them again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum CallsRefusal {
+    /// It does not lead.
+    NotLeader,
+    /// Its log is full.
+    Busy,
+}
+
+/// A node's word on the cluster that is being founded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Announcement {
+    /// It has not met all the listed nodes.
+    Waiting,
+    /// It has met all, and this list is durable on its disk.
+    Proposed(Membership),
+    /// All have announced this list.
+    Formed(Membership),
+}
+
+/// Longest list of digests in a message.
+pub(crate) const DIGESTS_MAX: usize = 4096;
+
+impl Message {
+    /// The message as a frame's payload.
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let mut buffer = Vec::with_capacity(self.size_hint());
+        match self {
+            Message::Raft(term, message) => put_raft(&mut buffer, *term, message),
+            Message::Calls(commands) => {
+                buffer.put_u8(20);
+                buffer.put_varint(commands.len() as u64);
+                for command in commands {
+                    buffer.put_slice(&command.encode());
+                }
+            }
+            Message::CallsRefused { from, why } => {
+                buffer.put_u8(21);
+                buffer.put_varint(from.0);
+                buffer.put_u8(match why {
+                    CallsRefusal::NotLeader => 0,
+                    CallsRefusal::Busy => 1,
+                });
+            }
+            Message::Founding(announcement) => {
+                buffer.put_u8(30);
+                match announcement {
+                    Announcement::Waiting => buffer.put_u8(0),
+                    Announcement::Proposed(membership) => {
+                        buffer.put_u8(1);
+                        put_membership(&mut buffer, membership);
+                    }
+                    Announcement::Formed(membership) => {
+                        buffer.put_u8(2);
+                        put_membership(&mut buffer, membership);
+                    }
+                }
+            }
+            Message::Digest { index, digest } => {
+                buffer.put_u8(40);
+                buffer.put_varint(index.0);
+                buffer.put_u64(*digest);
+            }
+            Message::DigestsWanted { upto } => {
+                buffer.put_u8(41);
+                buffer.put_varint(upto.0);
+            }
+            Message::Digests { first, digests } => {
+                buffer.put_u8(42);
+                buffer.put_varint(first.0);
+                buffer.put_varint(digests.len() as u64);
+                digests.iter().for_each(|digest| buffer.put_u64(*digest));
+            }
+        }
+        buffer
+    }
+
+    /// Decodes a frame's payload; entries and arguments share its buffer.
+    ///
+    /// Beyond the bytes, it checks what the protocol takes for granted: the entries of an append follow its
+    /// `prev` without a gap, and no term goes down or beyond the sender's.
+    pub(crate) fn decode(mut input: Bytes) -> Result<Message, DecodeError> {
+        let tag = input.take_u8("message tag")?;
+        let message = match tag {
+            1..=12 => take_raft(tag, &mut input)?,
+            20 => {
+                let count = input.take_varint("count of calls")?;
+                let mut commands = Vec::new();
+                for _ in 0..count {
+                    commands.push(Command::decode(&input.take_slice("call")?)?);
+                }
+                Message::Calls(commands)
+            }
+            21 => {
+                let from = Number(input.take_varint("refused number")?);
+                let why = match input.take_u8("refusal")? {
+                    0 => CallsRefusal::NotLeader,
+                    1 => CallsRefusal::Busy,
+                    other => return Err(meaningless("refusal", other)),
+                };
+                Message::CallsRefused { from, why }
+            }
+            30 => Message::Founding(match input.take_u8("announcement")? {
+                0 => Announcement::Waiting,
+                1 => Announcement::Proposed(take_membership(&mut input)?),
+                2 => Announcement::Formed(take_membership(&mut input)?),
+                other => return Err(meaningless("announcement", other)),
+            }),
+            40 => {
+                let index = Index(input.take_varint("index")?);
+                Message::Digest { index, digest: input.take_u64("digest")? }
+            }
+            41 => Message::DigestsWanted { upto: Index(input.take_varint("index")?) },
+            42 => {
+                let first = Index(input.take_varint("index")?);
+                let count = input.take_varint("count of digests")?;
+                if count > DIGESTS_MAX as u64 {
+                    return Err(DecodeError::Meaningless { field: "count of digests", value: count });
+                }
+                let digests = (0..count).map(|_| input.take_u64("digest")).collect::<Result<_, _>>()?;
+                Message::Digests { first, digests }
+            }
+            other => return Err(meaningless("message tag", other)),
+        };
+        input.finish()?;
+        Ok(message)
+    }
+
+    /// About how many bytes the message takes.
+    pub(crate) fn size_hint(&self) -> usize {
+        match self {
+            Message::Raft(_, RaftMessage::Append { entries, .. }) => {
+                64 + entries.iter().map(|entry| 24 + entry.payload.len()).sum::<usize>()
+            }
+            Message::Calls(commands) => 16 + commands.iter().map(|c| 48 + c.arguments.len()).sum::<usize>(),
+            Message::Digests { digests, .. } => 32 + 8 * digests.len(),
+            _ => 64,
+        }
+    }
+}
+
+fn meaningless(field: &'static str, value: u8) -> DecodeError {
+    DecodeError::Meaningless { field, value: u64::from(value) }
+}
+
+fn put_raft(buffer: &mut Vec<u8>, term: Term, message: &RaftMessage) {
+    let tag = match message {
+        RaftMessage::PreVote { .. } => 1,
+        RaftMessage::PreVoteReply { .. } => 2,
+        RaftMessage::Vote { .. } => 3,
+        RaftMessage::VoteReply { .. } => 4,
+        RaftMessage::Append { .. } => 5,
+        RaftMessage::Appended { .. } => 6,
+        RaftMessage::Conflict { .. } => 7,
+        RaftMessage::Commit { .. } => 8,
+        RaftMessage::Heartbeat { .. } => 9,
+        RaftMessage::HeartbeatReply { .. } => 10,
+        RaftMessage::ReadIndex { .. } => 11,
+        RaftMessage::ReadIndexReply { .. } => 12,
+    };
+    buffer.put_u8(tag);
+    buffer.put_varint(term.0);
+    match message {
+        RaftMessage::PreVote { last } | RaftMessage::Vote { last } => put_entry_id(buffer, *last),
+        RaftMessage::PreVoteReply { of, granted } => {
+            buffer.put_varint(of.0);
+            buffer.put_u8(u8::from(*granted));
+        }
+        RaftMessage::VoteReply { granted } => buffer.put_u8(u8::from(*granted)),
+        RaftMessage::Append { prev, commit, entries } => {
+            put_entry_id(buffer, *prev);
+            buffer.put_varint(commit.0);
+            buffer.put_varint(entries.len() as u64);
+            entries.iter().for_each(|entry| put_entry(buffer, entry));
+        }
+        RaftMessage::Appended { matched } => buffer.put_varint(matched.0),
+        RaftMessage::Conflict { rejected, hint } => {
+            buffer.put_varint(rejected.0);
+            put_entry_id(buffer, *hint);
+        }
+        RaftMessage::Commit { commit } => buffer.put_varint(commit.0),
+        RaftMessage::Heartbeat { commit, round } => {
+            buffer.put_varint(commit.0);
+            buffer.put_varint(*round);
+        }
+        RaftMessage::HeartbeatReply { round } => buffer.put_varint(*round),
+        RaftMessage::ReadIndex { id } => buffer.put_u64(id.0),
+        RaftMessage::ReadIndexReply { id, index } => {
+            buffer.put_u64(id.0);
+            buffer.put_u8(u8::from(index.is_some()));
+            if let Some(index) = index {
+                buffer.put_varint(index.0);
+            }
+        }
+    }
+}
+
+fn take_raft(tag: u8, input: &mut Bytes) -> Result<Message, DecodeError> {
+    let term = Term(input.take_varint("term")?);
+    let message = match tag {
+        1 => RaftMessage::PreVote { last: take_entry_id(input)? },
+        2 => {
+            let of = Term(input.take_varint("term")?);
+            RaftMessage::PreVoteReply { of, granted: take_flag(input, "granted")? }
+        }
+        3 => RaftMessage::Vote { last: take_entry_id(input)? },
+        4 => RaftMessage::VoteReply { granted: take_flag(input, "granted")? },
+        5 => {
+            let prev = take_entry_id(input)?;
+            let commit = take_index(input, "commit")?;
+            let count = input.take_varint("count of entries")?;
+            let mut entries = Vec::new();
+            let mut before = prev;
+            for _ in 0..count {
+                let entry = take_entry(input)?;
+                if before.index.0.checked_add(1) != Some(entry.id.index.0) {
+                    return Err(DecodeError::Meaningless { field: "entry index", value: entry.id.index.0 });
+                }
+                if entry.id.term < before.term || entry.id.term > term {
+                    return Err(DecodeError::Meaningless { field: "entry term", value: entry.id.term.0 });
+                }
+                before = entry.id;
+                entries.push(entry);
+            }
+            RaftMessage::Append { prev, commit, entries }
+        }
+        6 => RaftMessage::Appended { matched: take_index(input, "matched")? },
+        7 => {
+            let rejected = take_index(input, "rejected")?;
+            RaftMessage::Conflict { rejected, hint: take_entry_id(input)? }
+        }
+        8 => RaftMessage::Commit { commit: take_index(input, "commit")? },
+        9 => {
+            let commit = take_index(input, "commit")?;
+            RaftMessage::Heartbeat { commit, round: input.take_varint("round")? }
+        }
+        10 => RaftMessage::HeartbeatReply { round: input.take_varint("round")? },
+        11 => RaftMessage::ReadIndex { id: ReadId(input.take_u64("read id")?) },
+        12 => {
+            let id = ReadId(input.take_u64("read id")?);
+            let index = match take_flag(input, "read index present")? {
+                true => Some(take_index(input, "read index")?),
+                false => None,
+            };
+            RaftMessage::ReadIndexReply { id, index }
+        }
+        other => return Err(meaningless("message tag", other)),
+    };
+    Ok(Message::Raft(term, message))
+}
+
+fn take_flag(input: &mut Bytes, field: &'static str) -> Result<bool, DecodeError> {
+    match input.take_u8(field)? {
+        0 => Ok(false),
+        1 => Ok(true),
+        other => Err(meaningless(field, other)),
+    }
+}
+
+fn take_index(input: &mut Bytes, field: &'static str) -> Result<Index, DecodeError> {
+    input.take_varint(field).map(Index)
+}

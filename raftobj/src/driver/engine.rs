@@ -1,0 +1,291 @@
+//! The engine's thread: one node, its connections, its timers.
+//!
+//! A turn takes everything that has happened, tells the node, and carries out what follows. Between two turns
+//! the connections' tasks run, on the same thread.
+
+use super::gate::NodeGate;
+use super::jobs::Jobs;
+use super::mailbox::{CallRequest, Event, Mailbox};
+use super::wal_thread::WalJob;
+use crate::calls::outcome::ReadError;
+use crate::calls::{CallId, ReadTicket};
+use crate::codec::message::Message;
+use crate::net::{Lane, Net, NetOptions, race};
+use crate::node::status::{Role, Status};
+use crate::node::{Effects, Node};
+use crate::raft::message::Message as RaftMessage;
+use crate::raft::types::{Entry, NodeId, Term, Ticks, Time};
+use crate::replica::call::Outcome;
+use bytes::Bytes;
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::net::TcpListener;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+use tokio::sync::{oneshot, watch};
+use tokio::time::Instant;
+
+/// What the engine's thread is given.
+pub(crate) struct EngineSetup {
+    pub(crate) node: Node,
+    pub(crate) listener: TcpListener,
+    /// The peers' addresses.
+    pub(crate) peers: Vec<String>,
+    pub(crate) net: NetOptions,
+    pub(crate) tick: Duration,
+    pub(crate) call_deadline: Duration,
+    pub(crate) mailbox: Arc<Mailbox>,
+    pub(crate) wal: Arc<Jobs<WalJob>>,
+    pub(crate) apply: Arc<Jobs<Vec<Entry>>>,
+    pub(crate) status: watch::Sender<Arc<Status>>,
+}
+
+struct Engine {
+    node: Rc<RefCell<Node>>,
+    gate: Rc<NodeGate>,
+    net: Net,
+    /// By the order of [`EngineSetup::peers`], so that nobody is forgotten when the engine ends.
+    setup: Rest,
+    calls: HashMap<CallId, (oneshot::Sender<Outcome>, usize)>,
+    reads: HashMap<ReadTicket, oneshot::Sender<Result<(), ReadError>>>,
+    next_read: u64,
+    next_tick: Instant,
+    headline: (Role, Term, Option<NodeId>),
+    ending: bool,
+}
+
+struct Rest {
+    tick: Duration,
+    call_deadline: Duration,
+    mailbox: Arc<Mailbox>,
+    wal: Arc<Jobs<WalJob>>,
+    apply: Arc<Jobs<Vec<Entry>>>,
+    status: watch::Sender<Arc<Status>>,
+}
+
+/// Messages of peers that one turn takes at most, so that its effects are carried out soon.
+const MESSAGES_A_TURN: usize = 1024;
+
+/// After a stall, so many ticks are made up for; the node then saw less time pass than there was.
+const TICKS_MADE_UP: u32 = 5;
+
+/// Runs the node until it is told to end, or cannot go on. To be called within a `LocalSet`.
+pub(crate) async fn run(setup: EngineSetup) {
+    let EngineSetup { node, listener, peers, net, tick, call_deadline, mailbox, wal, apply, status } = setup;
+    let node = Rc::new(RefCell::new(node));
+    let gate = Rc::new(NodeGate::new(Rc::clone(&node)));
+    let setup = Rest { tick, call_deadline, mailbox, wal, apply, status };
+    let net = match Net::start(listener, gate.clone(), net) {
+        Ok(net) => net,
+        Err(error) => {
+            let reason = format!("cannot register the listening socket: {error}");
+            node.borrow_mut().stop(&reason);
+            setup.end(&node, &reason);
+            return;
+        }
+    };
+    for peer in &peers {
+        net.dial(peer);
+    }
+    let headline = (Role::Founding, Term(0), None);
+    let next_tick = Instant::now() + tick;
+    let (calls, reads) = (HashMap::new(), HashMap::new());
+    let mut engine =
+        Engine { node, gate, net, setup, calls, reads, next_read: 0, next_tick, headline, ending: false };
+    let mut events = Vec::new();
+    while !engine.ending {
+        engine.turn(&mut events);
+        engine.wait().await;
+    }
+    engine.end().await;
+}
+
+impl Engine {
+    /// Sleeps until something happens. The connections' tasks get their turn in any case.
+    async fn wait(&self) {
+        tokio::task::yield_now().await;
+        let Engine { setup, gate, net, next_tick, .. } = self;
+        let messages = race(net.arrived(), gate.touched());
+        let sooner = race(setup.mailbox.woken(), messages);
+        race(sooner, tokio::time::sleep_until(*next_tick)).await;
+    }
+
+    fn turn(&mut self, events: &mut Vec<Event>) {
+        self.setup.mailbox.drain(events);
+        for event in events.drain(..) {
+            self.handle(event);
+        }
+        for link in self.gate.take_arrived() {
+            self.net.hurry(link);
+        }
+        for _ in 0..MESSAGES_A_TURN {
+            let Some(inbound) = self.net.pop() else { break };
+            let from = NodeId(inbound.from.0);
+            match Message::decode(inbound.payload) {
+                Ok(message) => self.node.borrow_mut().receive(from, message),
+                Err(error) => tracing::warn!("a message of node {} was dropped: {error}", from.short()),
+            }
+        }
+        self.tick();
+        let effects = self.node.borrow_mut().effects();
+        if let Some(effects) = effects {
+            self.carry_out(effects);
+        }
+        self.tell_of_changes();
+    }
+
+    fn handle(&mut self, event: Event) {
+        let mut node = self.node.borrow_mut();
+        match event {
+            Event::Call(CallRequest { id, method, arguments, made, done }) => {
+                let left = self.setup.call_deadline.saturating_sub(made.elapsed());
+                self.calls.insert(id, (done, arguments.len()));
+                node.call(id, method, arguments, ticks(left, self.setup.tick));
+            }
+            Event::Deadline { call, left } => node.set_deadline(call, ticks(left, self.setup.tick)),
+            Event::Read { deadline, done } => {
+                self.next_read += 1;
+                let ticket = ReadTicket(self.next_read);
+                self.reads.insert(ticket, done);
+                node.read(ticket, ticks(deadline, self.setup.tick));
+            }
+            // Whoever asked may have gone.
+            Event::Status(done) => drop(done.send(node.status())),
+            Event::Log { count, done } => drop(done.send(node.log(count))),
+            Event::Persisted(id) => node.persisted(id),
+            Event::FoundingWritten(write) => node.founding_written(&write),
+            Event::Applied(applied) => node.applied(applied),
+            Event::Failed(reason) => node.stop(&reason),
+            Event::Shutdown => node.stop("it was shut down"),
+        }
+    }
+
+    fn tick(&mut self) {
+        let now = Instant::now();
+        let mut made_up = 0;
+        while now >= self.next_tick {
+            self.node.borrow_mut().tick(clock());
+            self.next_tick += self.setup.tick;
+            made_up += 1;
+            if made_up == TICKS_MADE_UP {
+                self.next_tick = now + self.setup.tick;
+            }
+        }
+        if made_up > 0 {
+            self.publish();
+        }
+    }
+
+    fn carry_out(&mut self, effects: Effects) {
+        let Effects { messages, persists, founding, committed, completions, reads, warnings } = effects;
+        for (to, message) in messages {
+            if let Some(link) = self.gate.link(to) {
+                // What is dropped here is sent again by the protocol: when the connection is back, or when
+                // its patience with the peer ends.
+                let _ = self.net.send(link, lane(&message), |payload| {
+                    payload.bytes().extend_from_slice(&message.encode())
+                });
+            }
+        }
+        persists.into_iter().for_each(|persist| self.setup.wal.push(WalJob::Persist(persist)));
+        founding.into_iter().for_each(|write| self.setup.wal.push(WalJob::Founding(write)));
+        if !committed.is_empty() {
+            self.setup.apply.push(committed);
+        }
+        for (call, outcome) in completions {
+            if let Some((done, bytes)) = self.calls.remove(&call) {
+                self.setup.mailbox.call_ended(bytes);
+                // Fire-and-forget: nobody may be waiting.
+                let _ = done.send(outcome);
+            }
+        }
+        for (ticket, outcome) in reads {
+            if let Some(done) = self.reads.remove(&ticket) {
+                let _ = done.send(outcome.map(|_| ()));
+            }
+        }
+        for warning in warnings {
+            tracing::warn!("{warning}");
+        }
+    }
+
+    /// Tells the process's log and the watchers when the role, the term or the leader has changed.
+    fn tell_of_changes(&mut self) {
+        let headline = self.node.borrow().headline();
+        if headline == self.headline {
+            return;
+        }
+        self.headline = headline;
+        let status = self.publish();
+        match &status.stopped {
+            None => {
+                let leader = status.leader.as_deref().unwrap_or("none");
+                tracing::info!(
+                    "{} is {} in term {}, leader {leader}",
+                    status.address,
+                    status.role,
+                    status.term
+                );
+            }
+            Some(reason) => {
+                tracing::info!("{} has stopped: {reason}", status.address);
+                self.ending = true;
+            }
+        }
+    }
+
+    fn publish(&self) -> Arc<Status> {
+        let status = Arc::new(self.node.borrow().status());
+        self.setup.status.send_if_modified(|last| {
+            let changed = **last != *status;
+            if changed {
+                *last = Arc::clone(&status);
+            }
+            changed
+        });
+        status
+    }
+
+    async fn end(self) {
+        let Engine { node, gate, net, setup, calls, .. } = self;
+        net.shutdown().await;
+        let reason = node.borrow().stopped().unwrap_or("it has ended").to_owned();
+        setup.end(&node, &reason);
+        // Every call was ended by the node; the senders that are left, if any, tell their callers by going.
+        drop((gate, calls));
+    }
+}
+
+impl Rest {
+    /// Lets the other threads finish, and refuses whoever comes later.
+    fn end(&self, node: &Rc<RefCell<Node>>, reason: &str) {
+        self.wal.close();
+        self.apply.close();
+        self.status.send_replace(Arc::new(node.borrow().status()));
+        for event in self.mailbox.close(reason) {
+            event.refuse(reason);
+        }
+    }
+}
+
+/// Which of the two connections a message takes: what may be large must not delay what keeps a leader in office.
+fn lane(message: &Message) -> Lane {
+    match message {
+        Message::Raft(_, RaftMessage::Append { .. } | RaftMessage::Commit { .. })
+        | Message::Calls(_)
+        | Message::Digests { .. } => Lane::Bulk,
+        _ => Lane::Control,
+    }
+}
+
+/// How many ticks a span is, at least one.
+fn ticks(span: Duration, tick: Duration) -> Ticks {
+    let ticks = span.as_micros().div_ceil(tick.as_micros().max(1));
+    Ticks(u64::try_from(ticks).unwrap_or(u64::MAX).max(1))
+}
+
+fn clock() -> Time {
+    let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    Time(since_epoch.map_or(0, |span| u64::try_from(span.as_millis()).unwrap_or(u64::MAX)))
+}

@@ -1,0 +1,187 @@
+//! Runs a node on threads, sockets and files. It knows no rule of the protocol.
+//!
+//! ```text
+//!  callers ──▶ mailbox ──▶ engine thread ──▶ WAL thread ──┐   writes and fsyncs
+//!                 ▲        (node, sockets,                │
+//!                 │         timers)      ──▶ apply thread ┤   the user's methods
+//!                 └───────────────────────────────────────┘
+//! ```
+//!
+//! Begin with [`Engine::start`], then `engine`.
+
+mod apply_thread;
+mod engine;
+mod gate;
+mod jobs;
+pub(crate) mod mailbox;
+mod wal_thread;
+
+use crate::net::NetOptions;
+use crate::node::Node;
+use crate::node::status::Status;
+use crate::object::machine::Apply;
+use crate::storage::{Directory, RealDisk, Wal};
+use apply_thread::ApplyThread;
+use engine::EngineSetup;
+use jobs::Jobs;
+use mailbox::{Event, Mailbox};
+use std::io;
+use std::net::TcpListener;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::task::LocalSet;
+use wal_thread::WalThread;
+
+/// All that a node needs to run.
+pub(crate) struct Parts {
+    pub(crate) node: Node,
+    pub(crate) machine: Box<dyn Apply>,
+    pub(crate) directory: Directory<RealDisk>,
+    pub(crate) wal: Wal<RealDisk>,
+    pub(crate) listener: TcpListener,
+    pub(crate) peers: Vec<String>,
+    pub(crate) net: NetOptions,
+    pub(crate) tick: Duration,
+    pub(crate) call_deadline: Duration,
+    pub(crate) mailbox: Mailbox,
+}
+
+/// A running node. Dropping it shuts the node down.
+pub(crate) struct Engine {
+    mailbox: Arc<Mailbox>,
+    status: watch::Receiver<Arc<Status>>,
+    call_deadline: Duration,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+}
+
+impl Engine {
+    /// Starts the node's threads.
+    pub(crate) fn start(parts: Parts) -> io::Result<Engine> {
+        let Parts { node, machine, directory, wal, listener, peers, net, tick, call_deadline, mailbox } =
+            parts;
+        let mailbox = Arc::new(mailbox);
+        let (wal_jobs, apply_jobs) = (Arc::new(Jobs::new()), Arc::new(Jobs::new()));
+        let (sender, status) = watch::channel(Arc::new(node.status()));
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let mut started =
+            Started { engine: Vec::new(), wal: Arc::clone(&wal_jobs), apply: Arc::clone(&apply_jobs) };
+
+        let thread = WalThread { directory, wal, jobs: Arc::clone(&wal_jobs), mailbox: Arc::clone(&mailbox) };
+        started.spawn("raftobj-wal", &mailbox, move || thread.run())?;
+        let thread = ApplyThread { machine, jobs: Arc::clone(&apply_jobs), mailbox: Arc::clone(&mailbox) };
+        started.spawn("raftobj-apply", &mailbox, move || thread.run())?;
+        let setup = EngineSetup {
+            node,
+            listener,
+            peers,
+            net,
+            tick,
+            call_deadline,
+            mailbox: Arc::clone(&mailbox),
+            wal: wal_jobs,
+            apply: apply_jobs,
+            status: sender,
+        };
+        started.spawn("raftobj-engine", &mailbox, move || {
+            LocalSet::new().block_on(&runtime, engine::run(setup));
+            // A name that is just being resolved would hold the thread until the resolver gives up.
+            runtime.shutdown_background();
+        })?;
+        let threads = Mutex::new(std::mem::take(&mut started.engine));
+        Ok(Engine { mailbox, status, call_deadline, threads })
+    }
+
+    pub(crate) fn mailbox(&self) -> &Arc<Mailbox> {
+        &self.mailbox
+    }
+
+    pub(crate) fn call_deadline(&self) -> Duration {
+        self.call_deadline
+    }
+
+    pub(crate) fn watch(&self) -> watch::Receiver<Arc<Status>> {
+        self.status.clone()
+    }
+
+    /// The status that was published last.
+    pub(crate) fn last_status(&self) -> Status {
+        Status::clone(&self.status.borrow())
+    }
+
+    /// Ends the node and waits for its threads. From one of them (a replicated method that owns a replica) it
+    /// only begins the end, because a thread cannot wait for itself.
+    pub(crate) fn shutdown(&self) {
+        let _ = self.mailbox.put(Event::Shutdown);
+        let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
+        let this = std::thread::current().id();
+        if threads.iter().any(|thread| thread.thread().id() == this) {
+            return;
+        }
+        for thread in threads.drain(..) {
+            // A thread that panicked has said so, and the node has stopped because of it.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        self.shutdown();
+    }
+}
+
+/// Threads under way; where one of them cannot be started, those before it end.
+struct Started {
+    engine: Vec<JoinHandle<()>>,
+    wal: Arc<Jobs<wal_thread::WalJob>>,
+    apply: Arc<Jobs<Vec<crate::raft::types::Entry>>>,
+}
+
+impl Started {
+    fn spawn(
+        &mut self,
+        name: &str,
+        mailbox: &Arc<Mailbox>,
+        run: impl FnOnce() + Send + 'static,
+    ) -> io::Result<()> {
+        let alarm = Alarm { name: name.to_owned(), mailbox: Arc::clone(mailbox) };
+        let thread = std::thread::Builder::new().name(name.to_owned()).spawn(move || {
+            let _alarm = alarm;
+            run();
+        })?;
+        self.engine.push(thread);
+        Ok(())
+    }
+}
+
+impl Drop for Started {
+    fn drop(&mut self) {
+        if !self.engine.is_empty() {
+            self.wal.close();
+            self.apply.close();
+        }
+    }
+}
+
+/// Tells the engine, and if it is the engine itself its callers, that a thread has panicked.
+struct Alarm {
+    name: String,
+    mailbox: Arc<Mailbox>,
+}
+
+impl Drop for Alarm {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let reason = format!("its thread {} panicked", self.name);
+            if self.name == "raftobj-engine" {
+                for event in self.mailbox.close(&reason) {
+                    event.refuse(&reason);
+                }
+            } else {
+                let _ = self.mailbox.put(Event::Failed(reason));
+            }
+        }
+    }
+}

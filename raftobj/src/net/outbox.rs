@@ -1,0 +1,228 @@
+//! What waits to be sent on one lane to one peer.
+//!
+//! It may not know sockets, nor what a payload means. Begin with [`Outbox::push`]; the writer's side is
+//! [`Outbox::next`].
+
+use super::batch::{Batch, Payload};
+use super::frame::HEADER_BYTES;
+use std::cell::RefCell;
+use tokio::sync::Notify;
+
+/// Why a message was not queued. It is gone: the protocol above sends again what still matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Dropped {
+    /// Nobody is there; what waited for a connection would be stale when it comes.
+    #[error("not connected")]
+    Disconnected,
+    /// The peer takes less than it is sent.
+    #[error("the queue is full")]
+    Full,
+    /// Over `frame_bytes_max`: the other end would close the connection.
+    #[error("a message of {0} bytes is over the limit")]
+    TooLarge(usize),
+}
+
+/// The bounded queue of one lane. Open while there is a connection.
+#[derive(Debug)]
+pub(super) struct Outbox {
+    limits: Limits,
+    queue: RefCell<Queue>,
+    filled: Notify,
+    drained: Notify,
+}
+
+/// How much an outbox takes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    pub(super) frame_bytes_max: usize,
+    pub(super) bytes_max: usize,
+    pub(super) frames_max: usize,
+}
+
+/// Invariant: `bytes` and `frames` count `batch` and what the writer has taken and not yet sent.
+#[derive(Debug, Default)]
+struct Queue {
+    open: bool,
+    batch: Batch,
+    bytes: usize,
+    frames: usize,
+    dropped: u64,
+}
+
+impl Outbox {
+    pub(super) fn new(limits: Limits) -> Outbox {
+        Outbox { limits, queue: RefCell::default(), filled: Notify::new(), drained: Notify::new() }
+    }
+
+    /// Queues the message that `write` encodes, whole or not at all. Never waits.
+    pub(super) fn push(&self, write: impl FnOnce(&mut Payload<'_>)) -> Result<(), Dropped> {
+        let queue = &mut *self.queue.borrow_mut();
+        let pushed = queue.push(self.limits, write);
+        match pushed {
+            // Whatever else is pushed before the writer runs goes with it.
+            Ok(true) => self.filled.notify_one(),
+            Ok(false) => {}
+            Err(_) => queue.dropped += 1,
+        }
+        pushed.map(|_| ())
+    }
+
+    /// A connection is there: messages are taken from now on.
+    pub(super) fn open(&self) {
+        self.queue.borrow_mut().open = true;
+    }
+
+    /// The connection is gone, and with it everything that was not sent whole.
+    pub(super) fn close(&self) {
+        let queue = &mut *self.queue.borrow_mut();
+        let dropped = queue.dropped + queue.frames as u64;
+        *queue = Queue { dropped, ..Queue::default() };
+        self.drained.notify_one();
+    }
+
+    /// Waits until there is something to send and takes all of it. `spent` is the batch that was sent before:
+    /// its memory is used again.
+    pub(super) async fn next(&self, spent: Batch) -> Batch {
+        let mut spent = spent;
+        spent.clear();
+        loop {
+            {
+                let queue = &mut *self.queue.borrow_mut();
+                if queue.batch.frames() > 0 {
+                    return std::mem::replace(&mut queue.batch, spent);
+                }
+            }
+            self.filled.notified().await;
+        }
+    }
+
+    /// The writer has sent so many bytes.
+    pub(super) fn sent_bytes(&self, bytes: usize) {
+        self.queue.borrow_mut().bytes -= bytes;
+    }
+
+    /// The writer has sent so many frames to their end.
+    pub(super) fn sent_frames(&self, frames: usize) {
+        let queue = &mut *self.queue.borrow_mut();
+        queue.frames -= frames;
+        if queue.frames == 0 {
+            self.drained.notify_one();
+        }
+    }
+
+    /// Waits until all is sent, or the connection is gone.
+    pub(super) async fn drained(&self) {
+        while self.queue.borrow().frames > 0 {
+            self.drained.notified().await;
+        }
+    }
+
+    /// Bytes and frames that wait.
+    pub(super) fn waiting(&self) -> (usize, usize) {
+        let queue = self.queue.borrow();
+        (queue.bytes, queue.frames)
+    }
+
+    /// Messages that were not sent, over all connections.
+    pub(super) fn dropped(&self) -> u64 {
+        self.queue.borrow().dropped
+    }
+}
+
+impl Queue {
+    /// True when the batch was empty before.
+    fn push(&mut self, limits: Limits, write: impl FnOnce(&mut Payload<'_>)) -> Result<bool, Dropped> {
+        if !self.open {
+            return Err(Dropped::Disconnected);
+        }
+        if self.frames >= limits.frames_max {
+            return Err(Dropped::Full);
+        }
+        let mut payload = self.batch.begin();
+        write(&mut payload);
+        let length = payload.length();
+        let size = HEADER_BYTES + length;
+        let verdict = if length > limits.frame_bytes_max {
+            Err(Dropped::TooLarge(length))
+        } else if self.bytes + size > limits.bytes_max {
+            Err(Dropped::Full)
+        } else {
+            Ok(())
+        };
+        if let Err(dropped) = verdict {
+            payload.take_back();
+            return Err(dropped);
+        }
+        payload.seal();
+        self.bytes += size;
+        self.frames += 1;
+        Ok(self.batch.frames() == 1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::batch::tests::payloads;
+    use super::*;
+    use bytes::Bytes;
+
+    const LIMITS: Limits = Limits { frame_bytes_max: 1 << 20, bytes_max: 3 << 20, frames_max: 100 };
+
+    fn open() -> Outbox {
+        let outbox = Outbox::new(LIMITS);
+        outbox.open();
+        outbox
+    }
+
+    fn take(outbox: &Outbox) -> Batch {
+        std::mem::take(&mut outbox.queue.borrow_mut().batch)
+    }
+
+    /// What does not fit leaves nothing behind, and what fits after it still goes.
+    #[test]
+    fn what_does_not_fit_is_dropped_whole() {
+        let outbox = open();
+        let large = Bytes::from(vec![1; 1 << 20]);
+        let push = |bytes: &Bytes| {
+            outbox.push(|payload| {
+                payload.bytes().push(b'x');
+                payload.share(bytes.clone());
+            })
+        };
+        assert_eq!(push(&large), Err(Dropped::TooLarge((1 << 20) + 1)));
+        let fits = large.slice(20..);
+        for _ in 0..3 {
+            push(&fits).unwrap();
+        }
+        assert_eq!(push(&fits), Err(Dropped::Full));
+        push(&Bytes::from_static(b"y")).unwrap();
+        assert_eq!(outbox.dropped(), 2);
+        let found = payloads(&mut take(&outbox), usize::MAX);
+        assert_eq!(found.len(), 4);
+        assert_eq!(found[3], "xy");
+    }
+
+    #[test]
+    fn frames_are_counted_too() {
+        let outbox = open();
+        let push = || outbox.push(|payload| payload.bytes().push(1));
+        (0..100).for_each(|_| push().unwrap());
+        assert_eq!(push(), Err(Dropped::Full));
+        let batch = take(&outbox);
+        // What is on its way still counts: it waits in this process.
+        assert_eq!(push(), Err(Dropped::Full));
+        outbox.sent_bytes(100 * 9);
+        outbox.sent_frames(batch.frames());
+        assert_eq!(outbox.waiting(), (0, 0));
+        push().unwrap();
+    }
+
+    #[test]
+    fn nothing_waits_for_a_connection() {
+        let outbox = open();
+        outbox.push(|payload| payload.bytes().push(1)).unwrap();
+        outbox.close();
+        assert_eq!(outbox.push(|_| panic!("encoded for nobody")), Err(Dropped::Disconnected));
+        assert_eq!((outbox.dropped(), outbox.waiting()), (2, (0, 0)));
+    }
+}

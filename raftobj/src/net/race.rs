@@ -1,0 +1,18 @@
+//! Waiting for whichever comes first.
+
+use std::future::poll_fn;
+use std::pin::pin;
+use std::task::Poll;
+
+/// The value of whichever future is ready first, `a` when both are; the other one is dropped.
+pub(crate) async fn race<T>(a: impl Future<Output = T>, b: impl Future<Output = T>) -> T {
+    let mut a = pin!(a);
+    let mut b = pin!(b);
+    poll_fn(|context| {
+        if let Poll::Ready(value) = a.as_mut().poll(context) {
+            return Poll::Ready(value);
+        }
+        b.as_mut().poll(context)
+    })
+    .await
+}

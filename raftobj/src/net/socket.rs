@@ -1,0 +1,79 @@
+//! What the operating system is told about our sockets.
+
+use super::options::NetOptions;
+use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
+use std::io;
+use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
+use std::time::Duration;
+
+/// Why an address cannot be listened on.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum BindError {
+    /// `host:port`, `1.2.3.4:port` or `[::1]:port` was expected, or the name is not known.
+    #[error("cannot listen on {address}: it does not resolve to an address")]
+    Resolve { address: String, source: io::Error },
+    /// The name is known and means nothing.
+    #[error("cannot listen on {address}: the name has no address")]
+    NoAddress { address: String },
+    /// Another process listens there.
+    #[error("cannot listen on {address}: the port is in use")]
+    InUse { address: String, source: io::Error },
+    /// Another machine's address.
+    #[error("cannot listen on {address}: it is no address of this machine")]
+    NotLocal { address: String, source: io::Error },
+    /// Whatever else.
+    #[error("cannot listen on {address}: {source}")]
+    Other { address: String, source: io::Error },
+}
+
+/// Listens on the first address that `address` resolves to and that can be listened on. Port 0 takes any free
+/// port. May wait for a name server: not for the engine thread.
+pub(crate) fn bind(address: &str) -> Result<TcpListener, BindError> {
+    let text = || address.to_string();
+    let resolved =
+        address.to_socket_addrs().map_err(|source| BindError::Resolve { address: text(), source })?;
+    let mut error = BindError::NoAddress { address: text() };
+    for one in resolved {
+        match listen(one) {
+            Ok(listener) => return Ok(listener),
+            Err(source) => {
+                error = match source.kind() {
+                    io::ErrorKind::AddrInUse => BindError::InUse { address: text(), source },
+                    io::ErrorKind::AddrNotAvailable => BindError::NotLocal { address: text(), source },
+                    _ => BindError::Other { address: text(), source },
+                }
+            }
+        }
+    }
+    Err(error)
+}
+
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    // A restarted node gets its port back while connections of the former one are still in TIME_WAIT. On
+    // Windows the same option would take the port from a process that listens.
+    #[cfg(unix)]
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    socket.set_nonblocking(true)?;
+    Ok(socket.into())
+}
+
+/// Small messages go out at once, and a connection that leads nowhere any more is noticed.
+pub(super) fn tune(stream: &tokio::net::TcpStream, options: &NetOptions) -> io::Result<()> {
+    let socket = SockRef::from(stream);
+    socket.set_tcp_nodelay(true)?;
+    let keepalive = TcpKeepalive::new()
+        .with_time(Duration::from_secs(options.keepalive_idle_s))
+        .with_interval(Duration::from_secs(options.keepalive_interval_s))
+        .with_retries(options.keepalive_probes);
+    socket.set_tcp_keepalive(&keepalive)?;
+    #[cfg(target_os = "linux")]
+    socket.set_tcp_user_timeout(Some(Duration::from_millis(options.user_timeout_ms.into())))?;
+    Ok(())
+}
+
+/// Connections that the system holds for us until they are accepted: a thousand at once are no reason to drop
+/// a good one.
+const BACKLOG: i32 = 1024;

@@ -1,0 +1,236 @@
+//! Peers that do not mean well, or cannot.
+
+use super::super::frame::{Decoder, seal};
+use super::super::handshake;
+use super::*;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+
+/// A connection that went through the handshake as the peer `key`, and from there on does as it likes.
+async fn shake(to: &Node, key: u64, lane: Lane) -> TcpStream {
+    let mut stream = TcpStream::connect(&to.address).await.unwrap();
+    let gate = TestGate::new(key);
+    let side = Side::Dialled { link: LinkId(0), address: &to.address };
+    handshake::dial(&mut stream, &*gate, side, lane, 4096).await.unwrap();
+    stream
+}
+
+/// Reads until the other end has closed, one way or the other.
+async fn is_closed(stream: &mut TcpStream) {
+    let mut bytes = Vec::new();
+    let _ = bounded("it is closed", stream.read_to_end(&mut bytes)).await;
+}
+
+fn broken_frames() -> Vec<(&'static str, Vec<u8>)> {
+    let mut wrong_crc = seal(b"some payload");
+    wrong_crc[12] ^= 1;
+    vec![
+        ("an HTTP request", b"GET / HTTP/1.1\r\n\r\n".to_vec()),
+        ("a length of 4 GiB", [0xff; 8].to_vec()),
+        ("a frame without bytes", vec![0; 64]),
+        ("a wrong checksum", wrong_crc),
+    ]
+}
+
+/// Before and after the handshake: garbage closes the connection it comes on, and no other.
+#[test]
+fn garbage_closes_its_connection_only() {
+    run(async {
+        let (a, b) = (Node::start(1), Node::start(2));
+        let link = a.connect(&b.address).await;
+        for (what, bytes) in broken_frames() {
+            let mut stranger = TcpStream::connect(&b.address).await.unwrap();
+            stranger.write_all(&bytes).await.unwrap();
+            is_closed(&mut stranger).await;
+
+            let mut peer = shake(&b, 9, Lane::Bulk).await;
+            peer.write_all(&[seal(b"good"), bytes].concat()).await.unwrap();
+            is_closed(&mut peer).await;
+            assert_eq!(b.receive().await.payload, "good", "what came before {what}");
+            until("the gate is told", || b.net.status().accepted.len() == 2).await;
+            let event = b.gate.events.borrow().last().cloned();
+            let Some(Event::Disconnected(9, Lane::Bulk, End::Accepted, why)) = event else {
+                panic!("{what}: {event:?}");
+            };
+            assert!(why.contains("not a row of frames"), "{what}: {why}");
+            b.hears(&a, link).await;
+        }
+        assert_eq!(b.net.status().inbox_bytes, 0);
+    });
+}
+
+/// Frames that are whole and do not belong there.
+#[test]
+fn a_breach_of_the_handshake_is_refused() {
+    run(async {
+        let b = Node::start(2);
+        let key = 9_u64.to_le_bytes();
+        let hello = seal(&[&[1], &key[..]].concat());
+        let ready = seal(&[5]);
+        let long = seal(&[1; 4097]);
+        for bytes in [
+            ready.clone(),
+            seal(b"what is this?"),
+            [&hello[..], &hello].concat(),
+            [&hello[..], &seal(&[5, 5])].concat(),
+            seal(&[1, 2, 3]),
+            long,
+        ] {
+            let mut stranger = TcpStream::connect(&b.address).await.unwrap();
+            stranger.write_all(&bytes).await.unwrap();
+            is_closed(&mut stranger).await;
+        }
+        assert!(b.gate.events.borrow().is_empty(), "{:?}", b.gate.events.borrow());
+        // The same words in the right order, and a message behind them.
+        let mut stranger = TcpStream::connect(&b.address).await.unwrap();
+        stranger.write_all(&[hello, ready, seal(b"message")].concat()).await.unwrap();
+        assert_eq!(b.receive().await.payload, "message");
+    });
+}
+
+/// Whoever connects and says nothing, or stops in the middle of a word, is closed when its time is over.
+#[test]
+fn a_silent_peer_is_closed() {
+    run(async {
+        let b = Node::with(2, "127.0.0.1:0", NetOptions { handshake_ms_max: 50, ..quick() });
+        for beginning in [&b""[..], &seal(b"\x01introduction")[..10]] {
+            let mut stranger = TcpStream::connect(&b.address).await.unwrap();
+            stranger.write_all(beginning).await.unwrap();
+            is_closed(&mut stranger).await;
+        }
+        until("nothing is left of them", || b.net.status().handshakes == 0).await;
+    });
+}
+
+/// The same from the dialler's side: what answers is silent, or something else altogether.
+#[test]
+fn a_dialler_gives_up_on_what_does_not_answer() {
+    run(async {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let a = Node::with(1, "127.0.0.1:0", NetOptions { handshake_ms_max: 50, ..quick() });
+        let link = a.net.dial(&address);
+        for answer in [&b""[..], b"HTTP/1.1 400 Bad Request\r\n\r\n", &[0xff; 8]] {
+            let (mut stream, _) = bounded("it dials again", listener.accept()).await.unwrap();
+            stream.write_all(answer).await.unwrap();
+            is_closed(&mut stream).await;
+        }
+        assert!(!a.is_connected(link));
+    });
+}
+
+/// Far more connections than there is room for, none of which says a word, do not keep a good peer out.
+#[test]
+fn a_thousand_silent_connections_keep_no_peer_out() {
+    run(async {
+        let b = Node::with(2, "127.0.0.1:0", NetOptions { handshake_ms_max: 60_000, ..quick() });
+        let mut strangers = Vec::new();
+        for _ in 0..1000 {
+            strangers.push(TcpStream::connect(&b.address).await.unwrap());
+        }
+        let a = Node::start(1);
+        let link = a.connect(&b.address).await;
+        b.hears(&a, link).await;
+        let handshakes = b.net.status().handshakes;
+        assert!(handshakes <= NetOptions::default().handshakes_max, "{handshakes} at once");
+    });
+}
+
+/// A thousand who introduce themselves are bounded as well, and do not end those that are there.
+#[test]
+fn peers_are_bounded() {
+    run(async {
+        let b = Node::with(2, "127.0.0.1:0", NetOptions { accepted_max: 4, ..quick() });
+        let a = Node::start(1);
+        let link = a.connect(&b.address).await;
+        let mut streams = Vec::new();
+        for key in 10..20 {
+            streams.push(shake(&b, key, Lane::Control).await);
+        }
+        for stream in &mut streams[2..] {
+            is_closed(stream).await;
+        }
+        assert_eq!(b.net.status().accepted.len(), 4);
+        b.hears(&a, link).await;
+    });
+}
+
+/// A peer that reads nothing: the queue to it is bounded, drops are told, others go on, and in the end it is
+/// given up and dialled again.
+#[test]
+fn a_hung_reader_delays_nobody() {
+    run(async {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let options = NetOptions {
+            frame_bytes_max: 1 << 20,
+            outbox_bytes_max: 2 << 20,
+            stall_ms_max: 300,
+            // Not what is tested: the same peer, given up by TCP.
+            user_timeout_ms: 60_000,
+            ..quick()
+        };
+        let (a, b) = (Node::with(1, "127.0.0.1:0", options), Node::start(2));
+        let hung = a.net.dial(&address);
+        let mut streams = Vec::new();
+        for _ in Lane::ALL {
+            let (mut stream, from) = listener.accept().await.unwrap();
+            let mut decoder = Decoder::new(4096);
+            let gate = TestGate::new(9);
+            let side = Side::Accepted { from };
+            handshake::answer(&mut stream, &mut decoder, &*gate, side, 4096).await.unwrap();
+            streams.push(stream);
+        }
+        let good = a.connect(&b.address).await;
+        until("the hung one is connected", || a.is_connected(hung)).await;
+        let payload = Bytes::from(vec![7; 500_000]);
+        let push = || a.net.send(hung, Lane::Bulk, |out| out.share(payload.clone()));
+        bounded("its queue is full", async {
+            loop {
+                match push() {
+                    Ok(()) => tokio::task::yield_now().await,
+                    Err(Dropped::Full) => return,
+                    Err(other) => panic!("{other}"),
+                }
+            }
+        })
+        .await;
+        let bulk = a.net.status().dialled[1].clone();
+        assert!(bulk.bytes_waiting <= 2 << 20 && bulk.dropped == 1, "{bulk:?}");
+        b.hears(&a, good).await;
+        let stalled = |event: &Event| matches!(event, Event::Disconnected(9, Lane::Bulk, _, why) if why.contains("takes nothing"));
+        until("it is given up", || a.gate.count(stalled) == 1).await;
+        assert_eq!(a.net.status().dialled[1].bytes_waiting, 0);
+        bounded("it is dialled again", listener.accept()).await.unwrap();
+        b.hears(&a, good).await;
+    });
+}
+
+/// A driver that does not come for its messages: what waits is bounded, and nothing is lost.
+#[test]
+fn readers_stop_when_the_inbox_is_full() {
+    run(async {
+        let options = NetOptions { mailbox_bytes_max: 100_000, inbox_bytes_max: 1_000_000, ..quick() };
+        let (a, b) = (Node::start(1), Node::with(2, "127.0.0.1:0", options));
+        let link = a.connect(&b.address).await;
+        let total = 60_000_u32;
+        for number in 0..total {
+            let payload = [&number.to_le_bytes()[..], &[0; 500]].concat();
+            a.send(link, Lane::Bulk, &payload).unwrap();
+        }
+        until("the reader stops", || b.net.status().inbox_bytes >= 100_000).await;
+        // The other lane is not full.
+        a.send(link, Lane::Control, b"heartbeat").unwrap();
+        until("the heartbeat passes", || b.net.status().accepted[0].frames == 1).await;
+        let waiting = b.net.status().inbox_bytes;
+        assert!(waiting < 100_000 + 2 * frame::READ_BYTES, "{waiting} bytes wait");
+        let mut next = 0;
+        while next < total {
+            let message = b.receive().await;
+            if message.lane == Lane::Bulk {
+                assert_eq!(message.payload[..4], u32::to_le_bytes(next));
+                next += 1;
+            }
+        }
+    });
+}

@@ -1,0 +1,175 @@
+//! Replicas compared: the first entry after which two of them differ is found, and the one that is alone stops.
+//!
+//! Every node tells the running digest of what it applied last, now and then. Where a peer's digest of an index
+//! differs from the one here, all members are asked for the digests before it; with those the first index of
+//! difference is known, and who is on which side.
+
+use crate::codec::message::Message;
+use crate::object::MethodId;
+use crate::object::digest::{Checkpoint, DIGEST_RING_MAX, DigestRing};
+use crate::raft::types::{Index, NodeId};
+use std::collections::BTreeMap;
+
+/// The digests of this node's last entries, and what the others said of theirs.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Divergence {
+    ring: DigestRing,
+    /// Digests told by peers of indexes that are not applied here yet.
+    claims: BTreeMap<NodeId, (Index, u64)>,
+    /// While a dispute is open: what each peer told, oldest first.
+    told: BTreeMap<NodeId, Vec<Checkpoint>>,
+    disputed: bool,
+}
+
+/// What was found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Difference {
+    /// The first index at which this node and another differ, as far back as both remember.
+    pub(crate) index: Index,
+    /// The method called there.
+    pub(crate) method: Option<MethodId>,
+    /// Whether a quorum agrees on another digest than this node's.
+    pub(crate) outvoted: bool,
+    /// Whether a quorum agrees with this node.
+    pub(crate) confirmed: bool,
+}
+
+impl Divergence {
+    /// Entries were applied here. Returns the question for all members, as [`Divergence::claimed`].
+    pub(crate) fn applied(&mut self, checkpoints: &[Checkpoint]) -> Option<Message> {
+        self.ring.extend(checkpoints);
+        let upto = self.last();
+        let (due, early) =
+            std::mem::take(&mut self.claims).into_iter().partition(|(_, claim)| claim.0 <= upto);
+        self.claims = early;
+        let due: BTreeMap<NodeId, (Index, u64)> = due;
+        due.into_iter().filter_map(|(peer, (index, digest))| self.claimed(peer, index, digest)).next()
+    }
+
+    /// The digest after the last entry applied here, to be told.
+    pub(crate) fn latest(&self) -> Option<Checkpoint> {
+        self.ring.last()
+    }
+
+    /// A peer tells its digest. Returns the question for all members, where it differs from ours.
+    pub(crate) fn claimed(&mut self, from: NodeId, index: Index, digest: u64) -> Option<Message> {
+        if index > self.last() {
+            self.claims.insert(from, (index, digest));
+            return None;
+        }
+        let own = self.ring.at(index)?;
+        if own.digest == digest || self.disputed {
+            return None;
+        }
+        self.disputed = true;
+        self.told.clear();
+        Some(Message::DigestsWanted { upto: index })
+    }
+
+    /// What a peer that asks is told: the digests up to `upto`, as far as they are kept.
+    pub(crate) fn answer(&self, upto: Index) -> Message {
+        let checkpoints = self.ring.before(upto, DIGEST_RING_MAX);
+        let first = checkpoints.first().map_or(Index(0), |checkpoint| checkpoint.index);
+        Message::Digests { first, digests: checkpoints.iter().map(|checkpoint| checkpoint.digest).collect() }
+    }
+
+    /// A peer has answered. The dispute is decided when a quorum agrees, with this node or on something else, or
+    /// when all `others` have answered. `quorum` says whether the nodes for which its argument holds are one.
+    pub(crate) fn told(
+        &mut self,
+        from: NodeId,
+        first: Index,
+        digests: &[u64],
+        others: usize,
+        quorum: impl Fn(&dyn Fn(NodeId) -> bool) -> bool,
+        own: NodeId,
+    ) -> Option<Difference> {
+        if !self.disputed {
+            return None;
+        }
+        let numbered = (first.0..).zip(digests);
+        let checkpoint = |(index, &digest)| Checkpoint { index: Index(index), digest, method: None };
+        self.told.insert(from, numbered.map(checkpoint).collect());
+        let differences = self.told.iter().filter_map(|(peer, theirs)| {
+            let ours = self.ring.first_difference(theirs)?.ours;
+            Some((ours.index, *peer, ours))
+        });
+        let (index, peer, ours) = differences.min_by_key(|(index, peer, _)| (*index, *peer))?;
+        let says = |id: NodeId| {
+            let theirs = self.told.get(&id)?;
+            let position = theirs.binary_search_by_key(&index, |checkpoint| checkpoint.index).ok()?;
+            Some(theirs[position].digest)
+        };
+        let other = says(peer);
+        let outvoted = quorum(&|id| id != own && says(id) == other);
+        let confirmed = quorum(&|id| id == own || says(id) == Some(ours.digest));
+        if !outvoted && !confirmed && self.told.len() < others {
+            return None;
+        }
+        self.disputed = false;
+        Some(Difference { index, method: ours.method, outvoted, confirmed })
+    }
+
+    /// The dispute takes too long, because a member is away: the next claim opens another.
+    pub(crate) fn give_up(&mut self) {
+        self.disputed = false;
+    }
+
+    fn last(&self) -> Index {
+        self.ring.last().map_or(Index(0), |checkpoint| checkpoint.index)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn checkpoint(index: u64, digest: u64) -> Checkpoint {
+        Checkpoint { index: Index(index), digest, method: Some(MethodId(digest as u32)) }
+    }
+
+    fn with(digests: &[u64]) -> Divergence {
+        let mut divergence = Divergence::default();
+        let checkpoints: Vec<_> =
+            (1..).zip(digests).map(|(index, &digest)| checkpoint(index, digest)).collect();
+        divergence.applied(&checkpoints);
+        divergence
+    }
+
+    fn majority_of_three(agrees: &dyn Fn(NodeId) -> bool) -> bool {
+        (1..=3).filter(|&id| agrees(NodeId(id))).count() >= 2
+    }
+
+    #[test]
+    fn the_node_that_is_alone_learns_the_first_index_and_its_method() {
+        let mut alone = with(&[1, 2, 30, 40]);
+        assert_eq!(alone.claimed(NodeId(2), Index(2), 2), None);
+        let question = alone.claimed(NodeId(2), Index(4), 4);
+        assert_eq!(question, Some(Message::DigestsWanted { upto: Index(4) }));
+        let others = with(&[1, 2, 3, 4, 5]);
+        let Message::Digests { first, digests } = others.answer(Index(4)) else { panic!("an answer") };
+        assert_eq!((first, digests.len()), (Index(1), 4));
+        let told = alone.told(NodeId(2), first, &digests, 2, majority_of_three, NodeId(1));
+        assert_eq!(told, None, "one against one decides nothing");
+        let told = alone.told(NodeId(3), first, &digests, 2, majority_of_three, NodeId(1)).unwrap();
+        assert_eq!((told.index, told.outvoted, told.confirmed), (Index(3), true, false));
+        assert_eq!(told.method, Some(MethodId(30)));
+    }
+
+    #[test]
+    fn a_claim_about_the_future_is_compared_when_it_has_come() {
+        let mut node = with(&[1]);
+        assert_eq!(node.claimed(NodeId(2), Index(2), 9), None);
+        let dispute = node.applied(&[checkpoint(2, 2)]);
+        assert_eq!(dispute, Some(Message::DigestsWanted { upto: Index(2) }));
+    }
+
+    #[test]
+    fn a_node_with_the_majority_stays() {
+        let mut node = with(&[1, 2]);
+        node.claimed(NodeId(3), Index(2), 9);
+        assert_eq!(node.told(NodeId(3), Index(1), &[1, 9], 2, majority_of_three, NodeId(1)), None);
+        let told = node.told(NodeId(2), Index(1), &[1, 2], 2, majority_of_three, NodeId(1)).unwrap();
+        assert_eq!((told.index, told.outvoted, told.confirmed), (Index(2), false, true));
+    }
+}

@@ -1,0 +1,256 @@
+//! How a cluster comes to be: once, by all of its listed nodes, and never by fewer.
+//!
+//! ```text
+//!            has met all the others            all announce the same list
+//!  Waiting ─────────────────────▶ Proposed ─────────────────────────────▶ Formed
+//!     ▲         (list durable)       │ ▲                                    ▲
+//!     └──────────────────────────────┘ └── another disk at an address:      │
+//!                                          the list changes                 │
+//!                     a formed node shows a list with this very disk in it ─┘
+//! ```
+//!
+//! A list names every address with the node and the incarnation (the disk) that was met there. It forms only
+//! where every one of its nodes has announced it, and each announces a list only when it is durable on its own
+//! disk. So no two lists form: the second would need the announcement of a node that has formed the first,
+//! and such a node announces nothing else. A majority would not be enough: a wiped node and one that was never
+//! met could found a second cluster beside the first.
+//!
+//! A node counts and gives no vote before its list is formed.
+
+use crate::codec::message::Announcement;
+use crate::raft::membership::{Member, Membership};
+use crate::raft::types::{Incarnation, NodeId};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// One node's part in the founding.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Founding {
+    own: NodeId,
+    /// All addresses of the list, this node's too.
+    addresses: BTreeSet<String>,
+    /// Who answers at each address.
+    met: BTreeMap<String, (NodeId, Incarnation)>,
+    proposal: Option<Proposal>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Proposal {
+    membership: Membership,
+    durable: bool,
+    announced_by: BTreeSet<NodeId>,
+}
+
+/// What the owner has to do, in this order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum FoundingStep {
+    /// Nothing.
+    Wait,
+    /// Write this proposal durably, then call [`Founding::proposal_written`].
+    Write(Membership),
+    /// Announce to all: the proposal is durable.
+    Announce,
+    /// Every listed node has announced this list: write it durably as formed; then the founding is over.
+    Form(Membership),
+}
+
+impl Founding {
+    /// A node that starts without a formed cluster; `proposal` is what its disk remembers.
+    pub(crate) fn new(
+        own: NodeId,
+        incarnation: Incarnation,
+        address: &str,
+        list: &[String],
+        proposal: Option<Membership>,
+    ) -> Founding {
+        let mut met = BTreeMap::new();
+        met.insert(address.to_owned(), (own, incarnation));
+        let proposal =
+            proposal.map(|membership| Proposal { membership, durable: true, announced_by: BTreeSet::new() });
+        Founding { own, addresses: list.iter().cloned().collect(), met, proposal }
+    }
+
+    /// Where the founding stands at the start: a list of one needs nobody else.
+    pub(crate) fn begin(&mut self) -> FoundingStep {
+        self.propose()
+    }
+
+    /// A node of this list answers at `address`.
+    pub(crate) fn meet(&mut self, address: &str, id: NodeId, incarnation: Incarnation) -> FoundingStep {
+        if !self.addresses.contains(address) || id == self.own {
+            return FoundingStep::Wait;
+        }
+        self.met.insert(address.to_owned(), (id, incarnation));
+        self.propose()
+    }
+
+    fn propose(&mut self) -> FoundingStep {
+        if self.met.len() < self.addresses.len() {
+            return FoundingStep::Wait;
+        }
+        let member = |(address, &(id, incarnation)): (&String, &(NodeId, Incarnation))| {
+            (id, Member { incarnation, address: address.clone() })
+        };
+        let membership = Membership { members: self.met.iter().map(member).collect() };
+        if membership.members.len() < self.addresses.len() {
+            // One node behind two addresses of the list: it would count twice.
+            return FoundingStep::Wait;
+        }
+        match &self.proposal {
+            Some(proposal) if proposal.membership == membership => self.conclude(),
+            _ => {
+                // What was announced of another list does not count for this one.
+                let announced_by = BTreeSet::new();
+                self.proposal =
+                    Some(Proposal { membership: membership.clone(), durable: false, announced_by });
+                FoundingStep::Write(membership)
+            }
+        }
+    }
+
+    /// The proposal is on disk.
+    pub(crate) fn proposal_written(&mut self, written: &Membership) -> FoundingStep {
+        match &mut self.proposal {
+            Some(proposal) if proposal.membership == *written => {
+                proposal.durable = true;
+                match self.conclude() {
+                    FoundingStep::Wait => FoundingStep::Announce,
+                    step => step,
+                }
+            }
+            // The list has changed since; the write of the new one follows.
+            _ => FoundingStep::Wait,
+        }
+    }
+
+    /// `from` says how far it is.
+    pub(crate) fn heard(&mut self, from: NodeId, announcement: &Announcement) -> FoundingStep {
+        match announcement {
+            Announcement::Waiting => FoundingStep::Wait,
+            Announcement::Proposed(membership) => match &mut self.proposal {
+                Some(proposal) if proposal.membership == *membership => {
+                    proposal.announced_by.insert(from);
+                    self.conclude()
+                }
+                _ => FoundingStep::Wait,
+            },
+            Announcement::Formed(membership) => {
+                let own = membership.members.get(&self.own);
+                let this_disk =
+                    own.is_some_and(|own| self.met.get(&own.address) == Some(&(self.own, own.incarnation)));
+                let listed: BTreeSet<String> =
+                    membership.members.values().map(|m| m.address.clone()).collect();
+                let same_list = listed == self.addresses && membership.members.len() == listed.len();
+                match this_disk && same_list && membership.members.contains_key(&from) {
+                    true => FoundingStep::Form(membership.clone()),
+                    false => FoundingStep::Wait,
+                }
+            }
+        }
+    }
+
+    fn conclude(&self) -> FoundingStep {
+        match &self.proposal {
+            Some(Proposal { membership, durable: true, announced_by }) => {
+                let all = membership.members.keys().all(|id| *id == self.own || announced_by.contains(id));
+                if all { FoundingStep::Form(membership.clone()) } else { FoundingStep::Wait }
+            }
+            _ => FoundingStep::Wait,
+        }
+    }
+
+    /// What this node tells the others.
+    pub(crate) fn announcement(&self) -> Announcement {
+        match &self.proposal {
+            Some(proposal) if proposal.durable => Announcement::Proposed(proposal.membership.clone()),
+            _ => Announcement::Waiting,
+        }
+    }
+
+    /// Who answers at an address, if it was met.
+    pub(crate) fn met(&self, address: &str) -> Option<NodeId> {
+        self.met.get(address).map(|(id, _)| *id)
+    }
+
+    /// The addresses whose nodes were not met, or have not announced the list yet.
+    pub(crate) fn waiting_for(&self) -> Vec<String> {
+        let unmet = self.addresses.iter().filter(|address| !self.met.contains_key(*address));
+        let unmet: Vec<String> = unmet.cloned().collect();
+        match &self.proposal {
+            Some(proposal) if unmet.is_empty() => {
+                let silent = proposal.membership.members.iter();
+                let silent = silent.filter(|(id, _)| **id != self.own && !proposal.announced_by.contains(id));
+                silent.map(|(_, member)| member.address.clone()).collect()
+            }
+            _ => unmet,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn list(size: u64) -> Vec<String> {
+        (1..=size).map(address).collect()
+    }
+
+    fn address(id: u64) -> String {
+        format!("n{id}:1")
+    }
+
+    fn founding(id: u64, size: u64) -> Founding {
+        Founding::new(NodeId(id), Incarnation(id), &address(id), &list(size), None)
+    }
+
+    fn meet(founding: &mut Founding, id: u64, incarnation: u64) -> FoundingStep {
+        founding.meet(&address(id), NodeId(incarnation), Incarnation(incarnation))
+    }
+
+    #[test]
+    fn a_list_of_one_forms_after_its_own_write() {
+        let mut alone = founding(1, 1);
+        let FoundingStep::Write(list) = alone.begin() else { panic!("it has met all") };
+        assert_eq!(alone.announcement(), Announcement::Waiting);
+        assert_eq!(alone.proposal_written(&list), FoundingStep::Form(list));
+    }
+
+    #[test]
+    fn nothing_forms_before_all_have_announced_the_same_list() {
+        let mut first = founding(1, 3);
+        assert_eq!(first.begin(), FoundingStep::Wait);
+        assert_eq!(meet(&mut first, 2, 2), FoundingStep::Wait);
+        assert_eq!(first.waiting_for(), [address(3)]);
+        let FoundingStep::Write(list) = meet(&mut first, 3, 3) else { panic!("it has met all") };
+        assert_eq!(first.proposal_written(&list), FoundingStep::Announce);
+        let announcement = Announcement::Proposed(list.clone());
+        assert_eq!(first.heard(NodeId(2), &announcement), FoundingStep::Wait);
+        assert_eq!(first.heard(NodeId(2), &announcement), FoundingStep::Wait, "twice is not two");
+        assert_eq!(first.waiting_for(), [address(3)]);
+        assert_eq!(first.heard(NodeId(3), &announcement), FoundingStep::Form(list));
+    }
+
+    #[test]
+    fn another_disk_at_an_address_makes_another_list() {
+        let mut first = founding(1, 2);
+        let FoundingStep::Write(old) = meet(&mut first, 2, 2) else { panic!("it has met all") };
+        assert_eq!(first.proposal_written(&old), FoundingStep::Announce);
+        let FoundingStep::Write(new) = meet(&mut first, 2, 9) else { panic!("a new disk") };
+        assert_eq!(first.heard(NodeId(2), &Announcement::Proposed(old.clone())), FoundingStep::Wait);
+        assert_eq!(first.proposal_written(&old), FoundingStep::Wait, "the old list's write is no news");
+        assert_eq!(first.announcement(), Announcement::Waiting);
+        assert_eq!(first.proposal_written(&new), FoundingStep::Announce);
+        assert_eq!(first.heard(NodeId(9), &Announcement::Proposed(new.clone())), FoundingStep::Form(new));
+    }
+
+    #[test]
+    fn a_formed_list_is_adopted_only_with_this_very_disk_in_it() {
+        let mut second = founding(2, 2);
+        let formed = |incarnation| {
+            let mut first = founding(1, 2);
+            let FoundingStep::Write(list) = meet(&mut first, 2, incarnation) else { panic!("met all") };
+            Announcement::Formed(list)
+        };
+        assert_eq!(second.heard(NodeId(1), &formed(8)), FoundingStep::Wait, "formed with another disk");
+        assert!(matches!(second.heard(NodeId(1), &formed(2)), FoundingStep::Form(_)));
+    }
+}

@@ -1,0 +1,132 @@
+//! Whom a node talks to.
+//!
+//! Both ends of a connection judge the other's hello. A refusal is a sentence that both ends log; it says what
+//! to do.
+
+use super::{Node, Stage};
+use crate::codec::hello::{Hello, HelloError, MethodSignature};
+use crate::raft::types::NodeId;
+use bytes::Bytes;
+
+impl Node {
+    /// This node's hello.
+    pub(crate) fn hello(&self) -> Hello {
+        Hello {
+            node: self.config.node,
+            incarnation: self.config.incarnation,
+            cluster: self.cluster(),
+            address: self.config.address.clone(),
+            founders: self.config.founders.clone(),
+            object: self.config.object.clone(),
+            methods: self.config.methods.clone(),
+        }
+    }
+
+    /// Who the other end is, if this node talks to it. `dialled` is the address that was dialled, where this
+    /// node did.
+    pub(crate) fn judge(&mut self, hello: &[u8], dialled: Option<&str>) -> Result<NodeId, String> {
+        let hello = match Hello::decode(Bytes::copy_from_slice(hello)) {
+            Ok(hello) => hello,
+            Err(error @ HelloError::Foreign) => return Err(error.to_string()),
+            Err(error) => return Err(format!("{error} (told by {})", self.config.address)),
+        };
+        self.judge_hello(&hello, dialled)?;
+        if let (Some(address), Stage::Founding(founding)) = (dialled, &mut self.stage) {
+            let step = founding.meet(address, hello.node, hello.incarnation);
+            self.found(step);
+        }
+        Ok(hello.node)
+    }
+
+    fn judge_hello(&mut self, hello: &Hello, dialled: Option<&str>) -> Result<(), String> {
+        let own = &self.config;
+        if hello.node == own.node {
+            return Err(match dialled {
+                Some(address) => {
+                    format!("{address} leads back to this node itself: correct the list of peers")
+                }
+                None => format!("{} dialled itself: correct its list of peers", own.address),
+            });
+        }
+        if let Some(address) = dialled
+            && address != hello.address
+        {
+            return Err(format!(
+                "the node reached at {address} calls itself {}: start it with the address that its peers use",
+                hello.address
+            ));
+        }
+        if hello.object != own.object {
+            return Err(format!(
+                "{} replicates `{}`, {} replicates `{}`: run the same program on both",
+                hello.address, hello.object, own.address, own.object
+            ));
+        }
+        self.judge_methods(&hello.address, &hello.methods)?;
+        match &self.stage {
+            Stage::Founding(_) => self.judge_founder(hello),
+            Stage::Formed { .. } => self.judge_member(hello),
+        }
+    }
+
+    /// Nodes that take a method's arguments differently would read each other's entries wrongly.
+    fn judge_methods(&mut self, address: &str, theirs: &[MethodSignature]) -> Result<(), String> {
+        for their in theirs {
+            let Some(ours) = self.config.methods.iter().find(|ours| ours.id == their.id) else { continue };
+            let name = self.config.method_name(ours.id);
+            if ours.arity != their.arity {
+                return Err(format!(
+                    "`{name}` takes {} arguments at {address} and {} at {}: give the changed method a new name",
+                    their.arity, ours.arity, self.config.address
+                ));
+            }
+            if ours.types != their.types && self.warned.insert((address.to_owned(), ours.id)) {
+                self.effects.warnings.push(format!(
+                    "the types of `{name}` are spelled differently at {address}: if they are not the same types, \
+                     entries will be read wrongly"
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    fn judge_founder(&self, hello: &Hello) -> Result<(), String> {
+        let own = &self.config;
+        if hello.founders != own.founders {
+            return Err(format!(
+                "{} was started with the nodes [{}], {} with [{}]: all nodes need the same list",
+                hello.address,
+                hello.founders.join(", "),
+                own.address,
+                own.founders.join(", ")
+            ));
+        }
+        if !own.founders.contains(&hello.address) {
+            return Err(format!("{} is not in the list [{}]", hello.address, own.founders.join(", ")));
+        }
+        Ok(())
+    }
+
+    fn judge_member(&self, hello: &Hello) -> Result<(), String> {
+        let own = &self.config;
+        if let (Some(theirs), Some(ours)) = (hello.cluster, self.cluster())
+            && theirs != ours
+        {
+            return Err(format!(
+                "{} is of cluster {theirs:016x}, {} of cluster {ours:016x}: one of them has the wrong peers or \
+                 the wrong data directory",
+                hello.address, own.address
+            ));
+        }
+        let Some(membership) = self.membership() else { return Ok(()) };
+        match membership.members.get(&hello.node) {
+            Some(member) if member.incarnation == hello.incarnation => Ok(()),
+            _ if membership.members.values().any(|member| member.address == hello.address) => Err(format!(
+                "the cluster was formed with another disk at {}: start that node with its own data directory; if \
+                 the directory is lost, the node has to be replaced",
+                hello.address
+            )),
+            _ => Err(format!("{} is not a member of the cluster of {}", hello.address, own.address)),
+        }
+    }
+}

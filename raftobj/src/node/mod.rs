@@ -1,0 +1,519 @@
+//! A whole node without the world around it: the protocol, the calls of this process, the founding, and the
+//! comparison with other replicas, composed.
+//!
+//! Pure: events come in as method calls, all that follows goes out in [`Effects`]. A driver runs it on threads,
+//! sockets and files; a test or a simulator runs the same node under a seed. It never sees tokio, a file or a
+//! socket, nor the user's object: entries go out to be applied, and what applying them did comes back.
+//!
+//! Begin with [`Node::effects`]. The topics: `handshake` (whom it talks to), `founding`, `divergence`, `status`.
+
+pub(crate) mod divergence;
+pub(crate) mod founding;
+mod handshake;
+pub(crate) mod status;
+
+use crate::calls::outcome::{CallError, Committed, ReadError};
+use crate::calls::{CallId, Calls, CallsConfig, CallsReady, Leader, ReadTicket};
+use crate::codec::command::{Command, SessionId};
+use crate::codec::hello::MethodSignature;
+use crate::codec::membership::cluster_id;
+use crate::codec::message::{Announcement, CallsRefusal, Message};
+use crate::object::MethodId;
+use crate::object::machine::Applied;
+use crate::raft::config::Config as RaftConfig;
+use crate::raft::membership::Membership;
+use crate::raft::message::Envelope;
+use crate::raft::types::{Boot, Entry, HardState, Incarnation, Index, NodeId, Term, Ticks, Time};
+use crate::raft::{Persist, PersistId, ProposeError, Raft, Restored};
+use bytes::Bytes;
+use divergence::Divergence;
+use founding::{Founding, FoundingStep};
+use status::Role;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What a node is told at its start.
+#[derive(Clone, Debug)]
+pub(crate) struct NodeConfig {
+    pub(crate) node: NodeId,
+    pub(crate) incarnation: Incarnation,
+    pub(crate) boot: Boot,
+    /// Its own address, as in `founders`.
+    pub(crate) address: String,
+    /// The founding list, sorted, its own address in it.
+    pub(crate) founders: Vec<String>,
+    /// The object's name.
+    pub(crate) object: String,
+    pub(crate) methods: Vec<MethodSignature>,
+    /// Names for the ids in `methods`, for people.
+    pub(crate) method_names: Vec<(MethodId, &'static str)>,
+    pub(crate) raft: RaftConfig,
+    pub(crate) calls: CallsConfig,
+    /// How often digests are told, and announcements repeated while the cluster is founded.
+    pub(crate) gossip_ticks: Ticks,
+}
+
+impl NodeConfig {
+    pub(crate) fn method_name(&self, id: MethodId) -> &'static str {
+        self.method_names.iter().find(|(method, _)| *method == id).map_or("unknown method", |(_, name)| name)
+    }
+}
+
+/// What a node's disk remembers.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Remembered {
+    /// The list that it announced, while the cluster is being founded.
+    pub(crate) proposal: Option<Membership>,
+    /// The members, once the cluster is formed.
+    pub(crate) formed: Option<Membership>,
+    pub(crate) hard_state: HardState,
+    /// The log, without gaps from index 1 on.
+    pub(crate) entries: Vec<Entry>,
+}
+
+/// One node.
+#[derive(Clone, Debug)]
+pub(crate) struct Node {
+    config: NodeConfig,
+    stage: Stage,
+    calls: Calls,
+    divergence: Divergence,
+    now: Ticks,
+    /// How many connections this node has to each peer to send on.
+    connections: BTreeMap<NodeId, u32>,
+    /// Differences in methods' types that were warned of.
+    warned: BTreeSet<(String, MethodId)>,
+    applied: Index,
+    panics: u64,
+    stopped: Option<String>,
+    effects: Effects,
+}
+
+#[derive(Clone, Debug)]
+#[allow(clippy::large_enum_variant, reason = "there is one of it in a process")]
+enum Stage {
+    Founding(Founding),
+    Formed { raft: Raft, cluster: u64 },
+}
+
+/// What is to be done. The lanes are independent of each other, and each is in order.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Effects {
+    /// Send now. What cannot be sent is dropped: the protocol sends again what still matters.
+    pub(crate) messages: Vec<(NodeId, Message)>,
+    /// Write and fsync in this order, then call [`Node::persisted`] with the last one's id.
+    pub(crate) persists: Vec<Persist>,
+    /// Write durably, then call [`Node::founding_written`].
+    pub(crate) founding: Option<FoundingWrite>,
+    /// Apply in this order, then call [`Node::applied`].
+    pub(crate) committed: Vec<Entry>,
+    /// Calls that have ended.
+    pub(crate) completions: Vec<(CallId, Result<Committed<Bytes>, CallError>)>,
+    /// Reads that have ended: serve them now, or never.
+    pub(crate) reads: Vec<(ReadTicket, Result<Index, ReadError>)>,
+    /// For the log of the process.
+    pub(crate) warnings: Vec<String>,
+}
+
+/// A step of the founding that has to be durable before it is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum FoundingWrite {
+    /// This list is announced next.
+    Proposal(Membership),
+    /// The cluster is formed, with this id; the node takes part from now on.
+    Formed { membership: Membership, cluster: u64 },
+}
+
+/// Bytes of calls in one message to the leader, unless a single call has more.
+const CALLS_MESSAGE_BYTES: usize = 1 << 20;
+
+impl Effects {
+    fn is_empty(&self) -> bool {
+        self.messages.is_empty()
+            && self.persists.is_empty()
+            && self.founding.is_none()
+            && self.committed.is_empty()
+            && self.completions.is_empty()
+            && self.reads.is_empty()
+            && self.warnings.is_empty()
+    }
+}
+
+impl Node {
+    /// A node that starts, or starts again.
+    pub(crate) fn new(config: NodeConfig, remembered: Remembered) -> Node {
+        let session = SessionId { node: config.node, incarnation: config.incarnation, boot: config.boot };
+        let mut calls = Calls::new(session, config.calls.clone());
+        let stage = match remembered.formed {
+            Some(membership) => {
+                let cluster = cluster_id(&membership);
+                let restored = Restored { hard_state: remembered.hard_state, entries: remembered.entries };
+                Stage::Formed { raft: Raft::new(config.raft.clone(), membership, restored), cluster }
+            }
+            None => {
+                let (list, proposal) = (&config.founders, remembered.proposal);
+                let founding =
+                    Founding::new(config.node, config.incarnation, &config.address, list, proposal);
+                calls.founding(founding.waiting_for());
+                Stage::Founding(founding)
+            }
+        };
+        let mut node = Node {
+            config,
+            stage,
+            calls,
+            divergence: Divergence::default(),
+            now: Ticks(0),
+            connections: BTreeMap::new(),
+            warned: BTreeSet::new(),
+            applied: Index(0),
+            panics: 0,
+            stopped: None,
+            effects: Effects::default(),
+        };
+        if let Stage::Founding(founding) = &mut node.stage {
+            let step = founding.begin();
+            node.found(step);
+        }
+        node
+    }
+
+    /// A tick has passed; `now` is the machine's clock.
+    pub(crate) fn tick(&mut self, now: Time) {
+        self.now.0 += 1;
+        if self.stopped.is_some() {
+            return;
+        }
+        if let Stage::Formed { raft, .. } = &mut self.stage
+            && !raft.tick(now)
+        {
+            let warning =
+                "this machine's clock jumped forward; entries are stamped as if it had not".to_owned();
+            self.effects.warnings.push(warning);
+        }
+        self.calls.tick(self.now);
+        if self.now.0 % self.config.gossip_ticks.0 == 0 {
+            self.gossip();
+        }
+    }
+
+    /// A message of a peer that was judged.
+    pub(crate) fn receive(&mut self, from: NodeId, message: Message) {
+        if self.stopped.is_some() {
+            return;
+        }
+        match (message, &mut self.stage) {
+            (Message::Raft(term, message), Stage::Formed { raft, .. }) => {
+                raft.step(Envelope { from, to: self.config.node, term, message });
+            }
+            (Message::Calls(commands), Stage::Formed { .. }) => self.propose_for(from, commands),
+            (Message::CallsRefused { from: number, why: _ }, _) => self.calls.refused(from, number),
+            (Message::Founding(announcement), Stage::Founding(founding)) => {
+                let step = founding.heard(from, &announcement);
+                self.found(step);
+            }
+            (Message::Founding(announcement), Stage::Formed { raft, .. }) => {
+                // A node that still waits is told that the cluster is formed: it may be in it.
+                if !matches!(announcement, Announcement::Formed(_)) {
+                    let formed = Announcement::Formed(raft.membership().clone());
+                    self.effects.messages.push((from, Message::Founding(formed)));
+                }
+            }
+            (Message::Digest { index, digest }, _) => {
+                let question = self.divergence.claimed(from, index, digest);
+                self.ask_members(question);
+            }
+            (Message::DigestsWanted { upto }, _) => {
+                self.effects.messages.push((from, self.divergence.answer(upto)));
+            }
+            (Message::Digests { first, digests }, _) => self.compare(from, first, &digests),
+            // Nothing of the protocol is for a node that is not in a formed cluster.
+            (Message::Raft(..) | Message::Calls(_), Stage::Founding(_)) => {}
+        }
+    }
+
+    /// A connection to send on was made to a peer that was judged.
+    pub(crate) fn connected(&mut self, peer: NodeId) {
+        *self.connections.entry(peer).or_default() += 1;
+        match &mut self.stage {
+            Stage::Founding(founding) => {
+                self.effects.messages.push((peer, Message::Founding(founding.announcement())));
+            }
+            Stage::Formed { raft, .. } => {
+                raft.lost(peer);
+                self.calls.reconnected(peer);
+            }
+        }
+    }
+
+    /// A connection to send on has ended.
+    pub(crate) fn disconnected(&mut self, peer: NodeId) {
+        if let Some(connections) = self.connections.get_mut(&peer) {
+            *connections = connections.saturating_sub(1);
+        }
+    }
+
+    /// This process makes a call. It ends at `deadline` ticks from now at the latest.
+    pub(crate) fn call(&mut self, call: CallId, method: MethodId, arguments: Bytes, deadline: Ticks) {
+        self.calls.submit(call, method, arguments, Ticks(self.now.0.saturating_add(deadline.0)));
+    }
+
+    /// A call gets another deadline, `deadline` ticks from now.
+    pub(crate) fn set_deadline(&mut self, call: CallId, deadline: Ticks) {
+        self.calls.set_deadline(call, Ticks(self.now.0.saturating_add(deadline.0)));
+    }
+
+    /// This process wants to read what was committed before now. It ends at `deadline` ticks from now at the latest.
+    pub(crate) fn read(&mut self, ticket: ReadTicket, deadline: Ticks) {
+        self.calls.read(ticket, Ticks(self.now.0.saturating_add(deadline.0)));
+    }
+
+    /// All writes up to this one are durable.
+    pub(crate) fn persisted(&mut self, id: PersistId) {
+        if let Stage::Formed { raft, .. } = &mut self.stage {
+            raft.persisted(id);
+        }
+    }
+
+    /// A step of the founding is durable.
+    pub(crate) fn founding_written(&mut self, written: &FoundingWrite) {
+        let Stage::Founding(founding) = &mut self.stage else { return };
+        match written {
+            FoundingWrite::Proposal(membership) => {
+                let step = founding.proposal_written(membership);
+                self.found(step);
+            }
+            FoundingWrite::Formed { membership, cluster } => {
+                let raft = Raft::new(self.config.raft.clone(), membership.clone(), Restored::default());
+                self.stage = Stage::Formed { raft, cluster: *cluster };
+                self.calls.formed();
+                self.tell_all(&Message::Founding(Announcement::Formed(membership.clone())));
+            }
+        }
+    }
+
+    /// Committed entries were applied.
+    pub(crate) fn applied(&mut self, applied: Applied) {
+        let Applied { upto, time: _, checkpoints, decisions, panics, stop } = applied;
+        self.applied = upto.index;
+        self.panics += panics;
+        if let Stage::Formed { raft, .. } = &mut self.stage {
+            raft.applied(upto.index);
+        }
+        decisions.into_iter().for_each(|decision| self.calls.decided(decision));
+        self.calls.applied(upto.index);
+        let question = self.divergence.applied(&checkpoints);
+        self.ask_members(question);
+        if let Some(stop) = stop {
+            self.stop(&stop.to_string());
+        }
+    }
+
+    /// Ends the node: every call and read ends, nothing is sent any more.
+    pub(crate) fn stop(&mut self, reason: &str) {
+        if self.stopped.is_none() {
+            self.stopped = Some(reason.to_owned());
+            self.calls.stop(reason);
+        }
+    }
+
+    /// Why the node does nothing any more, if so.
+    pub(crate) fn stopped(&self) -> Option<&str> {
+        self.stopped.as_deref()
+    }
+
+    /// What follows from all events since the last time; `None` where there is nothing to do.
+    pub(crate) fn effects(&mut self) -> Option<Effects> {
+        // Calls go into the log, the log's answers end calls, and those make room for others: until nothing moves.
+        loop {
+            let mut moved = false;
+            if self.stopped.is_none() {
+                self.calls.leader(self.leader());
+            }
+            let ready = self.calls.ready();
+            moved |= !ready.is_empty();
+            self.serve(ready);
+            if self.stopped.is_none()
+                && let Stage::Formed { raft, .. } = &mut self.stage
+                && let Some(ready) = raft.ready()
+            {
+                moved |= !ready.reads.is_empty();
+                let messages = ready.messages.into_iter();
+                self.effects.messages.extend(messages.map(|m| (m.to, Message::Raft(m.term, m.message))));
+                self.effects.persists.extend(ready.persist);
+                self.effects.committed.extend(ready.committed);
+                ready.reads.into_iter().for_each(|read| self.calls.read_answered(read.id, read.index));
+            }
+            if !moved {
+                break;
+            }
+        }
+        (!self.effects.is_empty()).then(|| std::mem::take(&mut self.effects))
+    }
+
+    /// Does what the calls of this process need.
+    fn serve(&mut self, ready: CallsReady) {
+        let CallsReady { leader, commands, read, completions, read_completions } = ready;
+        self.effects.completions.extend(completions);
+        self.effects.reads.extend(read_completions);
+        let Some(leader) = leader else { return };
+        if leader.node == self.config.node {
+            if let Err((number, _)) = self.propose(&commands) {
+                self.calls.refused(leader.node, number);
+            }
+        } else {
+            let mut batch = Vec::new();
+            let mut bytes = 0;
+            for command in commands {
+                bytes += command.arguments.len();
+                if bytes > CALLS_MESSAGE_BYTES && !batch.is_empty() {
+                    self.effects.messages.push((leader.node, Message::Calls(std::mem::take(&mut batch))));
+                    bytes = command.arguments.len();
+                }
+                batch.push(command);
+            }
+            if !batch.is_empty() {
+                self.effects.messages.push((leader.node, Message::Calls(batch)));
+            }
+        }
+        if let (Some(id), Stage::Formed { raft, .. }) = (read, &mut self.stage) {
+            raft.read_index(id);
+        }
+    }
+
+    /// Puts calls into the log; the first that is not taken is named, and those after it are not tried.
+    fn propose(&mut self, commands: &[Command]) -> Result<(), (crate::codec::command::Number, ProposeError)> {
+        let Stage::Formed { raft, .. } = &mut self.stage else { return Ok(()) };
+        for command in commands {
+            raft.propose(command.encode()).map_err(|error| (command.number, error))?;
+        }
+        Ok(())
+    }
+
+    /// A peer takes this node for the leader.
+    fn propose_for(&mut self, from: NodeId, commands: Vec<Command>) {
+        // A node speaks for its own calls only.
+        if commands.iter().any(|command| command.session.node != from) {
+            return;
+        }
+        if let Err((number, error)) = self.propose(&commands) {
+            let why = match error {
+                ProposeError::NotLeader => CallsRefusal::NotLeader,
+                ProposeError::Busy { .. } => CallsRefusal::Busy,
+            };
+            self.effects.messages.push((from, Message::CallsRefused { from: number, why }));
+        }
+    }
+
+    /// Does what the founding needs next.
+    fn found(&mut self, step: FoundingStep) {
+        let Stage::Founding(founding) = &self.stage else { return };
+        self.calls.founding(founding.waiting_for());
+        match step {
+            FoundingStep::Wait => {}
+            FoundingStep::Write(list) => self.effects.founding = Some(FoundingWrite::Proposal(list)),
+            FoundingStep::Announce => self.tell_all(&Message::Founding(founding.announcement())),
+            FoundingStep::Form(membership) => {
+                // The others need this node's announcement to form as well; they get it again until they have.
+                self.tell_all(&Message::Founding(founding.announcement()));
+                let cluster = cluster_id(&membership);
+                self.effects.founding = Some(FoundingWrite::Formed { membership, cluster });
+            }
+        }
+    }
+
+    /// Tells the others, now and then, what they may have missed.
+    fn gossip(&mut self) {
+        match &self.stage {
+            Stage::Founding(founding) => self.tell_all(&Message::Founding(founding.announcement())),
+            Stage::Formed { .. } => {
+                self.divergence.give_up();
+                if let Some(latest) = self.divergence.latest() {
+                    self.tell_all(&Message::Digest { index: latest.index, digest: latest.digest });
+                }
+            }
+        }
+    }
+
+    fn ask_members(&mut self, question: Option<Message>) {
+        if let Some(question) = question {
+            self.tell_all(&question);
+        }
+    }
+
+    /// A peer has told its digests. The node that is alone with its own stops; where nobody is, because too few
+    /// are left to agree, the one that does not lead does.
+    fn compare(&mut self, from: NodeId, first: Index, digests: &[u64]) {
+        let Stage::Formed { raft, .. } = &self.stage else { return };
+        let members = raft.membership();
+        let quorum = |agrees: &dyn Fn(NodeId) -> bool| members.is_quorum(agrees);
+        let others = members.members.len() - 1;
+        let found = self.divergence.told(from, first, digests, others, quorum, self.config.node);
+        let Some(difference) = found else { return };
+        let is_leader = raft.is_leader();
+        let method = difference.method.map_or("no method", |method| self.config.method_name(method));
+        let what = format!("replicas differ from index {} on, after `{method}`", difference.index);
+        if difference.outvoted || (!difference.confirmed && !is_leader) {
+            self.stop(&format!(
+                "{what}: this node is alone with its state. The method is not deterministic, or runs in different \
+                 versions; correct it, then replace this node"
+            ));
+        } else {
+            self.effects.warnings.push(format!("{what}: this node agrees with the majority"));
+        }
+    }
+
+    fn tell_all(&mut self, message: &Message) {
+        let connected: Vec<NodeId> =
+            self.connections.iter().filter(|(_, n)| **n > 0).map(|(id, _)| *id).collect();
+        self.effects.messages.extend(connected.into_iter().map(|peer| (peer, message.clone())));
+    }
+
+    fn leader(&self) -> Option<Leader> {
+        match &self.stage {
+            Stage::Formed { raft, .. } => raft.leader().map(|node| Leader { node, term: raft.term() }),
+            Stage::Founding(_) => None,
+        }
+    }
+
+    fn cluster(&self) -> Option<u64> {
+        match &self.stage {
+            Stage::Formed { cluster, .. } => Some(*cluster),
+            Stage::Founding(_) => None,
+        }
+    }
+
+    fn membership(&self) -> Option<&Membership> {
+        match &self.stage {
+            Stage::Formed { raft, .. } => Some(raft.membership()),
+            Stage::Founding(_) => None,
+        }
+    }
+
+    /// The present term; zero while the cluster is founded.
+    pub(crate) fn term(&self) -> Term {
+        match &self.stage {
+            Stage::Formed { raft, .. } => raft.term(),
+            Stage::Founding(_) => Term(0),
+        }
+    }
+
+    /// What changes rarely and matters: role, term, leader.
+    pub(crate) fn headline(&self) -> (Role, Term, Option<NodeId>) {
+        let (role, leader) = match &self.stage {
+            _ if self.stopped.is_some() => (Role::Stopped, None),
+            Stage::Founding(_) => (Role::Founding, None),
+            Stage::Formed { raft, .. } if raft.is_leader() => (Role::Leader, raft.leader()),
+            Stage::Formed { raft, .. } if raft.is_candidate() => (Role::Candidate, None),
+            Stage::Formed { raft, .. } => (Role::Follower, raft.leader()),
+        };
+        (role, self.term(), leader)
+    }
+
+    /// The last `count` entries of the log, oldest first.
+    pub(crate) fn log(&self, count: usize) -> Vec<Entry> {
+        let Stage::Formed { raft, .. } = &self.stage else { return Vec::new() };
+        let (first, last) = (raft.log().first_index(), raft.log().last_index());
+        let from = Index((last.0 + 1).saturating_sub(count as u64)).max(first);
+        raft.log().iter_from(from).cloned().collect()
+    }
+}

@@ -1,0 +1,160 @@
+//! What of this node is on its disk, and what must wait until it is.
+//!
+//! Persistence is asynchronous: each [`Persist`] carries a number, they are carried out in that order, and
+//! the owner reports the last one that an fsync covers. Messages that tell something not yet durable are
+//! kept here until it is, so that what leaves in `Ready::messages` may always be sent at once.
+//!
+//! Invariants:
+//! - `stable` and every `last` in flight are at most the log's last index: a cut tail lowers them, so "written
+//!   up to i" of an overwritten tail never counts for the new one (the ABA of asynchronous appends);
+//! - numbers in `flights` rise, and lie above `done`.
+
+use super::message::{Envelope, Message};
+use super::types::{Entry, HardState, Index};
+use std::collections::VecDeque;
+
+/// Counts the writes of one life of a node.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct PersistId(pub(crate) u64);
+
+/// Write this, in order, and fsync; then report its id. Several may be covered by one fsync.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Persist {
+    pub(crate) id: PersistId,
+    /// The term and vote, if they changed.
+    pub(crate) hard_state: Option<HardState>,
+    /// Consecutive entries. The first may have the index of one written before: it replaces that and all after it.
+    pub(crate) entries: Vec<Entry>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) struct Disk {
+    /// The last write handed out.
+    written: PersistId,
+    /// The last write known to be durable.
+    done: PersistId,
+    /// Term or vote differ from what was handed out last.
+    hard_state_changed: bool,
+    /// The write that carries the present term and vote.
+    hard_state_in: PersistId,
+    /// The log is durable up to here.
+    stable: Index,
+    /// The log was handed out up to here.
+    handed: Index,
+    flights: VecDeque<Flight>,
+    held: VecDeque<(PersistId, Envelope)>,
+}
+
+/// A write that is not durable yet.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Flight {
+    id: PersistId,
+    /// The last entry that is durable with it, as far as it has not been cut since.
+    last: Index,
+}
+
+/// What a message tells, and so what has to be durable before it may leave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Tells {
+    /// The term, perhaps the vote.
+    HardState,
+    /// Entries of this log, and the term.
+    Log,
+}
+
+impl Disk {
+    /// A node that starts: all that was read back is durable.
+    pub(crate) fn new(last: Index) -> Disk {
+        Disk { stable: last, handed: last, ..Disk::default() }
+    }
+
+    /// The log is durable up to here.
+    pub(crate) fn stable(&self) -> Index {
+        self.stable
+    }
+
+    /// Whether the present term and vote are durable.
+    pub(crate) fn hard_state_is_durable(&self) -> bool {
+        !self.hard_state_changed && self.hard_state_in <= self.done
+    }
+
+    pub(crate) fn hard_state_changed(&mut self) {
+        self.hard_state_changed = true;
+    }
+
+    /// The log was cut: entries from `from` on are gone, whatever was or will be reported of them.
+    pub(crate) fn log_cut(&mut self, from: Index) {
+        let last = from.previous();
+        self.stable = self.stable.min(last);
+        self.handed = self.handed.min(last);
+        for flight in &mut self.flights {
+            flight.last = flight.last.min(last);
+        }
+    }
+
+    /// Keeps `envelope` until what it tells is durable, or gives it back to be sent now. `last` is the log's last index.
+    pub(crate) fn hold(&mut self, envelope: Envelope, tells: Tells, last: Index) -> Option<Envelope> {
+        let pending = PersistId(self.written.0 + 1);
+        let needs = match tells {
+            _ if self.hard_state_changed => pending,
+            Tells::Log if self.handed < last => pending,
+            Tells::Log => self.written,
+            Tells::HardState => self.hard_state_in,
+        };
+        if needs <= self.done {
+            return Some(envelope);
+        }
+        // One acknowledgement for all the appends that one write makes durable.
+        if let Message::Appended { matched } = envelope.message
+            && let Some((id, newest)) = self.held.back_mut()
+            && let Message::Appended { matched: before } = &mut newest.message
+            && (*id, newest.to, newest.term) == (needs, envelope.to, envelope.term)
+        {
+            *before = matched.max(*before);
+            return None;
+        }
+        self.held.push_back((needs, envelope));
+        None
+    }
+
+    /// What has to be written next: the entries after the returned index, and the hard state where it changed.
+    pub(crate) fn next_write(
+        &mut self,
+        hard_state: HardState,
+        last: Index,
+    ) -> Option<(PersistId, Option<HardState>, Index)> {
+        if !self.hard_state_changed && self.handed == last {
+            return None;
+        }
+        self.written.0 += 1;
+        if self.hard_state_changed {
+            self.hard_state_changed = false;
+            self.hard_state_in = self.written;
+        }
+        let after = std::mem::replace(&mut self.handed, last);
+        self.flights.push_back(Flight { id: self.written, last });
+        let hard_state = (self.hard_state_in == self.written).then_some(hard_state);
+        Some((self.written, hard_state, after))
+    }
+
+    /// Everything up to `id` is durable; the messages that waited for it come out, in order.
+    pub(crate) fn persisted(&mut self, id: PersistId) -> Vec<Envelope> {
+        assert!(id <= self.written, "write {} was never handed out, the last is {}", id.0, self.written.0);
+        self.done = self.done.max(id);
+        while let Some(flight) = self.flights.front()
+            && flight.id <= self.done
+        {
+            self.stable = self.stable.max(flight.last);
+            self.flights.pop_front();
+        }
+        let mut free = Vec::new();
+        self.held.retain(|(needs, envelope)| {
+            let waits = *needs > id;
+            if !waits {
+                free.push(envelope.clone());
+            }
+            waits
+        });
+        free
+    }
+}

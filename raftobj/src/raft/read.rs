@@ -1,0 +1,122 @@
+//! Linearizable reads without the log (thesis §6.4).
+//!
+//! A leader remembers its commit index, learns by a round of heartbeats that it still led after the read was
+//! asked for, and answers with that index. All reads that wait when a round opens share it.
+
+use super::disk::Tells;
+use super::message::{Message, ReadId};
+use super::types::{Index, NodeId};
+use super::{Raft, Role};
+use std::collections::VecDeque;
+
+/// The end of a read that this node asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct ReadReady {
+    pub(crate) id: ReadId,
+    /// Serve it once this is applied; `None`: nobody could confirm it, ask again with a fresh id.
+    pub(crate) index: Option<Index>,
+}
+
+/// The reads that a leader has not answered yet.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub(super) struct ReadQueue {
+    waiting: Vec<(NodeId, ReadId)>,
+    open: VecDeque<Round>,
+    round: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Round {
+    number: u64,
+    index: Index,
+    reads: Vec<(NodeId, ReadId)>,
+}
+
+/// Reads that wait for a round, and rounds under way. Beyond the first a read is refused and asked again; at
+/// the second it waits.
+const WAITING_MAX: usize = 4096;
+const ROUNDS_MAX: usize = 64;
+
+impl ReadQueue {
+    /// The number of the last round that was opened.
+    pub(super) fn round(&self) -> u64 {
+        self.round
+    }
+}
+
+impl Raft {
+    /// Asks for a read index, here or at the leader. The answer is in a later [`super::Ready`], or never comes:
+    /// then ask again, with a fresh id.
+    pub(crate) fn read_index(&mut self, id: ReadId) {
+        match self.leader() {
+            None => self.reads_ready.push(ReadReady { id, index: None }),
+            Some(leader) if leader == self.config.id => self.handle_read_index(leader, id),
+            Some(leader) => self.send(leader, Message::ReadIndex { id }, Tells::HardState),
+        }
+    }
+
+    /// A node asks for a read index.
+    pub(super) fn handle_read_index(&mut self, from: NodeId, id: ReadId) {
+        match &mut self.role {
+            Role::Leader(leader) if leader.reads.waiting.len() < WAITING_MAX => {
+                leader.reads.waiting.push((from, id))
+            }
+            _ => self.answer_read(from, id, None),
+        }
+    }
+
+    /// The leader has answered.
+    pub(super) fn handle_read_index_reply(&mut self, id: ReadId, index: Option<Index>) {
+        self.reads_ready.push(ReadReady { id, index });
+    }
+
+    /// Opens a round for all reads that wait.
+    pub(super) fn open_read_round(&mut self) {
+        let Role::Leader(leader) = &mut self.role else { return };
+        let queue = &mut leader.reads;
+        // §8: before the no-op is committed a new leader does not know what is.
+        if queue.waiting.is_empty() || queue.open.len() >= ROUNDS_MAX || self.commit < leader.noop {
+            return;
+        }
+        queue.round += 1;
+        let reads = std::mem::take(&mut queue.waiting);
+        queue.open.push_back(Round { number: queue.round, index: self.commit, reads });
+        self.send_heartbeats();
+        self.close_read_rounds();
+    }
+
+    /// Answers the reads of every round that a quorum has confirmed.
+    pub(super) fn close_read_rounds(&mut self) {
+        let Role::Leader(leader) = &mut self.role else { return };
+        let latest = leader.reads.round;
+        let own = self.config.id;
+        let answered = |id| match leader.peers.get(&id) {
+            Some(progress) => progress.round,
+            None if id == own => latest,
+            None => 0,
+        };
+        let confirmed = self.membership.quorum_value(answered).unwrap_or_default();
+        let mut answers = Vec::new();
+        while let Some(round) = leader.reads.open.pop_front_if(|round| round.number <= confirmed) {
+            answers.extend(round.reads.into_iter().map(|(from, id)| (from, id, round.index)));
+        }
+        for (from, id, index) in answers {
+            self.answer_read(from, id, Some(index));
+        }
+    }
+
+    /// The leader steps down: what was asked here is asked again; the others ask again when they see it gone.
+    pub(super) fn give_up_reads(&mut self, queue: ReadQueue) {
+        let asked = queue.open.into_iter().flat_map(|round| round.reads).chain(queue.waiting);
+        let own = asked.filter(|(from, _)| *from == self.config.id);
+        self.reads_ready.extend(own.map(|(_, id)| ReadReady { id, index: None }));
+    }
+
+    fn answer_read(&mut self, from: NodeId, id: ReadId, index: Option<Index>) {
+        if from == self.config.id {
+            self.reads_ready.push(ReadReady { id, index });
+        } else {
+            self.send(from, Message::ReadIndexReply { id, index }, Tells::HardState);
+        }
+    }
+}

@@ -1,0 +1,208 @@
+//! The log made equal everywhere: proposals, appends, acknowledgements, commit (§5.3, §5.4.2).
+
+use super::disk::Tells;
+use super::message::Message;
+use super::types::{Entry, EntryId, EntryKind, Index, NodeId, Ticks};
+use super::{Leader, Raft, Role};
+use bytes::Bytes;
+
+/// Why a proposal was not taken. Applied: no.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum ProposeError {
+    /// Another node leads, or none. Retry there.
+    #[error("this node does not lead")]
+    NotLeader,
+    /// The log holds as many bytes as it may. Retry here, later.
+    #[error("the log holds {bytes} bytes, the limit is {limit}")]
+    Busy { bytes: usize, limit: usize },
+}
+
+impl Raft {
+    /// Appends a command to the leader's log. It leaves with the next [`ready`](Raft::ready), together with
+    /// all others that came in between.
+    pub(crate) fn propose(&mut self, payload: Bytes) -> Result<EntryId, ProposeError> {
+        if !self.is_leader() {
+            return Err(ProposeError::NotLeader);
+        }
+        let (bytes, limit) = (self.log.bytes() + payload.len(), self.config.log_bytes_max);
+        if bytes > limit {
+            return Err(ProposeError::Busy { bytes, limit });
+        }
+        Ok(self.append_own(EntryKind::Command, payload))
+    }
+
+    pub(super) fn append_own(&mut self, kind: EntryKind, payload: Bytes) -> EntryId {
+        let last = self.log.last();
+        let id = EntryId { term: self.hard_state.term, index: last.index.next() };
+        let before = self.log.get(last.index).map_or(super::types::Time(0), |entry| entry.time);
+        self.log.append(Entry { id, time: self.clock.now().max(before), kind, payload });
+        id
+    }
+
+    /// Sends each peer what it lacks, as far as its window reaches.
+    pub(super) fn send_appends(&mut self) {
+        let Role::Leader(leader) = &mut self.role else { return };
+        let mut messages = Vec::new();
+        let last = self.log.last_index();
+        let config = &self.config;
+        for (&peer, progress) in &mut leader.peers {
+            let mut told = false;
+            let mut append = |next: Index, entries: Vec<Entry>| {
+                let before = next.previous();
+                let term = self.log.term_at(before);
+                let prev =
+                    EntryId { term: term.expect("the log reaches back to its first entry"), index: before };
+                messages.push((peer, Message::Append { prev, commit: self.commit, entries }));
+                told = true;
+            };
+            if progress.may_probe() {
+                append(progress.next(), Vec::new());
+                progress.probed(self.now);
+            }
+            while progress.next() <= last
+                && progress.has_room(config.window_messages_max, config.window_bytes_max)
+            {
+                let entries = self.log.batch(progress.next(), config.append_bytes_max);
+                let bytes = entries.iter().map(|entry| entry.payload.len()).sum();
+                let end = entries.last().map_or(last, |entry| entry.id.index);
+                append(progress.next(), entries);
+                progress.sent(end, bytes, self.now);
+            }
+            if !told && !progress.is_probing() && self.commit > progress.commit_told {
+                messages.push((peer, Message::Commit { commit: self.commit }));
+                told = true;
+            }
+            if told {
+                progress.commit_told = self.commit;
+            }
+        }
+        for (peer, message) in messages {
+            self.send(peer, message, Tells::HardState);
+        }
+    }
+
+    /// The leader of our term appends, or asks whether `prev` is here.
+    pub(super) fn handle_append(&mut self, from: NodeId, prev: EntryId, commit: Index, entries: Vec<Entry>) {
+        if !self.follow(from) {
+            return;
+        }
+        // What is committed here is in the leader's log too (§5.4.3): only above it can logs differ.
+        if prev.index >= self.commit && !self.log.has(prev) {
+            let hint = self.log.last_with_term_at_most(prev.index, prev.term);
+            return self.send(from, Message::Conflict { rejected: prev.index, hint }, Tells::HardState);
+        }
+        let incoming: usize = entries.iter().map(|entry| entry.payload.len()).sum();
+        if self.log.bytes() + incoming > self.config.log_bytes_max + self.config.window_bytes_max {
+            // No room, because apply lags: not answered, so the leader asks again when its patience ends.
+            return;
+        }
+        let matched = entries.last().map_or(prev.index, |entry| entry.id.index);
+        // Only a real conflict cuts: a late append must not take back what came after it (§5.3, figure 13).
+        let known = entries.iter().take_while(|e| e.id.index <= self.commit || self.log.has(e.id)).count();
+        let mut new = entries.into_iter().skip(known).peekable();
+        if let Some(first) = new.peek()
+            && first.id.index <= self.log.last_index()
+        {
+            let from = first.id.index;
+            self.log.truncate(from);
+            self.disk.log_cut(from);
+        }
+        new.for_each(|entry| self.log.append(entry));
+        if let Role::Follower { confirmed, .. } = &mut self.role {
+            *confirmed = matched.max(*confirmed);
+        }
+        self.commit_confirmed(commit);
+        self.send(from, Message::Appended { matched }, Tells::Log);
+    }
+
+    /// The leader's commit index has grown.
+    pub(super) fn handle_commit(&mut self, from: NodeId, commit: Index) {
+        if self.follow(from) {
+            self.commit_confirmed(commit);
+        }
+    }
+
+    /// The leader of our term is alive.
+    pub(super) fn handle_heartbeat(&mut self, from: NodeId, commit: Index, round: u64) {
+        if self.follow(from) {
+            self.commit_confirmed(commit);
+            self.send(from, Message::HeartbeatReply { round }, Tells::HardState);
+        }
+    }
+
+    /// The leader's commit index counts only over entries that it has confirmed in this term: beyond them this
+    /// log may hold a tail that the leader does not have.
+    fn commit_confirmed(&mut self, leader_commit: Index) {
+        if let Role::Follower { confirmed, .. } = self.role {
+            self.commit = self.commit.max(leader_commit.min(confirmed));
+        }
+    }
+
+    /// A peer has the log up to `matched` on its disk, in this term.
+    pub(super) fn handle_appended(&mut self, from: NodeId, matched: Index) {
+        let last = self.log.last_index();
+        let now = self.now;
+        if let Some(progress) = self.heard_from(from)
+            && matched <= last
+        {
+            progress.acknowledged(matched, now);
+            self.advance_commit();
+        }
+    }
+
+    /// A peer does not have the entry before what we sent.
+    pub(super) fn handle_conflict(&mut self, from: NodeId, rejected: Index, hint: EntryId) {
+        let candidate = self.log.last_with_term_at_most(hint.index, hint.term);
+        if let Some(progress) = self.heard_from(from)
+            && progress.is_news(rejected)
+        {
+            progress.back_off(candidate.index);
+        }
+    }
+
+    /// A peer has heard our heartbeat.
+    pub(super) fn handle_heartbeat_reply(&mut self, from: NodeId, round: u64) {
+        if let Some(progress) = self.heard_from(from) {
+            progress.round = round.max(progress.round);
+            self.close_read_rounds();
+        }
+    }
+
+    /// The peer's progress, if this node leads; it counts as alive from now on.
+    fn heard_from(&mut self, from: NodeId) -> Option<&mut super::Progress> {
+        let now = self.now;
+        let Role::Leader(leader) = &mut self.role else { return None };
+        let progress = leader.peers.get_mut(&from)?;
+        progress.heard = now;
+        Some(progress)
+    }
+
+    pub(super) fn send_heartbeats(&mut self) {
+        let commit = self.commit;
+        let Role::Leader(leader) = &mut self.role else { return };
+        leader.heartbeat_due = Ticks(self.now.0 + self.config.heartbeat_ticks.0);
+        let round = leader.reads.round();
+        for progress in leader.peers.values_mut() {
+            if !progress.is_probing() {
+                progress.commit_told = commit;
+            }
+        }
+        self.send_to_all(&Message::Heartbeat { commit, round });
+    }
+
+    /// Counts: what a quorum has on disk is committed, if it is of our own term (§5.4.2, figure 8); what came
+    /// before it is then committed with it.
+    pub(super) fn advance_commit(&mut self) {
+        let Role::Leader(Leader { peers, .. }) = &self.role else { return };
+        let (own, stable) = (self.config.id, self.disk.stable());
+        let on_disk = |id| match peers.get(&id) {
+            Some(progress) => progress.matched(),
+            None if id == own => stable,
+            None => Index(0),
+        };
+        let reached = self.membership.quorum_value(on_disk).unwrap_or_default();
+        if reached > self.commit && self.log.term_at(reached) == Some(self.hard_state.term) {
+            self.commit = reached;
+        }
+    }
+}

@@ -1,0 +1,282 @@
+//! The core under random schedules: messages lost, repeated, reordered; writes late; crashes that lose what
+//! was not yet written. After each step the properties of figure 3 are checked. (Golden scenarios tell the
+//! single stories; see `node`.)
+
+use super::config::Config;
+use super::membership::{Member, Membership};
+use super::message::{Envelope, ReadId};
+use super::types::{Entry, HardState, Incarnation, Index, NodeId, Term, Ticks, Time};
+use super::{Persist, Raft, Restored};
+use crate::codec::hash::mix;
+use bytes::Bytes;
+use std::collections::{BTreeMap, VecDeque};
+
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, bound: u64) -> u64 {
+        self.0 = mix(self.0, 0x1234_5678);
+        self.0 % bound
+    }
+
+    fn one_in(&mut self, n: u64) -> bool {
+        self.below(n) == 0
+    }
+}
+
+struct Server {
+    raft: Option<Raft>,
+    hard_state: HardState,
+    entries: Vec<Entry>,
+    unwritten: VecDeque<Persist>,
+    applied: Vec<Entry>,
+    read_floor: BTreeMap<ReadId, Index>,
+}
+
+struct Cluster {
+    seed: u64,
+    random: Random,
+    servers: BTreeMap<NodeId, Server>,
+    membership: Membership,
+    network: Vec<Envelope>,
+    leaders: BTreeMap<Term, NodeId>,
+    /// What was ever handed out to be applied, by index.
+    committed: Vec<Entry>,
+    log_bytes_max: usize,
+    reads_served: u64,
+}
+
+impl Cluster {
+    fn new(seed: u64, size: u64) -> Cluster {
+        let member = |id| Member { incarnation: Incarnation(id), address: format!("n{id}:1") };
+        let membership = Membership { members: (1..=size).map(|id| (NodeId(id), member(id))).collect() };
+        let server = || Server {
+            raft: None,
+            hard_state: HardState::default(),
+            entries: Vec::new(),
+            unwritten: VecDeque::new(),
+            applied: Vec::new(),
+            read_floor: BTreeMap::new(),
+        };
+        let mut cluster = Cluster {
+            seed,
+            random: Random(mix(seed, 77)),
+            servers: (1..=size).map(|id| (NodeId(id), server())).collect(),
+            membership,
+            network: Vec::new(),
+            leaders: BTreeMap::new(),
+            committed: Vec::new(),
+            log_bytes_max: 1 << 30,
+            reads_served: 0,
+        };
+        for id in 1..=size {
+            cluster.start(NodeId(id));
+        }
+        cluster
+    }
+
+    fn start(&mut self, id: NodeId) {
+        let config = Config {
+            id,
+            seed: self.seed,
+            heartbeat_ticks: Ticks(2),
+            election_ticks_min: Ticks(8),
+            election_ticks_max: Ticks(16),
+            append_bytes_max: 1 + self.random.below(40) as usize,
+            window_messages_max: 1 + self.random.below(4) as usize,
+            window_bytes_max: 1 + self.random.below(100) as usize,
+            log_bytes_max: self.log_bytes_max,
+            apply_entries_max: 1 + self.random.below(5),
+            tick_ms: 10,
+            clock_jump_ms_max: 1_000_000,
+        };
+        let membership = self.membership.clone();
+        let server = self.servers.get_mut(&id).unwrap();
+        let restored = Restored { hard_state: server.hard_state, entries: server.entries.clone() };
+        server.applied.clear();
+        server.read_floor.clear();
+        server.raft = Some(Raft::new(config, membership, restored));
+    }
+
+    /// Loses the process, and with it every write that was not fsynced: a random number of the oldest survive.
+    fn crash(&mut self, id: NodeId) {
+        let server = self.servers.get_mut(&id).unwrap();
+        server.raft = None;
+        let kept = self.random.below(server.unwritten.len() as u64 + 1);
+        for _ in 0..kept {
+            server.write_one();
+        }
+        server.unwritten.clear();
+    }
+
+    fn settle(&mut self, id: NodeId) {
+        let mut handed = Vec::new();
+        let server = self.servers.get_mut(&id).unwrap();
+        let Some(raft) = &mut server.raft else { return };
+        if let Some(ready) = raft.ready() {
+            self.network.extend(ready.messages);
+            server.unwritten.extend(ready.persist);
+            handed = ready.committed;
+            for read in ready.reads {
+                // An answer to a question of an earlier life is nobody's.
+                if let Some(index) = read.index
+                    && let Some(&floor) = server.read_floor.get(&read.id)
+                {
+                    assert!(index >= floor, "seed {}: a read at {index} misses {floor}", self.seed);
+                    self.reads_served += 1;
+                }
+            }
+        }
+        if raft.is_leader() {
+            let leader = *self.leaders.entry(raft.term()).or_insert(id);
+            assert_eq!(leader, id, "seed {}: two leaders in term {}", self.seed, raft.term());
+            for entry in &self.committed {
+                let has = raft.log().has(entry.id);
+                assert!(has || entry.id.term > raft.term(), "seed {}: leader lacks {}", self.seed, entry.id);
+            }
+        }
+        for entry in handed {
+            let index = entry.id.index.0 as usize;
+            server.applied.push(entry.clone());
+            assert_eq!(server.applied.len(), index, "seed {}: a gap in what is applied", self.seed);
+            match self.committed.get(index - 1) {
+                Some(before) => assert_eq!(before, &entry, "seed {}: committed entries differ", self.seed),
+                None => self.committed.push(entry),
+            }
+            raft.applied(Index(index as u64));
+        }
+    }
+
+    fn step(&mut self, now: u64, faults: bool) {
+        let ids: Vec<NodeId> = self.servers.keys().copied().collect();
+        let id = ids[self.random.below(ids.len() as u64) as usize];
+        match self.random.below(20) {
+            0..=2 => {
+                for id in &ids {
+                    if let Some(raft) = self.raft(*id) {
+                        raft.tick(Time(now * 10));
+                    }
+                    self.settle(*id);
+                }
+            }
+            3..=4 => {
+                let payload = Bytes::from(vec![0; self.random.below(30) as usize]);
+                if let Some(raft) = self.raft(id) {
+                    let _ = raft.propose(payload);
+                }
+            }
+            5 => {
+                let floor = Index(self.committed.len() as u64);
+                if let Some(server) = self.servers.get_mut(&id)
+                    && let Some(raft) = &mut server.raft
+                {
+                    server.read_floor.insert(ReadId(now), floor);
+                    raft.read_index(ReadId(now));
+                }
+            }
+            6 if faults && self.random.one_in(40) => self.crash(id),
+            7 if self.servers[&id].raft.is_none() => self.start(id),
+            8..=11 => {
+                let server = self.servers.get_mut(&id).unwrap();
+                if let Some(written) = server.write_one()
+                    && let Some(raft) = &mut server.raft
+                {
+                    raft.persisted(written);
+                }
+            }
+            12 if faults => {
+                let other = ids[self.random.below(ids.len() as u64) as usize];
+                if let Some(raft) = self.raft(id) {
+                    raft.lost(other);
+                }
+            }
+            _ if faults => self.deliver_one_badly(),
+            _ => self.deliver_all(),
+        }
+        self.settle(id);
+        if self.network.len() > 400 {
+            self.network.drain(..200);
+        }
+    }
+
+    /// Delivers any message, perhaps not, perhaps once more later.
+    fn deliver_one_badly(&mut self) {
+        if self.network.is_empty() {
+            return;
+        }
+        let position = self.random.below(self.network.len() as u64) as usize;
+        let envelope = self.network[position].clone();
+        if !self.random.one_in(20) {
+            self.network.remove(position);
+        }
+        if !self.random.one_in(8) {
+            self.deliver(envelope);
+        }
+    }
+
+    fn deliver_all(&mut self) {
+        for envelope in std::mem::take(&mut self.network) {
+            self.deliver(envelope);
+        }
+    }
+
+    fn deliver(&mut self, envelope: Envelope) {
+        let to = envelope.to;
+        if let Some(raft) = self.raft(to) {
+            raft.step(envelope);
+        }
+        self.settle(to);
+    }
+
+    fn raft(&mut self, id: NodeId) -> Option<&mut Raft> {
+        self.servers.get_mut(&id).unwrap().raft.as_mut()
+    }
+}
+
+impl Server {
+    fn write_one(&mut self) -> Option<super::PersistId> {
+        let persist = self.unwritten.pop_front()?;
+        if let Some(hard_state) = persist.hard_state {
+            self.hard_state = hard_state;
+        }
+        for entry in persist.entries {
+            self.entries.truncate(entry.id.index.0 as usize - 1);
+            self.entries.push(entry);
+        }
+        Some(persist.id)
+    }
+}
+
+/// Breaks when any property of figure 3 does, under faults, or when a cluster that is left in peace does not
+/// come to agree.
+#[test]
+fn random_schedules_keep_the_properties_of_figure_3() {
+    let (mut elections, mut entries, mut reads) = (0, 0, 0);
+    for seed in 0..300 {
+        let size = [1, 2, 3, 3, 5][seed as usize % 5];
+        let mut cluster = Cluster::new(seed, size);
+        for now in 0..4_000 {
+            cluster.step(now, true);
+        }
+        for id in 1..=size {
+            if cluster.servers[&NodeId(id)].raft.is_none() {
+                cluster.start(NodeId(id));
+            }
+        }
+        let before = cluster.committed.len();
+        for now in 4_000..12_000 {
+            cluster.step(now, false);
+        }
+        assert!(cluster.committed.len() > before, "seed {seed}: nothing is committed in peace");
+        for server in cluster.servers.values() {
+            let behind = cluster.committed.len() - server.applied.len();
+            assert!(behind < 300, "seed {seed}: a server stays {behind} behind");
+        }
+        elections += cluster.leaders.len();
+        entries += cluster.committed.len();
+        reads += cluster.reads_served;
+    }
+    assert!(elections > 500, "only {elections} elections");
+    assert!(entries > 25_000, "only {entries} entries");
+    assert!(reads > 5_000, "only {reads} reads");
+}

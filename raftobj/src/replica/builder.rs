@@ -1,0 +1,329 @@
+//! How a node is started.
+
+use super::Replica;
+use super::address::{AddressError, normalise};
+use super::options::{OnPanic, Options};
+use crate::calls::CallsConfig;
+use crate::codec::command::{COMMAND_OVERHEAD_MAX, SessionId};
+use crate::codec::entry::ENTRY_OVERHEAD_MAX;
+use crate::codec::hello::{HELLO_BYTES_MAX, MethodSignature};
+use crate::codec::membership::MEMBERS_MAX;
+use crate::driver::mailbox::Mailbox;
+use crate::driver::{Engine, Parts};
+use crate::net::{self, NetOptions};
+use crate::node::{Node, NodeConfig, Remembered};
+use crate::object::Object;
+use crate::object::lock::StateLock;
+use crate::object::machine::{self, Machine, MachineConfig};
+use crate::raft::config::Config as RaftConfig;
+use crate::raft::types::{Boot, Incarnation, NodeId, Ticks};
+use crate::storage::{self, Directory, Newcomer, RealDisk, Wal};
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::{self, Read};
+use std::marker::PhantomData;
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Starts a node; made by [`Replica::builder`].
+#[derive(Debug)]
+pub struct Builder<T: Object> {
+    address: String,
+    peers: Vec<String>,
+    bind: Option<String>,
+    listener: Option<TcpListener>,
+    data_dir: Option<PathBuf>,
+    options: Options,
+    object: PhantomData<fn() -> T>,
+}
+
+/// Why a node does not start. Nothing was changed on disk, unless its directory was new.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// An address is not one.
+    #[error(transparent)]
+    Address(#[from] AddressError),
+    /// The list of nodes does not work.
+    #[error("{0}")]
+    Peers(String),
+    /// An option does not work.
+    #[error("{0}")]
+    Options(String),
+    /// No data directory was given.
+    #[error("no data directory was given; call `data_dir` on the builder")]
+    NoDataDir,
+    /// The node cannot listen.
+    #[error("{0}")]
+    Bind(String),
+    /// The data directory cannot be used: in use, foreign, damaged, of a later version, or the disk fails.
+    #[error("{0}")]
+    Storage(String),
+    /// The data directory was founded with another list of nodes, address or object.
+    #[error("{0}")]
+    Mismatch(String),
+    /// The system gives no thread, socket or random number.
+    #[error("the system refuses what a node needs: {0}")]
+    System(#[from] io::Error),
+}
+
+impl<T: Object> Builder<T> {
+    pub(super) fn new(address: String) -> Builder<T> {
+        Builder {
+            address,
+            peers: Vec::new(),
+            bind: None,
+            listener: None,
+            data_dir: None,
+            options: Options::default(),
+            object: PhantomData,
+        }
+    }
+
+    /// The other nodes' addresses. All nodes of a cluster need the same list, spelled alike; without peers the
+    /// node is a cluster of one.
+    ///
+    /// A new cluster forms when all listed nodes have met once. Later the list only has to be the same.
+    pub fn peers<A: Into<String>>(mut self, peers: impl IntoIterator<Item = A>) -> Builder<T> {
+        self.peers.extend(peers.into_iter().map(Into::into));
+        self
+    }
+
+    /// Where the node keeps its log and its identity. It is made if it is not there; it belongs to one node.
+    pub fn data_dir(mut self, directory: impl Into<PathBuf>) -> Builder<T> {
+        self.data_dir = Some(directory.into());
+        self
+    }
+
+    /// Listens here, where that differs from the address that the peers use: `0.0.0.0:4321`.
+    pub fn bind(mut self, address: impl Into<String>) -> Builder<T> {
+        self.bind = Some(address.into());
+        self
+    }
+
+    /// Listens on a socket that is bound already.
+    pub fn listener(mut self, listener: TcpListener) -> Builder<T> {
+        self.listener = Some(listener);
+        self
+    }
+
+    /// Sets the options.
+    pub fn options(mut self, options: Options) -> Builder<T> {
+        self.options = options;
+        self
+    }
+
+    /// Starts the node; `object` is the state before the first call, the same on every node.
+    ///
+    /// It returns when the node runs: its port is bound and its log is read. It may still wait for its peers;
+    /// [`Replica::ready`] tells. After a restart the object is rebuilt from the log, beginning with `object`.
+    ///
+    /// # Errors
+    /// See [`StartError`]. Nothing runs then.
+    pub fn start(self, object: T) -> Result<Replica<T>, StartError> {
+        let options = self.options.clone();
+        options.check().map_err(StartError::Options)?;
+        let (address, founders) = self.checked_list()?;
+        let path = self.data_dir.clone().ok_or(StartError::NoDataDir)?;
+        let listener = match (self.listener, &self.bind) {
+            (Some(listener), _) => listener,
+            (None, bind) => {
+                let bind = bind.as_deref().unwrap_or(&address);
+                net::bind(bind).map_err(|error| StartError::Bind(error.to_string()))?
+            }
+        };
+
+        let newcomer = Newcomer {
+            node: NodeId(random()?),
+            incarnation: Incarnation(random()?),
+            object: T::NAME.to_owned(),
+            address: address.clone(),
+            founding: founders.clone(),
+        };
+        let storage_options = storage::Options { segment_bytes: options.segment_bytes };
+        let in_storage = |error: String| StartError::Storage(error);
+        let mut directory = Directory::open(RealDisk, &path, storage_options, newcomer)
+            .map_err(|error| in_storage(error.to_string()))?;
+        let identity = directory.identity().clone();
+        check_identity(&identity, &path, &address, &founders, T::NAME)?;
+        let owner = directory.begin_boot().map_err(|error| in_storage(error.to_string()))?;
+        let (wal, recovered) = Wal::open(RealDisk, &path, owner, storage_options)
+            .map_err(|error| in_storage(error.to_string()))?;
+        if let Some(cut) = &recovered.cut {
+            tracing::warn!("{address}: {cut}");
+        }
+        tracing::debug!("{address}: {} entries read from {}", recovered.entries.len(), path.display());
+
+        let remembered = Remembered {
+            proposal: identity.proposal,
+            formed: identity.formed.map(|formed| formed.membership),
+            hard_state: recovered.hard_state,
+            entries: recovered.entries,
+        };
+        let peers = founders.iter().filter(|founder| **founder != address).cloned().collect();
+        let config = node_config::<T>(&options, owner, address, founders, random()?);
+        let hello = Node::new(config.clone(), Remembered::default()).hello().encode().len();
+        if hello >= HELLO_BYTES_MAX {
+            return Err(StartError::Options(format!(
+                "the nodes' addresses and the methods' table take {hello} bytes in a handshake, which has room \
+                 for {HELLO_BYTES_MAX}: use shorter addresses or fewer replicated methods"
+            )));
+        }
+        let state = Arc::new(StateLock::new(object));
+        let machine = Machine::new(Arc::clone(&state), machine_config(&options, owner));
+        let parts = Parts {
+            node: Node::new(config, remembered),
+            machine: Box::new(machine),
+            directory,
+            wal,
+            listener,
+            peers,
+            net: net_options(&options, random()?),
+            tick: Duration::from_millis(options.tick_ms),
+            call_deadline: options.call_deadline,
+            mailbox: Mailbox::new(
+                options.queue_calls_max.saturating_add(options.window_calls_max),
+                options.queue_bytes_max.saturating_add(options.window_bytes_max),
+            ),
+        };
+        Ok(Replica::new(Engine::start(parts)?, state))
+    }
+
+    /// This node's address and the whole list, normalised and sorted.
+    fn checked_list(&self) -> Result<(String, Vec<String>), StartError> {
+        let address = normalise(&self.address)?;
+        let mut founders = BTreeSet::from([address.clone()]);
+        for peer in &self.peers {
+            let peer = normalise(peer)?;
+            if !founders.insert(peer.clone()) {
+                let own = if peer == address { ", as this node itself" } else { "" };
+                return Err(StartError::Peers(format!("{peer} is in the list twice{own}")));
+            }
+        }
+        if founders.len() > MEMBERS_MAX {
+            let count = founders.len();
+            return Err(StartError::Peers(format!(
+                "{count} nodes are listed; a cluster has at most {MEMBERS_MAX}"
+            )));
+        }
+        Ok((address, founders.into_iter().collect()))
+    }
+}
+
+/// Compares the directory's node with the one that is started.
+fn check_identity(
+    identity: &storage::Identity,
+    path: &std::path::Path,
+    address: &str,
+    founders: &[String],
+    object: &str,
+) -> Result<(), StartError> {
+    let path = path.display();
+    if identity.object != object {
+        return Err(StartError::Mismatch(format!(
+            "{path} holds a `{}`, this program replicates `{object}`: choose another data directory",
+            identity.object
+        )));
+    }
+    if identity.address != address {
+        return Err(StartError::Mismatch(format!(
+            "{path} belongs to the node {}, this one is {address}: choose another data directory",
+            identity.address
+        )));
+    }
+    if identity.founding != founders {
+        return Err(StartError::Mismatch(format!(
+            "{path} was founded with the nodes [{}], this start lists [{}]: start it with the founding list, or \
+             choose another data directory",
+            identity.founding.join(", "),
+            founders.join(", ")
+        )));
+    }
+    Ok(())
+}
+
+fn node_config<T: Object>(
+    options: &Options,
+    owner: storage::Owner,
+    address: String,
+    founders: Vec<String>,
+    seed: u64,
+) -> NodeConfig {
+    let ticks = |ms: u64| Ticks(ms.div_ceil(options.tick_ms).max(1));
+    NodeConfig {
+        node: owner.node,
+        incarnation: owner.incarnation,
+        boot: Boot(owner.boot.0),
+        address,
+        founders,
+        object: T::NAME.to_owned(),
+        methods: T::METHODS.iter().map(MethodSignature::of).collect(),
+        method_names: T::METHODS.iter().map(|method| (method.id, method.name)).collect(),
+        raft: RaftConfig {
+            id: owner.node,
+            seed,
+            heartbeat_ticks: ticks(options.heartbeat_ms),
+            election_ticks_min: ticks(options.election_ms_min),
+            election_ticks_max: ticks(options.election_ms_max),
+            append_bytes_max: APPEND_BYTES_MAX,
+            window_messages_max: WINDOW_MESSAGES_MAX,
+            window_bytes_max: WINDOW_BYTES_MAX,
+            log_bytes_max: options.log_bytes_max,
+            apply_entries_max: APPLY_ENTRIES_MAX,
+            tick_ms: options.tick_ms,
+            clock_jump_ms_max: CLOCK_JUMP_MS_MAX,
+        },
+        calls: CallsConfig {
+            command_bytes_max: options.command_bytes_max,
+            window_calls_max: options.window_calls_max as u64,
+            window_bytes_max: options.window_bytes_max.max(options.command_bytes_max),
+            queue_calls_max: options.queue_calls_max,
+            queue_bytes_max: options.queue_bytes_max.max(options.command_bytes_max),
+            resend_ticks: ticks(options.election_ms_max).0,
+            ..CallsConfig::default()
+        },
+        gossip_ticks: ticks(4 * options.heartbeat_ms),
+    }
+}
+
+fn machine_config(options: &Options, owner: storage::Owner) -> MachineConfig {
+    MachineConfig {
+        own: SessionId { node: owner.node, incarnation: owner.incarnation, boot: owner.boot },
+        reply_bytes_max: options.reply_bytes_max,
+        on_panic: match options.on_panic {
+            OnPanic::Continue => machine::OnPanic::GoOn,
+            OnPanic::Stop => machine::OnPanic::Stop,
+        },
+    }
+}
+
+fn net_options(options: &Options, seed: u64) -> NetOptions {
+    let defaults = NetOptions::default();
+    // One append or one message of calls: the largest command, or a batch of smaller ones.
+    let overhead = COMMAND_OVERHEAD_MAX + ENTRY_OVERHEAD_MAX + 64;
+    let frame_bytes_max = options.command_bytes_max.max(4 * APPEND_BYTES_MAX) + APPEND_BYTES_MAX + overhead;
+    NetOptions {
+        seed,
+        frame_bytes_max,
+        outbox_bytes_max: defaults.outbox_bytes_max.max(2 * frame_bytes_max),
+        ..defaults
+    }
+}
+
+/// Payload bytes of one append, unless a single entry has more: large enough that a batch costs little more than
+/// its bytes, small enough that several are under way.
+const APPEND_BYTES_MAX: usize = 1 << 20;
+const WINDOW_MESSAGES_MAX: usize = 256;
+const WINDOW_BYTES_MAX: usize = 16 << 20;
+const APPLY_ENTRIES_MAX: u64 = 65_536;
+/// An hour: more is a wrong clock rather than a pause.
+const CLOCK_JUMP_MS_MAX: u64 = 3_600_000;
+
+/// Eight bytes of the system's generator. Never zero.
+fn random() -> io::Result<u64> {
+    let mut bytes = [0; 8];
+    File::open("/dev/urandom")?.read_exact(&mut bytes)?;
+    Ok(u64::from_le_bytes(bytes).max(1))
+}

@@ -1,0 +1,118 @@
+//! The node behind a replica: status, log, end.
+
+use super::Shared;
+use super::wait::block_on;
+use crate::codec::command::Command;
+use crate::driver::mailbox::Event;
+use crate::node::status::Status;
+use crate::object::Object;
+use crate::raft::types::{EntryKind, Index, Term, Time};
+use std::fmt;
+use std::sync::Arc;
+use tokio::sync::{oneshot, watch};
+
+/// The node behind a replica.
+pub struct NodeControl<'a, T: Object> {
+    shared: &'a Shared<T>,
+}
+
+/// An entry of the log, for people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LogEntry {
+    /// Its position.
+    pub index: Index,
+    /// The term in which a leader made it.
+    pub term: Term,
+    /// The leader's clock then.
+    pub time: Time,
+    /// What it says: `set("a", "1")`, or `no-op`.
+    pub what: String,
+}
+
+impl fmt::Display for LogEntry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {} {}", self.index, self.term, self.what)
+    }
+}
+
+impl<'a, T: Object> NodeControl<'a, T> {
+    pub(super) fn new(shared: &'a Shared<T>) -> NodeControl<'a, T> {
+        NodeControl { shared }
+    }
+
+    /// The node at this moment. Blocks for one turn of the engine; after the node's end it is its last status.
+    pub fn status(&self) -> Status {
+        let (done, answer) = oneshot::channel();
+        let asked = self.shared.engine.mailbox().put(Event::Status(done));
+        match asked.is_ok().then(|| block_on(answer)) {
+            Some(Ok(status)) => status,
+            _ => self.shared.engine.last_status(),
+        }
+    }
+
+    /// Follows the node's status: a value at every change of role, leader or term, and at most one a tick while
+    /// indexes grow.
+    pub fn watch(&self) -> Watch {
+        Watch { receiver: self.shared.engine.watch() }
+    }
+
+    /// The last `count` entries of this node's log, committed or not, oldest first. Empty after the node's end.
+    pub fn log(&self, count: usize) -> Vec<LogEntry> {
+        let (done, answer) = oneshot::channel();
+        let asked = self.shared.engine.mailbox().put(Event::Log { count, done });
+        let entries = match asked.is_ok().then(|| block_on(answer)) {
+            Some(Ok(entries)) => entries,
+            _ => Vec::new(),
+        };
+        let line = |entry: crate::raft::types::Entry| {
+            let what = match entry.kind {
+                EntryKind::Noop => "no-op".to_owned(),
+                EntryKind::Command => describe::<T>(&entry.payload),
+            };
+            LogEntry { index: entry.id.index, term: entry.id.term, time: entry.time, what }
+        };
+        entries.into_iter().map(line).collect()
+    }
+
+    /// Ends the node: its calls end, its files are closed, its threads are gone when this returns. The object can
+    /// still be read.
+    pub fn shutdown(&self) {
+        self.shared.engine.shutdown();
+    }
+}
+
+/// `set("a", "1")`, as far as this code knows the method.
+fn describe<T: Object>(payload: &bytes::Bytes) -> String {
+    let Ok(command) = Command::decode(payload) else { return "a command that does not decode".to_owned() };
+    let name =
+        T::METHODS.iter().find(|method| method.id == command.method).map_or("unknown method", |m| m.name);
+    match T::describe(command.method, &command.arguments) {
+        Ok(arguments) => format!("{name}({arguments})"),
+        Err(error) => format!("{name}: {error}"),
+    }
+}
+
+/// A node's status as it changes.
+#[derive(Clone, Debug)]
+pub struct Watch {
+    receiver: watch::Receiver<Arc<Status>>,
+}
+
+impl Watch {
+    /// The latest status.
+    pub fn status(&mut self) -> Arc<Status> {
+        self.receiver.borrow_and_update().clone()
+    }
+
+    /// Waits for a status that was not seen yet; `None` when the node has ended and its last one was seen.
+    pub async fn changed(&mut self) -> Option<Arc<Status>> {
+        self.receiver.changed().await.ok()?;
+        Some(self.status())
+    }
+
+    /// As [`changed`](Watch::changed), from code without an async runtime.
+    pub fn wait(&mut self) -> Option<Arc<Status>> {
+        block_on(self.changed())
+    }
+}

@@ -1,0 +1,144 @@
+//! What can be set, with defaults and units.
+
+use std::time::Duration;
+
+/// A node's options. The defaults suit a local network; all nodes of a cluster should have the same.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Options {
+    /// The engine's unit of time, in milliseconds. Default 10.
+    pub tick_ms: u64,
+    /// A leader's heartbeats are this far apart, in milliseconds. Default 50.
+    pub heartbeat_ms: u64,
+    /// The shortest election timeout, in milliseconds. Default 250.
+    pub election_ms_min: u64,
+    /// The longest election timeout, in milliseconds. Default 500.
+    pub election_ms_max: u64,
+    /// A call that is not decided for this long ends with an error. Default 5 seconds.
+    pub call_deadline: Duration,
+    /// The largest command, encoded, in bytes. Default 32 MiB.
+    pub command_bytes_max: usize,
+    /// The largest reply that is kept for its caller, encoded, in bytes. Default 32 MiB. A larger one is lost:
+    /// its call ends with [`CallError::Applied`](crate::CallError::Applied).
+    pub reply_bytes_max: usize,
+    /// Bytes that the log may hold in memory; a leader at it refuses calls. Default 1 GiB.
+    pub log_bytes_max: usize,
+    /// Calls of this node that are sent and not answered. Default 8,192.
+    pub window_calls_max: usize,
+    /// Bytes of those calls. Default 64 MiB; one call may pass it.
+    pub window_bytes_max: usize,
+    /// Calls that wait behind the window; one more ends at once. Default 262,144.
+    pub queue_calls_max: usize,
+    /// Bytes of the calls that wait; one more ends at once. Default 256 MiB.
+    pub queue_bytes_max: usize,
+    /// The size of a file of the log, in bytes. Default 8 MiB. A larger batch gets a file of its own.
+    pub segment_bytes: u64,
+    /// What a panic in a replicated method does. Default [`OnPanic::Continue`].
+    pub on_panic: OnPanic,
+}
+
+/// What a panic in a replicated method does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnPanic {
+    /// It is the call's outcome; the object stays as the method left it, on every replica, and apply goes on.
+    #[default]
+    Continue,
+    /// The node stops, naming index and method; so does every other node that applies the entry.
+    Stop,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options {
+            tick_ms: 10,
+            heartbeat_ms: 50,
+            election_ms_min: 250,
+            election_ms_max: 500,
+            call_deadline: Duration::from_secs(5),
+            command_bytes_max: 32 << 20,
+            reply_bytes_max: 32 << 20,
+            log_bytes_max: 1 << 30,
+            window_calls_max: 8_192,
+            window_bytes_max: 64 << 20,
+            queue_calls_max: 262_144,
+            queue_bytes_max: 256 << 20,
+            segment_bytes: 8 << 20,
+            on_panic: OnPanic::Continue,
+        }
+    }
+}
+
+impl Options {
+    /// Says what is wrong with the options, if anything is.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        let positive = [
+            ("tick_ms", self.tick_ms),
+            ("command_bytes_max", self.command_bytes_max as u64),
+            ("reply_bytes_max", self.reply_bytes_max as u64),
+            ("window_calls_max", self.window_calls_max as u64),
+            ("window_bytes_max", self.window_bytes_max as u64),
+            ("queue_calls_max", self.queue_calls_max as u64),
+            ("queue_bytes_max", self.queue_bytes_max as u64),
+        ];
+        for (name, value) in positive {
+            if value == 0 {
+                return Err(format!("{name} must be at least 1"));
+            }
+        }
+        if self.heartbeat_ms < self.tick_ms {
+            return Err(format!("heartbeat_ms ({}) is below tick_ms ({})", self.heartbeat_ms, self.tick_ms));
+        }
+        if self.election_ms_min < 3 * self.heartbeat_ms {
+            return Err(format!(
+                "election_ms_min ({}) is below three heartbeats of {} ms: one late heartbeat would elect anew",
+                self.election_ms_min, self.heartbeat_ms
+            ));
+        }
+        if self.election_ms_max < self.election_ms_min + self.tick_ms {
+            return Err(format!(
+                "election_ms_max ({}) must exceed election_ms_min ({}), so that candidates do not collide",
+                self.election_ms_max, self.election_ms_min
+            ));
+        }
+        if self.command_bytes_max > COMMAND_BYTES_CEILING {
+            return Err(format!(
+                "command_bytes_max ({}) exceeds {COMMAND_BYTES_CEILING}",
+                self.command_bytes_max
+            ));
+        }
+        if self.log_bytes_max < 2 * self.command_bytes_max {
+            return Err(format!(
+                "log_bytes_max ({}) is below two commands of command_bytes_max ({})",
+                self.log_bytes_max, self.command_bytes_max
+            ));
+        }
+        if self.segment_bytes < 64 << 10 {
+            return Err(format!("segment_bytes ({}) is below 64 KiB", self.segment_bytes));
+        }
+        Ok(())
+    }
+}
+
+/// No option raises the largest command beyond it: a frame's length has 32 bits, and lengths near its end are
+/// better called damaged.
+const COMMAND_BYTES_CEILING: usize = 1 << 30;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_are_valid_and_nonsense_is_named() {
+        assert_eq!(Options::default().check(), Ok(()));
+        let named = |options: Options, name: &str| {
+            let error = options.check().unwrap_err();
+            assert!(error.contains(name), "{error}");
+        };
+        named(Options { tick_ms: 0, ..Options::default() }, "tick_ms");
+        named(Options { heartbeat_ms: 5, ..Options::default() }, "heartbeat_ms");
+        named(Options { election_ms_min: 100, ..Options::default() }, "election_ms_min");
+        named(Options { election_ms_max: 250, ..Options::default() }, "election_ms_max");
+        named(Options { log_bytes_max: 1 << 20, ..Options::default() }, "log_bytes_max");
+        named(Options { segment_bytes: 1, ..Options::default() }, "segment_bytes");
+    }
+}
