@@ -35,11 +35,11 @@ impl KvStorage {
 }
 const _: () = {
     ///The methods of `KvStorage`, on a replica of it.
-    pub struct KvStorageHandle<T: ::raftobj::Object> {
+    pub struct __KvStorageHandle<T: ::raftobj::Object> {
         core: ::raftobj::__private::Core<T>,
     }
     #[automatically_derived]
-    impl ::core::clone::Clone for KvStorageHandle<KvStorage> {
+    impl ::core::clone::Clone for __KvStorageHandle<KvStorage> {
         fn clone(&self) -> Self {
             Self {
                 core: ::core::clone::Clone::clone(&self.core),
@@ -47,7 +47,7 @@ const _: () = {
         }
     }
     #[automatically_derived]
-    impl ::raftobj::__private::Handle for KvStorageHandle<KvStorage> {
+    impl ::raftobj::__private::Handle for __KvStorageHandle<KvStorage> {
         type Object = KvStorage;
         fn new(core: ::raftobj::__private::Core<KvStorage>) -> Self {
             Self { core }
@@ -57,7 +57,7 @@ const _: () = {
         }
     }
     #[automatically_derived]
-    impl KvStorageHandle<KvStorage> {
+    impl __KvStorageHandle<KvStorage> {
         /// Sets a key and returns the value it had.
         pub fn set(
             &self,
@@ -108,7 +108,7 @@ const _: () = {
     }
     #[automatically_derived]
     impl ::raftobj::Object for KvStorage {
-        type Handle = KvStorageHandle<KvStorage>;
+        type Handle = __KvStorageHandle<KvStorage>;
         const NAME: &'static ::core::primitive::str = "KvStorage";
         const METHODS: &'static [::raftobj::__private::Method] = {
             const TABLE: &[::raftobj::__private::Method] = &[

@@ -50,11 +50,11 @@ where
 #[cfg(feature = "maps")]
 const _: () = {
     ///The methods of `Map`, on a replica of it.
-    pub struct MapHandle<T: other::raftobj::Object> {
+    pub struct __MapHandle<T: other::raftobj::Object> {
         core: other::raftobj::__private::Core<T>,
     }
     #[automatically_derived]
-    impl<K: Ord, V> ::core::clone::Clone for MapHandle<Map<K, V>>
+    impl<K: Ord, V> ::core::clone::Clone for __MapHandle<Map<K, V>>
     where
         Map<K, V>: Sized,
         K: other::raftobj::__private::ReplicatedParameter,
@@ -67,7 +67,7 @@ const _: () = {
         }
     }
     #[automatically_derived]
-    impl<K: Ord, V> other::raftobj::__private::Handle for MapHandle<Map<K, V>>
+    impl<K: Ord, V> other::raftobj::__private::Handle for __MapHandle<Map<K, V>>
     where
         Map<K, V>: Sized,
         K: other::raftobj::__private::ReplicatedParameter,
@@ -82,7 +82,7 @@ const _: () = {
         }
     }
     #[automatically_derived]
-    impl<K: Ord, V> MapHandle<Map<K, V>>
+    impl<K: Ord, V> __MapHandle<Map<K, V>>
     where
         Map<K, V>: Sized,
         K: other::raftobj::__private::ReplicatedParameter,
@@ -128,7 +128,7 @@ const _: () = {
         K: other::raftobj::__private::ReplicatedParameter,
         V: other::raftobj::__private::ReplicatedParameter,
     {
-        type Handle = MapHandle<Map<K, V>>;
+        type Handle = __MapHandle<Map<K, V>>;
         const NAME: &'static ::core::primitive::str = "Map";
         const METHODS: &'static [other::raftobj::__private::Method] = {
             const TABLE: &[other::raftobj::__private::Method] = &[
