@@ -294,11 +294,6 @@ impl Calls {
         ready
     }
 
-    /// The first number that has no answer: what a session table is asked from, after a snapshot.
-    pub(crate) fn lowest(&self) -> Number {
-        self.window.lowest()
-    }
-
     /// How many calls were sent and have no answer.
     pub(crate) fn unanswered(&self) -> usize {
         self.window.calls()
@@ -310,6 +305,7 @@ impl Calls {
     }
 
     /// Asserts what must hold after each method.
+    #[cfg(test)]
     pub(crate) fn check_invariants(&self) {
         assert_eq!(self.open.len(), self.queue.calls() + self.window.calls(), "calls in queue and window");
         assert_eq!(self.open.len(), self.deadlines.len(), "calls with deadlines");

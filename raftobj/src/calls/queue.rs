@@ -1,6 +1,5 @@
 //! Calls that wait their turn.
 
-use super::config::CallId;
 use super::window::Pending;
 use std::collections::BTreeMap;
 
@@ -51,7 +50,8 @@ impl Queue {
         usize::try_from(position - first).unwrap_or(usize::MAX).min(self.waiting.len())
     }
 
-    pub(super) fn at(&self, position: u64) -> Option<CallId> {
+    #[cfg(test)]
+    pub(super) fn at(&self, position: u64) -> Option<super::config::CallId> {
         self.waiting.get(&position).map(|pending| pending.call)
     }
 }

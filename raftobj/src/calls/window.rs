@@ -118,11 +118,13 @@ impl Window {
     }
 
     /// The call of a number.
+    #[cfg(test)]
     pub(super) fn at(&self, number: Number) -> Option<CallId> {
         let offset = usize::try_from(number.0.checked_sub(self.lowest.0)?).ok()?;
         self.sent.get(offset)?.as_ref().map(|pending| pending.call)
     }
 
+    #[cfg(test)]
     pub(super) fn check_invariants(&self, config: &CallsConfig) {
         assert!(!matches!(self.sent.front(), Some(None)), "lowest {} has an end", self.lowest.0);
         assert!(self.lowest <= self.cursor, "cursor {} below {}", self.cursor.0, self.lowest.0);

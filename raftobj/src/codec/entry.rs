@@ -10,7 +10,7 @@
 //!
 //! No checksum of its own: entries travel in frames, and frames have one, on disk and on the wire.
 
-use super::{DecodeError, Put, Take};
+use super::{DecodeError, Put, Sink, Take};
 use crate::raft::types::{Entry, EntryId, EntryKind, HardState, Index, NodeId, Term, Time};
 use bytes::Bytes;
 
@@ -18,14 +18,16 @@ use bytes::Bytes;
 pub(crate) const ENTRY_OVERHEAD_MAX: usize = 10 + 10 + 10 + 1 + 10;
 
 /// Appends an entry.
-pub(crate) fn put_entry(buffer: &mut Vec<u8>, entry: &Entry) {
+pub(crate) fn put_entry(sink: &mut impl Sink, entry: &Entry) {
+    let buffer = sink.buffer();
     put_entry_id(buffer, entry.id);
     buffer.put_varint(entry.time.0);
     buffer.put_u8(match entry.kind {
         EntryKind::Noop => 0,
         EntryKind::Command => 1,
     });
-    buffer.put_slice(&entry.payload);
+    buffer.put_varint(entry.payload.len() as u64);
+    sink.share(&entry.payload);
 }
 
 /// Takes an entry; its payload shares the input's buffer.

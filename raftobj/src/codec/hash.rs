@@ -2,7 +2,7 @@
 
 /// FNV-1a, 32 bits: names of methods become their ids with it. `const`, so that collisions are found when
 /// the user's crate is compiled.
-pub const fn fnv1a_32(text: &str) -> u32 {
+pub(crate) const fn fnv1a_32(text: &str) -> u32 {
     let bytes = text.as_bytes();
     let mut hash: u32 = 0x811c_9dc5;
     let mut i = 0;

@@ -27,7 +27,7 @@
 use super::command::{Command, Number};
 use super::entry::{put_entry, put_entry_id, take_entry, take_entry_id};
 use super::membership::{put_membership, take_membership};
-use super::{DecodeError, Put, Take};
+use super::{DecodeError, Put, Sink, Take};
 use crate::raft::membership::Membership;
 use crate::raft::message::{Message as RaftMessage, ReadId};
 use crate::raft::types::{Index, Term};
@@ -75,17 +75,22 @@ pub(crate) enum Announcement {
 /// Longest list of digests in a message.
 pub(crate) const DIGESTS_MAX: usize = 4096;
 
+/// No cluster lives to see it; a term beyond it is damage, and would leave no room to count on.
+const TERM_MAX: Term = Term(1 << 62);
+
 impl Message {
-    /// The message as a frame's payload.
-    pub(crate) fn encode(&self) -> Vec<u8> {
-        let mut buffer = Vec::with_capacity(self.size_hint());
+    /// Appends the message, as a frame's payload.
+    pub(crate) fn encode(&self, sink: &mut impl Sink) {
+        let buffer = sink.buffer();
         match self {
-            Message::Raft(term, message) => put_raft(&mut buffer, *term, message),
+            Message::Raft(term, message) => put_raft(sink, *term, message),
             Message::Calls(commands) => {
                 buffer.put_u8(20);
                 buffer.put_varint(commands.len() as u64);
                 for command in commands {
-                    buffer.put_slice(&command.encode());
+                    let command = command.encode();
+                    sink.buffer().put_varint(command.len() as u64);
+                    sink.share(&command);
                 }
             }
             Message::CallsRefused { from, why } => {
@@ -102,11 +107,11 @@ impl Message {
                     Announcement::Waiting => buffer.put_u8(0),
                     Announcement::Proposed(membership) => {
                         buffer.put_u8(1);
-                        put_membership(&mut buffer, membership);
+                        put_membership(buffer, membership);
                     }
                     Announcement::Formed(membership) => {
                         buffer.put_u8(2);
-                        put_membership(&mut buffer, membership);
+                        put_membership(buffer, membership);
                     }
                 }
             }
@@ -126,7 +131,6 @@ impl Message {
                 digests.iter().for_each(|digest| buffer.put_u64(*digest));
             }
         }
-        buffer
     }
 
     /// Decodes a frame's payload; entries and arguments share its buffer.
@@ -179,25 +183,14 @@ impl Message {
         input.finish()?;
         Ok(message)
     }
-
-    /// About how many bytes the message takes.
-    pub(crate) fn size_hint(&self) -> usize {
-        match self {
-            Message::Raft(_, RaftMessage::Append { entries, .. }) => {
-                64 + entries.iter().map(|entry| 24 + entry.payload.len()).sum::<usize>()
-            }
-            Message::Calls(commands) => 16 + commands.iter().map(|c| 48 + c.arguments.len()).sum::<usize>(),
-            Message::Digests { digests, .. } => 32 + 8 * digests.len(),
-            _ => 64,
-        }
-    }
 }
 
 fn meaningless(field: &'static str, value: u8) -> DecodeError {
     DecodeError::Meaningless { field, value: u64::from(value) }
 }
 
-fn put_raft(buffer: &mut Vec<u8>, term: Term, message: &RaftMessage) {
+fn put_raft(sink: &mut impl Sink, term: Term, message: &RaftMessage) {
+    let buffer = sink.buffer();
     let tag = match message {
         RaftMessage::PreVote { .. } => 1,
         RaftMessage::PreVoteReply { .. } => 2,
@@ -225,7 +218,7 @@ fn put_raft(buffer: &mut Vec<u8>, term: Term, message: &RaftMessage) {
             put_entry_id(buffer, *prev);
             buffer.put_varint(commit.0);
             buffer.put_varint(entries.len() as u64);
-            entries.iter().for_each(|entry| put_entry(buffer, entry));
+            entries.iter().for_each(|entry| put_entry(sink, entry));
         }
         RaftMessage::Appended { matched } => buffer.put_varint(matched.0),
         RaftMessage::Conflict { rejected, hint } => {
@@ -251,6 +244,9 @@ fn put_raft(buffer: &mut Vec<u8>, term: Term, message: &RaftMessage) {
 
 fn take_raft(tag: u8, input: &mut Bytes) -> Result<Message, DecodeError> {
     let term = Term(input.take_varint("term")?);
+    if term > TERM_MAX {
+        return Err(DecodeError::Meaningless { field: "term", value: term.0 });
+    }
     let message = match tag {
         1 => RaftMessage::PreVote { last: take_entry_id(input)? },
         2 => {

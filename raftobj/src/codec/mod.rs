@@ -65,6 +65,25 @@ impl Put for Vec<u8> {
     }
 }
 
+/// Where a message is encoded to: a buffer, and perhaps a way to pass large parts on without copying them.
+pub(crate) trait Sink {
+    /// What follows is appended here.
+    fn buffer(&mut self) -> &mut Vec<u8>;
+
+    /// Appends bytes, shared where that is cheaper than a copy.
+    fn share(&mut self, bytes: &Bytes);
+}
+
+impl Sink for Vec<u8> {
+    fn buffer(&mut self) -> &mut Vec<u8> {
+        self
+    }
+
+    fn share(&mut self, bytes: &Bytes) {
+        self.extend_from_slice(bytes);
+    }
+}
+
 /// Takes encoded values off the front of a buffer. `field` names what is read, for the error.
 pub(crate) trait Take {
     fn take_u8(&mut self, field: &'static str) -> Result<u8, DecodeError>;

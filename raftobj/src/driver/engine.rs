@@ -9,8 +9,9 @@ use super::mailbox::{CallRequest, Event, Mailbox};
 use super::wal_thread::WalJob;
 use crate::calls::outcome::ReadError;
 use crate::calls::{CallId, ReadTicket};
+use crate::codec::Sink;
 use crate::codec::message::Message;
-use crate::net::{Lane, Net, NetOptions, race};
+use crate::net::{Lane, Net, NetOptions, Payload, PeerKey, race};
 use crate::node::status::{Role, Status};
 use crate::node::{Effects, Node};
 use crate::raft::message::Message as RaftMessage;
@@ -124,7 +125,10 @@ impl Engine {
             let from = NodeId(inbound.from.0);
             match Message::decode(inbound.payload) {
                 Ok(message) => self.node.borrow_mut().receive(from, message),
-                Err(error) => tracing::warn!("a message of node {} was dropped: {error}", from.short()),
+                Err(error) => {
+                    let lane = inbound.lane;
+                    tracing::warn!("a message of node {} ({lane:?}) was dropped: {error}", from.short());
+                }
             }
         }
         self.tick();
@@ -151,7 +155,10 @@ impl Engine {
                 node.read(ticket, ticks(deadline, self.setup.tick));
             }
             // Whoever asked may have gone.
-            Event::Status(done) => drop(done.send(node.status())),
+            Event::Status(done) => {
+                drop(node);
+                drop(done.send(self.status()));
+            }
             Event::Log { count, done } => drop(done.send(node.log(count))),
             Event::Persisted(id) => node.persisted(id),
             Event::FoundingWritten(write) => node.founding_written(&write),
@@ -183,9 +190,7 @@ impl Engine {
             if let Some(link) = self.gate.link(to) {
                 // What is dropped here is sent again by the protocol: when the connection is back, or when
                 // its patience with the peer ends.
-                let _ = self.net.send(link, lane(&message), |payload| {
-                    payload.bytes().extend_from_slice(&message.encode())
-                });
+                let _ = self.net.send(link, lane(&message), |payload| message.encode(&mut Outgoing(payload)));
             }
         }
         persists.into_iter().for_each(|persist| self.setup.wal.push(WalJob::Persist(persist)));
@@ -236,7 +241,7 @@ impl Engine {
     }
 
     fn publish(&self) -> Arc<Status> {
-        let status = Arc::new(self.node.borrow().status());
+        let status = Arc::new(self.status());
         self.setup.status.send_if_modified(|last| {
             let changed = **last != *status;
             if changed {
@@ -244,6 +249,31 @@ impl Engine {
             }
             changed
         });
+        status
+    }
+
+    /// The node at this moment, with what went over its connections.
+    fn status(&self) -> Status {
+        let mut status = self.node.borrow().status();
+        let net = self.net.status();
+        status.inbox_bytes = net.inbox_bytes;
+        status.strangers = net.handshakes;
+        for peer in &mut status.peers {
+            let link = peer.node.and_then(|node| self.gate.link(node));
+            for lane in net.dialled.iter().filter(|lane| Some(lane.link) == link) {
+                peer.connected |= lane.connected.is_some();
+                peer.traffic.connections += lane.connections;
+                peer.traffic.messages_sent += lane.frames;
+                peer.traffic.bytes_sent += lane.bytes;
+                peer.traffic.messages_dropped += lane.dropped;
+                peer.traffic.bytes_waiting += lane.bytes_waiting;
+            }
+            let key = peer.node.map(|node| PeerKey(node.0));
+            for lane in net.accepted.iter().filter(|lane| Some(lane.peer) == key) {
+                peer.traffic.messages_received += lane.frames;
+                peer.traffic.bytes_received += lane.bytes;
+            }
+        }
         status
     }
 
@@ -266,6 +296,19 @@ impl Rest {
         for event in self.mailbox.close(reason) {
             event.refuse(reason);
         }
+    }
+}
+
+/// Encodes into a connection's queue.
+struct Outgoing<'a, 'b>(&'a mut Payload<'b>);
+
+impl Sink for Outgoing<'_, '_> {
+    fn buffer(&mut self) -> &mut Vec<u8> {
+        self.0.bytes()
+    }
+
+    fn share(&mut self, bytes: &Bytes) {
+        self.0.share(bytes);
     }
 }
 

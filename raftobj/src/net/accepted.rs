@@ -21,7 +21,7 @@ use std::rc::Rc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::AbortHandle;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{sleep, timeout};
 use tracing::{debug, warn};
 
 /// All accepted connections.
@@ -46,7 +46,6 @@ struct Peer {
     number: u64,
     task: AbortHandle,
     from: SocketAddr,
-    since: Instant,
     counter: Rc<Counter>,
 }
 
@@ -94,7 +93,7 @@ async fn serve(shared: Rc<Shared>, mut stream: TcpStream, from: SocketAddr, numb
     };
     let counter = Rc::new(Counter::default());
     let registered = judged.and_then(|(peer, lane)| {
-        let entry = Peer { number, task, from, since: Instant::now(), counter: counter.clone() };
+        let entry = Peer { number, task, from, counter: counter.clone() };
         let former = shared.accepted.register(peer, lane, entry, options.accepted_max)?;
         Ok((peer, lane, former))
     });
@@ -197,11 +196,8 @@ impl Accepted {
     }
 
     pub(super) fn status(&self) -> Vec<AcceptedStatus> {
-        let status = |(&(peer, lane), entry): (&(PeerKey, Lane), &Peer)| AcceptedStatus {
+        let status = |(&(peer, _), entry): (&(PeerKey, Lane), &Peer)| AcceptedStatus {
             peer,
-            lane,
-            from: entry.from,
-            since: entry.since,
             frames: entry.counter.frames(),
             bytes: entry.counter.bytes(),
         };

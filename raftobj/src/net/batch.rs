@@ -122,11 +122,11 @@ impl Payload<'_> {
     }
 
     /// Appends bytes without copying them, if they are large enough to be worth it.
-    pub(crate) fn share(&mut self, bytes: Bytes) {
+    pub(crate) fn share(&mut self, bytes: &Bytes) {
         if bytes.len() < SHARE_BYTES_MIN {
-            self.batch.copied.extend_from_slice(&bytes);
+            self.batch.copied.extend_from_slice(bytes);
         } else {
-            self.batch.shared.push(Shared { at: self.batch.copied.len(), bytes });
+            self.batch.shared.push(Shared { at: self.batch.copied.len(), bytes: bytes.clone() });
         }
     }
 
@@ -222,13 +222,13 @@ pub(super) mod tests {
         for step in [1, 7, 8, 9, 4096, SHARE_BYTES_MIN, SHARE_BYTES_MIN + 1, usize::MAX] {
             let mut batch = Batch::default();
             push(&mut batch, |payload| payload.bytes().extend_from_slice(b"small"));
-            push(&mut batch, |payload| payload.share(big.clone()));
+            push(&mut batch, |payload| payload.share(&big));
             push(&mut batch, |payload| {
                 payload.bytes().extend_from_slice(b"head");
-                payload.share(big.clone());
-                payload.share(bigger.clone());
+                payload.share(&big);
+                payload.share(&bigger);
                 payload.bytes().extend_from_slice(b"tail");
-                payload.share(Bytes::from_static(b"copied"));
+                payload.share(&Bytes::from_static(b"copied"));
             });
             assert_eq!(batch.frames(), 3);
             let third = [&b"head"[..], &big, &bigger, b"tailcopied"].concat();
@@ -241,7 +241,7 @@ pub(super) mod tests {
     fn many_shared_parts_take_several_writes() {
         let parts: Vec<Bytes> = (0..50).map(|i| Bytes::from(vec![i; SHARE_BYTES_MIN])).collect();
         let mut batch = Batch::default();
-        push(&mut batch, |payload| parts.iter().for_each(|part| payload.share(part.clone())));
+        push(&mut batch, |payload| parts.iter().for_each(|part| payload.share(part)));
         assert!(payloads(&mut batch, usize::MAX) == [parts.concat()]);
     }
 
@@ -250,7 +250,7 @@ pub(super) mod tests {
     fn a_cleared_batch_is_as_good_as_new() {
         let mut batch = Batch::default();
         for round in 0..3_u8 {
-            push(&mut batch, |payload| payload.share(Bytes::from(vec![round; SHARE_BYTES_MIN])));
+            push(&mut batch, |payload| payload.share(&Bytes::from(vec![round; SHARE_BYTES_MIN])));
             push(&mut batch, |payload| payload.bytes().push(round));
             let found = payloads(&mut batch, 1000);
             assert!(batch.is_sent() && found.len() == 2 && found[1] == [round][..]);

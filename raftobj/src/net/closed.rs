@@ -52,9 +52,6 @@ pub(crate) enum Closed {
     /// A limit on connections was reached.
     #[error("too many connections")]
     TooMany,
-    /// We have no more use for it.
-    #[error("closed by us")]
-    Ours,
 }
 
 impl Closed {
@@ -75,8 +72,7 @@ impl Closed {
             | Closed::Io(_)
             | Closed::NoAnswer
             | Closed::Itself
-            | Closed::Replaced
-            | Closed::Ours => false,
+            | Closed::Replaced => false,
         }
     }
 

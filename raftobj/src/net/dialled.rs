@@ -21,7 +21,6 @@ use std::io;
 use std::rc::Rc;
 use tokio::net::{TcpStream, lookup_host};
 use tokio::sync::Notify;
-use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep, timeout};
 use tracing::{debug, warn};
 
@@ -39,9 +38,8 @@ pub(super) struct Link {
 #[derive(Debug)]
 pub(super) struct LinkLane {
     pub(super) outbox: Outbox,
-    task: RefCell<Option<AbortHandle>>,
     /// Set while there is a connection.
-    connected: Cell<Option<(PeerKey, Instant)>>,
+    connected: Cell<Option<PeerKey>>,
     connections: Cell<u64>,
     hurry: Notify,
     counter: Counter,
@@ -51,18 +49,12 @@ impl Link {
     pub(super) fn new(id: LinkId, address: &str, limits: super::outbox::Limits) -> Rc<Link> {
         let lanes = Lane::ALL.map(|_| LinkLane {
             outbox: Outbox::new(limits),
-            task: RefCell::default(),
             connected: Cell::default(),
             connections: Cell::default(),
             hurry: Notify::new(),
             counter: Counter::default(),
         });
         Rc::new(Link { id, address: address.to_string(), lanes, warnings: RefCell::default() })
-    }
-
-    /// The task that keeps the lane connected, so that [`Link::end`] can end it.
-    pub(super) fn set_task(&self, lane: Lane, task: AbortHandle) {
-        *self.lanes[lane as usize].task.borrow_mut() = Some(task);
     }
 
     /// Ends the wait between two attempts.
@@ -72,37 +64,20 @@ impl Link {
         }
     }
 
-    /// Ends both connections for good. The peers that were connected.
-    pub(super) fn end(&self) -> Vec<(Lane, PeerKey)> {
-        let end = |lane: Lane| {
-            let this = &self.lanes[lane as usize];
-            if let Some(task) = this.task.borrow_mut().take() {
-                task.abort();
-            }
-            this.outbox.close();
-            this.connected.take().map(|(peer, _)| (lane, peer))
-        };
-        Lane::ALL.into_iter().filter_map(end).collect()
-    }
-
     pub(super) fn side(&self) -> Side<'_> {
         Side::Dialled { link: self.id, address: &self.address }
     }
 
     pub(super) fn status(&self, lane: Lane) -> DialledStatus {
         let this = &self.lanes[lane as usize];
-        let (bytes_waiting, frames_waiting) = this.outbox.waiting();
         DialledStatus {
             link: self.id,
-            address: self.address.clone(),
-            lane,
             connected: this.connected.get(),
             connections: this.connections.get(),
             frames: this.counter.frames(),
             bytes: this.counter.bytes(),
             dropped: this.outbox.dropped(),
-            frames_waiting,
-            bytes_waiting,
+            bytes_waiting: this.outbox.bytes(),
         }
     }
 }
@@ -117,7 +92,7 @@ pub(super) async fn keep_connected(shared: Rc<Shared>, link: Rc<Link>, lane: Lan
         let closed = match connect(&shared, &link, lane).await {
             Ok((stream, peer)) => {
                 let since = Instant::now();
-                let closed = serve(&shared, &link, lane, stream, peer, since).await;
+                let closed = serve(&shared, &link, lane, stream, peer).await;
                 if since.elapsed() >= ms(options.settled_ms_min) {
                     backoff.reset();
                 }
@@ -173,18 +148,11 @@ fn is_loop(stream: &TcpStream) -> bool {
     ends.is_ok_and(|(local, peer)| local == peer)
 }
 
-async fn serve(
-    shared: &Shared,
-    link: &Link,
-    lane: Lane,
-    mut stream: TcpStream,
-    peer: PeerKey,
-    since: Instant,
-) -> Closed {
+async fn serve(shared: &Shared, link: &Link, lane: Lane, mut stream: TcpStream, peer: PeerKey) -> Closed {
     let this = &link.lanes[lane as usize];
     debug!(address = %link.address, ?lane, ?peer, "connected");
     link.warnings.borrow_mut().forget();
-    this.connected.set(Some((peer, since)));
+    this.connected.set(Some(peer));
     this.connections.set(this.connections.get() + 1);
     this.outbox.open();
     shared.gate.connected(peer, lane, link.side());

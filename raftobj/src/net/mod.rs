@@ -39,8 +39,8 @@ pub(crate) use inbox::Inbound;
 pub(crate) use options::NetOptions;
 pub(crate) use outbox::Dropped;
 pub(crate) use race::race;
-pub(crate) use socket::{BindError, bind};
-pub(crate) use status::{AcceptedStatus, DialledStatus, NetStatus};
+pub(crate) use socket::bind;
+pub(crate) use status::NetStatus;
 
 use bytes::Bytes;
 use dialled::Link;
@@ -120,8 +120,8 @@ struct Shared {
     options: NetOptions,
     inbox: inbox::Inbox,
     accepted: accepted::Accepted,
-    /// By [`LinkId`]; none where a peer was forgotten.
-    links: RefCell<Vec<Option<Rc<Link>>>>,
+    /// By [`LinkId`].
+    links: RefCell<Vec<Rc<Link>>>,
     tasks: RefCell<JoinSet<()>>,
 }
 
@@ -157,27 +157,17 @@ impl Net {
     /// resolved at each attempt). The same address gives the same link.
     pub(crate) fn dial(&self, address: &str) -> LinkId {
         let links = &mut *self.shared.links.borrow_mut();
-        if let Some(link) = links.iter().flatten().find(|link| link.address == address) {
+        if let Some(link) = links.iter().find(|link| link.address == address) {
             return link.id;
         }
         let id = LinkId(u32::try_from(links.len()).expect("fewer than 4 billion peers in one life"));
         let link = Link::new(id, address, self.shared.options.outbox_limits());
         for lane in Lane::ALL {
             let keep = dialled::keep_connected(self.shared.clone(), link.clone(), lane);
-            link.set_task(lane, self.shared.spawn(keep));
+            self.shared.spawn(keep);
         }
-        links.push(Some(link));
+        links.push(link);
         id
-    }
-
-    /// Dials this peer no more and closes its connections.
-    pub(crate) fn forget(&self, id: LinkId) {
-        let slot = self.shared.links.borrow_mut().get_mut(id.0 as usize).and_then(Option::take);
-        if let Some(link) = slot {
-            for (lane, peer) in link.end() {
-                self.shared.gate.disconnected(peer, lane, link.side(), &Closed::Ours);
-            }
-        }
     }
 
     /// Tries again now, where an attempt is waited for: the peer is known to be there, for example because it
@@ -202,8 +192,8 @@ impl Net {
     ) -> Result<(), Dropped> {
         let links = self.shared.links.borrow();
         match links.get(to.0 as usize) {
-            Some(Some(link)) => link.lanes[lane as usize].outbox.push(write),
-            _ => Err(Dropped::Disconnected),
+            Some(link) => link.lanes[lane as usize].outbox.push(write),
+            None => Err(Dropped::Disconnected),
         }
     }
 
@@ -222,7 +212,7 @@ impl Net {
         let links = self.shared.links.borrow();
         let status = |link: &Rc<Link>| Lane::ALL.map(|lane| link.status(lane));
         NetStatus {
-            dialled: links.iter().flatten().flat_map(status).collect(),
+            dialled: links.iter().flat_map(status).collect(),
             accepted: self.shared.accepted.status(),
             handshakes: self.shared.accepted.handshakes(),
             inbox_bytes: self.shared.inbox.bytes(),
@@ -235,7 +225,7 @@ impl Net {
     /// runtime with `shutdown_timeout` or `shutdown_background`.
     pub(crate) async fn shutdown(self) {
         let deadline = Instant::now() + options::ms(self.shared.options.flush_ms_max);
-        let links: Vec<_> = self.shared.links.borrow().iter().flatten().cloned().collect();
+        let links: Vec<_> = self.shared.links.borrow().iter().cloned().collect();
         for lane in links.iter().flat_map(|link| &link.lanes) {
             // What did not go out in time is lost, as it is when a process is killed.
             let _ = timeout_at(deadline, lane.outbox.drained()).await;
@@ -245,7 +235,7 @@ impl Net {
     }
 
     fn link(&self, id: LinkId) -> Option<Rc<Link>> {
-        self.shared.links.borrow().get(id.0 as usize).cloned().flatten()
+        self.shared.links.borrow().get(id.0 as usize).cloned()
     }
 }
 

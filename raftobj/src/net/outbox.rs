@@ -117,10 +117,9 @@ impl Outbox {
         }
     }
 
-    /// Bytes and frames that wait.
-    pub(super) fn waiting(&self) -> (usize, usize) {
-        let queue = self.queue.borrow();
-        (queue.bytes, queue.frames)
+    /// Bytes that wait.
+    pub(super) fn bytes(&self) -> usize {
+        self.queue.borrow().bytes
     }
 
     /// Messages that were not sent, over all connections.
@@ -186,7 +185,7 @@ mod tests {
         let push = |bytes: &Bytes| {
             outbox.push(|payload| {
                 payload.bytes().push(b'x');
-                payload.share(bytes.clone());
+                payload.share(&bytes);
             })
         };
         assert_eq!(push(&large), Err(Dropped::TooLarge((1 << 20) + 1)));
@@ -213,7 +212,7 @@ mod tests {
         assert_eq!(push(), Err(Dropped::Full));
         outbox.sent_bytes(100 * 9);
         outbox.sent_frames(batch.frames());
-        assert_eq!(outbox.waiting(), (0, 0));
+        assert_eq!(outbox.bytes(), 0);
         push().unwrap();
     }
 
@@ -223,6 +222,6 @@ mod tests {
         outbox.push(|payload| payload.bytes().push(1)).unwrap();
         outbox.close();
         assert_eq!(outbox.push(|_| panic!("encoded for nobody")), Err(Dropped::Disconnected));
-        assert_eq!((outbox.dropped(), outbox.waiting()), (2, (0, 0)));
+        assert_eq!((outbox.dropped(), outbox.bytes()), (2, 0));
     }
 }

@@ -1,9 +1,7 @@
 //! Counters, and what the room tells of itself.
 
-use super::{Lane, LinkId, PeerKey};
+use super::{LinkId, PeerKey};
 use std::cell::Cell;
-use std::net::SocketAddr;
-use tokio::time::Instant;
 
 /// What went over one lane, over all its connections.
 #[derive(Debug, Default)]
@@ -48,12 +46,8 @@ pub(crate) struct NetStatus {
 pub(crate) struct DialledStatus {
     /// The peer, as it was dialled.
     pub(crate) link: LinkId,
-    /// As given to [`Net::dial`](super::Net::dial).
-    pub(crate) address: String,
-    /// Which of its two connections.
-    pub(crate) lane: Lane,
-    /// Who answered, and since when; none while there is no connection.
-    pub(crate) connected: Option<(PeerKey, Instant)>,
+    /// Who answered; none while there is no connection.
+    pub(crate) connected: Option<PeerKey>,
     /// Connections that both ends accepted.
     pub(crate) connections: u64,
     /// Messages sent.
@@ -62,8 +56,6 @@ pub(crate) struct DialledStatus {
     pub(crate) bytes: u64,
     /// Messages that were not sent.
     pub(crate) dropped: u64,
-    /// Messages that wait.
-    pub(crate) frames_waiting: usize,
     /// Bytes that wait, headers included.
     pub(crate) bytes_waiting: usize,
 }
@@ -73,12 +65,6 @@ pub(crate) struct DialledStatus {
 pub(crate) struct AcceptedStatus {
     /// Who dialled.
     pub(crate) peer: PeerKey,
-    /// Which of its two connections.
-    pub(crate) lane: Lane,
-    /// From where.
-    pub(crate) from: SocketAddr,
-    /// When both ends had accepted.
-    pub(crate) since: Instant,
     /// Messages received.
     pub(crate) frames: u64,
     /// Bytes received, headers included.

@@ -191,7 +191,7 @@ impl Node {
             self.effects.warnings.push(warning);
         }
         self.calls.tick(self.now);
-        if self.now.0 % self.config.gossip_ticks.0 == 0 {
+        if self.now.0.is_multiple_of(self.config.gossip_ticks.0) {
             self.gossip();
         }
     }

@@ -70,6 +70,10 @@ pub struct Status {
     pub log_bytes: usize,
     /// The limit of `log_bytes`: a leader at it refuses calls.
     pub log_bytes_max: usize,
+    /// Bytes of messages that came in and are not looked at yet.
+    pub inbox_bytes: usize,
+    /// Connections that have not said who they are.
+    pub strangers: usize,
     /// Calls of this node that are sent and not answered.
     pub calls_sent: usize,
     /// Calls of this node that wait to be sent.
@@ -96,6 +100,28 @@ pub struct PeerStatus {
     pub matched: Option<Index>,
     /// On a leader: the next entry to be sent there.
     pub next: Option<Index>,
+    /// What went over the connections to and from it.
+    pub traffic: Traffic,
+}
+
+/// What went over the connections to and from a peer since this node started.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Traffic {
+    /// Connections that were made to the peer; two are enough while nothing goes wrong.
+    pub connections: u64,
+    /// Messages sent to it.
+    pub messages_sent: u64,
+    /// Bytes sent to it.
+    pub bytes_sent: u64,
+    /// Messages for it that were dropped, because it was away or took them too slowly; they are sent again.
+    pub messages_dropped: u64,
+    /// Bytes that wait to be sent to it.
+    pub bytes_waiting: usize,
+    /// Messages received over its present connections.
+    pub messages_received: u64,
+    /// Bytes received over its present connections.
+    pub bytes_received: u64,
 }
 
 /// Prints what the role line of a log needs: `node=… role=… leader=… term=… commit=… applied=… last=… digest=…`.
@@ -132,6 +158,8 @@ impl Node {
             waiting_for: Vec::new(),
             log_bytes: 0,
             log_bytes_max: self.config.raft.log_bytes_max,
+            inbox_bytes: 0,
+            strangers: 0,
             calls_sent,
             calls_waiting,
             panics: self.panics,
@@ -171,6 +199,6 @@ impl Node {
             _ => None,
         };
         let (matched, next) = (progress.map(|(matched, _)| matched), progress.map(|(_, next)| next));
-        PeerStatus { address, node, connected, matched, next }
+        PeerStatus { address, node, connected, matched, next, traffic: Traffic::default() }
     }
 }

@@ -4,14 +4,14 @@
 //! panics and for how long replies are kept; the running digest covers the rest.
 
 use super::context::ApplyContext;
-use super::describe::{describe, method_name};
+use super::describe::method_name;
 use super::digest::Checkpoint;
 use super::lock::{StateLock, WriteGuard};
 use super::reply::{Decision, Reply, Verdict};
 use super::sessions::{Admission, Sessions};
 use super::{MethodError, MethodId, Object};
 use crate::codec::DecodeError;
-use crate::codec::command::{Command, Number, ObjectId, SessionId};
+use crate::codec::command::{Command, ObjectId, SessionId};
 use crate::raft::types::{Entry, EntryId, EntryKind, Index, Time};
 use bytes::Bytes;
 use std::any::Any;
@@ -23,13 +23,6 @@ use std::sync::Arc;
 pub(crate) trait Apply: Send {
     /// See [`Machine::apply`].
     fn apply(&mut self, entries: &[Entry], pause: &mut dyn FnMut() -> bool) -> Applied;
-    /// The last entry that was applied.
-    fn applied(&self) -> EntryId;
-    /// What the session table says of this node's own calls from `first` on: for calls whose entries were never
-    /// applied here one by one, because a snapshot jumped over them.
-    fn answers(&self, first: Number) -> Vec<Decision>;
-    /// An entry for people: `set("a", "1")`.
-    fn describe(&self, entry: &Entry) -> String;
 }
 
 /// What the machine must be told.
@@ -242,23 +235,17 @@ impl<T: Object> Apply for Machine<T> {
     fn apply(&mut self, entries: &[Entry], pause: &mut dyn FnMut() -> bool) -> Applied {
         Machine::apply(self, entries, pause)
     }
+}
 
-    fn applied(&self) -> EntryId {
-        self.applied
-    }
-
-    fn answers(&self, first: Number) -> Vec<Decision> {
+/// What tests look at.
+#[cfg(test)]
+impl<T: Object> Machine<T> {
+    /// What the session table says of this node's own calls from `first` on.
+    fn answers(&self, first: crate::codec::command::Number) -> Vec<Decision> {
         let decided = self.sessions.decided(self.config.own, first);
-        decided
-            .map(|(number, kept)| Decision {
-                number,
-                verdict: Verdict::Replied { entry: kept.entry, reply: kept.reply.clone() },
-            })
-            .collect()
-    }
-
-    fn describe(&self, entry: &Entry) -> String {
-        describe::<T>(entry)
+        let replied =
+            |kept: &super::sessions::Kept| Verdict::Replied { entry: kept.entry, reply: kept.reply.clone() };
+        decided.map(|(number, kept)| Decision { number, verdict: replied(kept) }).collect()
     }
 }
 

@@ -114,6 +114,7 @@ impl Sessions {
     }
 
     /// The calls of a session that are decided and still kept, from `first` on.
+    #[cfg(test)]
     pub(crate) fn decided(&self, id: SessionId, first: Number) -> impl Iterator<Item = (Number, &Kept)> {
         let session = self.by_node.get(&id.node);
         let session =
@@ -124,6 +125,7 @@ impl Sessions {
     }
 
     /// Asserts what must hold between any two commands.
+    #[cfg(test)]
     pub(crate) fn check_invariants(&self) {
         for (node, session) in &self.by_node {
             let kept = (session.last.0 + 1).saturating_sub(session.lowest.0);

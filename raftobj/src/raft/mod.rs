@@ -286,11 +286,6 @@ impl Raft {
 
 /// What others may see of a node's part in the protocol.
 impl Raft {
-    /// This node.
-    pub(crate) fn id(&self) -> NodeId {
-        self.config.id
-    }
-
     /// The present term.
     pub(crate) fn term(&self) -> Term {
         self.hard_state.term

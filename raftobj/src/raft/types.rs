@@ -5,10 +5,10 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 
 macro_rules! newtype {
-    ($(#[$doc:meta])* $name:ident) => {
+    ($(#[$doc:meta])* $visibility:vis $name:ident) => {
         $(#[$doc])*
         #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-        pub struct $name(pub u64);
+        $visibility struct $name(pub u64);
 
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -20,28 +20,28 @@ macro_rules! newtype {
 
 newtype! {
     /// A Raft term (§5.1). Zero is before the first election.
-    Term
+    pub Term
 }
 newtype! {
     /// A position in the log. The first entry is at 1; zero is before it.
-    Index
+    pub Index
 }
 newtype! {
     /// A point in time as the leader stamped it: milliseconds since the Unix epoch.
-    Time
+    pub Time
 }
 newtype! {
     /// How often a node was started from its directory: 1 for the first start, written durably at each.
-    Boot
+    pub Boot
 }
 newtype! {
     /// A span, or a point, of a node's own clock, counted in ticks.
-    Ticks
+    pub(crate) Ticks
 }
 
 macro_rules! random_id {
     ($(#[$doc:meta])* $name:ident) => {
-        newtype! { $(#[$doc])* $name }
+        newtype! { $(#[$doc])* pub $name }
 
         impl $name {
             /// The first eight hexadecimal digits: enough to tell ids apart in a log line.
@@ -83,12 +83,12 @@ impl Index {
 
 /// Names an entry for ever: two entries of one term and index are the same entry (§5.3). Ordered by term
 /// first, which is the order of §5.4.1 (whose log is more up to date).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct EntryId {
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct EntryId {
     /// The term in which a leader made the entry.
-    pub term: Term,
+    pub(crate) term: Term,
     /// Its position.
-    pub index: Index,
+    pub(crate) index: Index,
 }
 
 impl fmt::Display for EntryId {
@@ -98,8 +98,8 @@ impl fmt::Display for EntryId {
 }
 
 /// What an entry's payload is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub enum EntryKind {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum EntryKind {
     /// Nothing: a leader's first entry of its term (§8).
     Noop,
     /// A replicated call, in the encoding of `codec::command`.
@@ -108,22 +108,22 @@ pub enum EntryKind {
 
 /// An entry of the log.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Entry {
+pub(crate) struct Entry {
     /// Term and index.
-    pub id: EntryId,
+    pub(crate) id: EntryId,
     /// The leader's clock when it appended the entry; never before the entry ahead of it.
-    pub time: Time,
+    pub(crate) time: Time,
     /// What the payload is.
-    pub kind: EntryKind,
+    pub(crate) kind: EntryKind,
     /// Opaque here.
-    pub payload: Bytes,
+    pub(crate) payload: Bytes,
 }
 
 /// What a node must not forget between two messages (figure 2, persistent state; the log apart).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct HardState {
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) struct HardState {
     /// The latest term this node has seen.
-    pub term: Term,
+    pub(crate) term: Term,
     /// Whom it voted for in that term.
-    pub voted_for: Option<NodeId>,
+    pub(crate) voted_for: Option<NodeId>,
 }

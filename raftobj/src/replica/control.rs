@@ -2,11 +2,11 @@
 
 use super::Shared;
 use super::wait::block_on;
-use crate::codec::command::Command;
 use crate::driver::mailbox::Event;
 use crate::node::status::Status;
 use crate::object::Object;
-use crate::raft::types::{EntryKind, Index, Term, Time};
+use crate::object::describe::describe;
+use crate::raft::types::{Entry, Index, Term, Time};
 use std::fmt;
 use std::sync::Arc;
 use tokio::sync::{oneshot, watch};
@@ -65,11 +65,8 @@ impl<'a, T: Object> NodeControl<'a, T> {
             Some(Ok(entries)) => entries,
             _ => Vec::new(),
         };
-        let line = |entry: crate::raft::types::Entry| {
-            let what = match entry.kind {
-                EntryKind::Noop => "no-op".to_owned(),
-                EntryKind::Command => describe::<T>(&entry.payload),
-            };
+        let line = |entry: Entry| {
+            let what = describe::<T>(&entry);
             LogEntry { index: entry.id.index, term: entry.id.term, time: entry.time, what }
         };
         entries.into_iter().map(line).collect()
@@ -79,17 +76,6 @@ impl<'a, T: Object> NodeControl<'a, T> {
     /// still be read.
     pub fn shutdown(&self) {
         self.shared.engine.shutdown();
-    }
-}
-
-/// `set("a", "1")`, as far as this code knows the method.
-fn describe<T: Object>(payload: &bytes::Bytes) -> String {
-    let Ok(command) = Command::decode(payload) else { return "a command that does not decode".to_owned() };
-    let name =
-        T::METHODS.iter().find(|method| method.id == command.method).map_or("unknown method", |m| m.name);
-    match T::describe(command.method, &command.arguments) {
-        Ok(arguments) => format!("{name}({arguments})"),
-        Err(error) => format!("{name}: {error}"),
     }
 }
 

@@ -184,7 +184,7 @@ fn a_hung_reader_delays_nobody() {
         let good = a.connect(&b.address).await;
         until("the hung one is connected", || a.is_connected(hung)).await;
         let payload = Bytes::from(vec![7; 500_000]);
-        let push = || a.net.send(hung, Lane::Bulk, |out| out.share(payload.clone()));
+        let push = || a.net.send(hung, Lane::Bulk, |out| out.share(&payload));
         bounded("its queue is full", async {
             loop {
                 match push() {

@@ -1,4 +1,6 @@
 use super::*;
+use crate::codec::command::Number;
+use crate::object::describe::describe;
 use crate::object::digest::{Difference, DigestRing};
 use crate::object::fixture::{
     ADD, BOOM, LARGE, SKEWED, Tally, TestRandom, UNENCODABLE, command, entry, noop, session,
@@ -226,11 +228,11 @@ fn a_gap_in_the_log_is_a_bug() {
 fn entries_are_described_for_people() {
     let machine = machine(0);
     let call = command(session(1, 1), 1, 1, ADD, 5);
-    assert_eq!(machine.describe(&noop(1, 1)), "no-op");
-    assert_eq!(machine.describe(&entry(1, 1, &call)), "add(5)");
+    assert_eq!(describe::<Tally>(&noop(1, 1)), "no-op");
+    assert_eq!(describe::<Tally>(&entry(1, 1, &call)), "add(5)");
     let unknown = Command { method: MethodId(1), ..call };
-    assert!(machine.describe(&entry(1, 1, &unknown)).starts_with("(no method with id 00000001"));
+    assert!(describe::<Tally>(&entry(1, 1, &unknown)).starts_with("(no method with id 00000001"));
     let garbage = Entry { payload: Bytes::new(), ..entry(1, 1, &unknown) };
-    assert_eq!(machine.describe(&garbage), "(not a command: the bytes end inside `object`)");
+    assert_eq!(describe::<Tally>(&garbage), "(not a command: the bytes end inside `object`)");
     assert_eq!(machine.config.own.node, NodeId(1));
 }
