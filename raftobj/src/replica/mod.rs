@@ -57,9 +57,7 @@ impl<T: Object> Replica<T> {
     /// Waits until this node has applied all that was committed before this call, on any node; a read that
     /// follows is linearizable with respect to it.
     ///
-    /// ```ignore
-    /// let value = kv.linearizable().await?.get("a");
-    /// ```
+    /// `kv.linearizable().await?.get("a")` reads what was last committed.
     pub fn linearizable(&self) -> Linearizable<'_, T> {
         Linearizable { replica: self, deadline: None }
     }

@@ -214,35 +214,3 @@ fn an_address_that_cannot_be_listened_on_is_explained() {
         assert!(error.contains(words) && error.contains(address), "{error}");
     }
 }
-
-/// Repeat with `cargo test --release -p raftobj net::tests::peers::cost -- --ignored --nocapture`.
-#[test]
-#[ignore = "a measurement, not a test"]
-fn cost_of_small_frames() {
-    run(async {
-        let (a, b) = (Node::start(1), Node::start(2));
-        let link = a.connect(&b.address).await;
-        for (size, batch) in [(100_usize, 1_usize), (100, 10), (100, 100), (1000, 100), (32 << 20, 1)] {
-            let total = ((1 << 30) / size).min(1_000_000) / batch * batch;
-            let payload = Bytes::from(vec![7; size]);
-            let began = std::time::Instant::now();
-            let mut received = 0;
-            while received < total {
-                for _ in 0..batch {
-                    a.net.send(link, Lane::Bulk, |out| out.share(&payload)).unwrap();
-                }
-                let wanted = received + batch;
-                while received < wanted {
-                    b.net.arrived().await;
-                    while b.net.pop().is_some() {
-                        received += 1;
-                    }
-                }
-            }
-            let nanos = began.elapsed().as_nanos() / total as u128;
-            eprintln!(
-                "{size} bytes, {batch} at a time: {nanos} ns a frame, sent, received and popped on one thread"
-            );
-        }
-    });
-}
