@@ -16,16 +16,16 @@
 //! | | 0, or 1 and a membership | proposal | what this node has told the others it would found: told is durable |
 //! | | 0, or 1, 8 bytes and a membership | cluster id and first membership | the node is formed, and votes |
 //!
-//! A membership is a varint count, then for each member, by id: id (8), incarnation (8), address (string). A
-//! string is a varint length and UTF-8. Magic, version, length and checksum keep their places in all versions.
+//! A membership is as in `codec::membership`; a string is a varint length and UTF-8. Magic, version, length and
+//! checksum keep their places in all versions.
 //!
 //! The file is never written in place: a whole new one takes its name.
 
+use crate::codec::membership::{put_membership, take_membership};
 use crate::codec::{DecodeError, Put, Take};
-use crate::raft::membership::{Member, Membership};
+use crate::raft::membership::Membership;
 use crate::raft::types::{Boot, Incarnation, NodeId};
 use bytes::Bytes;
-use std::collections::BTreeMap;
 
 /// The format this code writes, and the newest it reads.
 pub(super) const IDENTITY_FORMAT: u32 = 1;
@@ -154,27 +154,6 @@ impl Identity {
     }
 }
 
-fn put_membership(buffer: &mut Vec<u8>, membership: &Membership) {
-    buffer.put_varint(membership.members.len() as u64);
-    for (node, member) in &membership.members {
-        buffer.put_u64(node.0);
-        buffer.put_u64(member.incarnation.0);
-        buffer.put_slice(member.address.as_bytes());
-    }
-}
-
-fn take_membership(input: &mut Bytes) -> Result<Membership, DecodeError> {
-    let count = input.take_varint("members")?;
-    let mut members = BTreeMap::new();
-    for _ in 0..count {
-        let node = NodeId(input.take_u64("member")?);
-        let incarnation = Incarnation(input.take_u64("member")?);
-        let address = input.take_string("member")?;
-        members.insert(node, Member { incarnation, address });
-    }
-    Ok(Membership { members })
-}
-
 fn take_flag(input: &mut Bytes, field: &'static str) -> Result<bool, DecodeError> {
     match input.take_u8(field)? {
         0 => Ok(false),
@@ -186,6 +165,7 @@ fn take_flag(input: &mut Bytes, field: &'static str) -> Result<bool, DecodeError
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::raft::membership::Member;
 
     fn identity() -> Identity {
         let member =
