@@ -14,7 +14,7 @@
 use super::disk::{Disk, DiskError, DiskFile};
 use super::frame::{FRAME_HEADER_BYTES, Placement, begin_frame, frame_bytes, seal_frame};
 use super::record::{Cursor, Record, put_opening, put_record};
-use super::recovery::{Cut, Damage, Mode, Problem, Survey, Surveyed, survey};
+use super::recovery::{Cut, Mode, Problem, Survey, Surveyed, survey};
 use super::replay::Replay;
 use super::segment::{
     FIRST_SEQUENCE, SEGMENT_HEADER_BYTES, SegmentHeader, fill_with_zeros, is_unfinished, make, publish,
@@ -104,7 +104,7 @@ pub(crate) enum OpenError {
     #[error(transparent)]
     Disk(#[from] DiskError),
     /// The log is not as it was written, or not ours. Nothing was changed.
-    #[error("{problem}; nothing was changed: {}", advice(&problem.damage))]
+    #[error("{problem}; nothing was changed: {}", problem.damage.advice())]
     Refused { problem: Problem },
 }
 
@@ -117,18 +117,6 @@ pub(crate) enum WalError {
     /// The disk failed in an earlier call, and nothing was done.
     #[error("the log was closed by an earlier error: {0}")]
     Closed(#[source] Arc<DiskError>),
-}
-
-/// What a person can do about it.
-fn advice(damage: &Damage) -> &'static str {
-    match damage {
-        Damage::Newer { .. } => "start the node with the version of raftobj that wrote it, or a later one",
-        Damage::Owner { .. } => "give each node a data directory of its own, and its own files back",
-        _ => {
-            "see all that is wrong with `raftobj::inspect::verify`, then restore this node's directory from \
-             a whole copy, or wipe it and bring the node back by `replace`"
-        }
-    }
 }
 
 impl<D: Disk> Wal<D> {

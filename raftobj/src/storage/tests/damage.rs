@@ -41,7 +41,7 @@ fn segments(disk: &SimDisk) -> Vec<PathBuf> {
 fn problem(disk: &SimDisk) -> Problem {
     match start(disk) {
         Err(StartError::Open(OpenError::Refused { problem })) => problem,
-        Err(StartError::Directory(DirectoryError::Damaged { problem })) => problem,
+        Err(StartError::Directory(DirectoryError::Refused { problem })) => problem,
         other => panic!("not refused: {other:?}"),
     }
 }
