@@ -141,7 +141,7 @@ impl<D: Disk> Wal<D> {
         options: Options,
     ) -> Result<(Wal<D>, Recovered), OpenError> {
         assert!(owner.boot.0 > 0, "the log is opened before the start is counted");
-        // A process that was killed may have left names that are not durable.
+        // A process that was killed may have left names that are not durable (rule 10).
         disk.sync_dir(dir)?;
         let mut replay = Replay::default();
         let identity = Some((owner.node, owner.incarnation));
