@@ -183,9 +183,11 @@ impl<D: Disk> Wal<D> {
             buffer: Vec::new(),
             failed: None,
         };
+        let mut before = cursor.first;
         for Surveyed { file, header, frames, next, end, .. } in found.segments {
             if frames > 0 {
-                wal.close_active(next);
+                wal.close_active(before);
+                before = next;
                 wal.active = Some(Active { file, header, end: end as u64 });
             } else if let Next::Absent = wal.next {
                 wal.next = Next::Ready(file, header);
@@ -268,6 +270,12 @@ impl<D: Disk> Wal<D> {
     #[cfg(test)]
     pub(crate) fn last_index(&self) -> Index {
         self.cursor.next.previous()
+    }
+
+    /// The segments that are full, and before which index the log stood at the end of each.
+    #[cfg(test)]
+    pub(crate) fn closed(&self) -> Vec<(u64, Index)> {
+        self.closed.iter().map(|closed| (closed.sequence, closed.next)).collect()
     }
 
     fn usable(&self) -> Result<(), WalError> {
