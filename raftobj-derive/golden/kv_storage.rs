@@ -35,11 +35,11 @@ impl KvStorage {
 }
 const _: () = {
     ///The methods of `KvStorage`, on a replica of it.
-    pub struct KvStorageHandle {
-        core: ::raftobj::__private::Core<KvStorage>,
+    pub struct __KvStorageHandle<T: ::raftobj::Object> {
+        core: ::raftobj::__private::Core<T>,
     }
     #[automatically_derived]
-    impl ::core::clone::Clone for KvStorageHandle {
+    impl ::core::clone::Clone for __KvStorageHandle<KvStorage> {
         fn clone(&self) -> Self {
             Self {
                 core: ::core::clone::Clone::clone(&self.core),
@@ -47,7 +47,7 @@ const _: () = {
         }
     }
     #[automatically_derived]
-    impl ::raftobj::__private::Handle for KvStorageHandle {
+    impl ::raftobj::__private::Handle for __KvStorageHandle<KvStorage> {
         type Object = KvStorage;
         fn new(core: ::raftobj::__private::Core<KvStorage>) -> Self {
             Self { core }
@@ -57,22 +57,23 @@ const _: () = {
         }
     }
     #[automatically_derived]
-    impl KvStorageHandle {
+    impl __KvStorageHandle<KvStorage> {
         /// Sets a key and returns the value it had.
         pub fn set(
             &self,
             key: String,
             value: String,
-        ) -> ::raftobj::__private::Call<Option<String>> {
+        ) -> ::raftobj::__private::Call<Option<String>>
+        where
+            for<'trivial> String: ::raftobj::serde::Serialize,
+            for<'trivial> String: ::raftobj::serde::Serialize,
+        {
             <Option<
                 String,
             > as ::raftobj::__private::ReplicatedReply>::call(
                 &self.core,
                 ::raftobj::__private::MethodId(3324446467u32),
-                &(
-                    <String as ::raftobj::__private::ReplicatedArgument>::encoded(&key),
-                    <String as ::raftobj::__private::ReplicatedArgument>::encoded(&value),
-                ),
+                &(&key, &value),
             )
         }
         ///Calls `KvStorage::cas` on every replica.
@@ -107,7 +108,7 @@ const _: () = {
     }
     #[automatically_derived]
     impl ::raftobj::Object for KvStorage {
-        type Handle = KvStorageHandle;
+        type Handle = __KvStorageHandle<KvStorage>;
         const NAME: &'static ::core::primitive::str = "KvStorage";
         const METHODS: &'static [::raftobj::__private::Method] = {
             const TABLE: &[::raftobj::__private::Method] = &[

@@ -50,16 +50,11 @@ where
 #[cfg(feature = "maps")]
 const _: () = {
     ///The methods of `Map`, on a replica of it.
-    pub struct MapHandle<K: Ord, V>
-    where
-        Map<K, V>: Sized,
-        K: other::raftobj::__private::ReplicatedParameter,
-        V: other::raftobj::__private::ReplicatedParameter,
-    {
-        core: other::raftobj::__private::Core<Map<K, V>>,
+    pub struct __MapHandle<T: other::raftobj::Object> {
+        core: other::raftobj::__private::Core<T>,
     }
     #[automatically_derived]
-    impl<K: Ord, V> ::core::clone::Clone for MapHandle<K, V>
+    impl<K: Ord, V> ::core::clone::Clone for __MapHandle<Map<K, V>>
     where
         Map<K, V>: Sized,
         K: other::raftobj::__private::ReplicatedParameter,
@@ -72,7 +67,7 @@ const _: () = {
         }
     }
     #[automatically_derived]
-    impl<K: Ord, V> other::raftobj::__private::Handle for MapHandle<K, V>
+    impl<K: Ord, V> other::raftobj::__private::Handle for __MapHandle<Map<K, V>>
     where
         Map<K, V>: Sized,
         K: other::raftobj::__private::ReplicatedParameter,
@@ -87,7 +82,7 @@ const _: () = {
         }
     }
     #[automatically_derived]
-    impl<K: Ord, V> MapHandle<K, V>
+    impl<K: Ord, V> __MapHandle<Map<K, V>>
     where
         Map<K, V>: Sized,
         K: other::raftobj::__private::ReplicatedParameter,
@@ -102,30 +97,19 @@ const _: () = {
             others: &[V],
             of: &Map<K, V>,
             argument_4: u8,
-        ) -> other::raftobj::__private::Call<Option<V>> {
+        ) -> other::raftobj::__private::Call<Option<V>>
+        where
+            for<'trivial> (K, V): other::raftobj::serde::Serialize,
+            for<'trivial> V: other::raftobj::serde::Serialize,
+            for<'trivial> Map<K, V>: other::raftobj::serde::Serialize,
+            for<'trivial> u8: other::raftobj::serde::Serialize,
+        {
             <Option<
                 V,
             > as other::raftobj::__private::ReplicatedReply>::call(
                 &self.core,
                 other::raftobj::__private::MethodId(2000845444u32),
-                &(
-                    <(
-                        K,
-                        V,
-                    ) as other::raftobj::__private::ReplicatedArgument>::encoded(
-                        &argument_1,
-                    ),
-                    <V as other::raftobj::__private::ReplicatedArgument>::encoded_slice(
-                        others,
-                    ),
-                    <Map<
-                        K,
-                        V,
-                    > as other::raftobj::__private::ReplicatedArgument>::encoded(of),
-                    <u8 as other::raftobj::__private::ReplicatedArgument>::encoded(
-                        &argument_4,
-                    ),
-                ),
+                &(&argument_1, others, of, &argument_4),
             )
         }
         ///Reads `Map::count` from this node's copy.
@@ -144,7 +128,7 @@ const _: () = {
         K: other::raftobj::__private::ReplicatedParameter,
         V: other::raftobj::__private::ReplicatedParameter,
     {
-        type Handle = MapHandle<K, V>;
+        type Handle = __MapHandle<Map<K, V>>;
         const NAME: &'static ::core::primitive::str = "Map";
         const METHODS: &'static [other::raftobj::__private::Method] = {
             const TABLE: &[other::raftobj::__private::Method] = &[
@@ -190,6 +174,7 @@ const _: () = {
                         &mut arguments,
                     )?;
                     arguments.end()?;
+                    #[allow(deprecated)]
                     let value = Self::stamp(
                         self,
                         context,

@@ -53,7 +53,9 @@ pub fn replicated(
 fn expand_attribute(options: TokenStream, item: TokenStream) -> TokenStream {
     let mut errors = errors::Errors::default();
     let options = options::parse_item(options, &mut errors);
-    let generated = match parse::item(item.clone()) {
+    let parsed = parse::item(item.clone());
+    let is_block = !matches!(parsed, Ok(parse::Item::Struct(_) | parse::Item::Function(_)));
+    let generated = match parsed {
         Ok(parse::Item::Struct(item)) => {
             let structure = check::structure::check(item, options, &mut errors);
             structure.map(|structure| expand::structure::expand(&structure))
@@ -73,7 +75,7 @@ fn expand_attribute(options: TokenStream, item: TokenStream) -> TokenStream {
     };
     let derive = generated.as_ref().and_then(|generated| generated.before.clone());
     let beside = generated.map(|generated| generated.beside);
-    let item = tokens::without_marks(item);
+    let item = if is_block { tokens::without_marks(item) } else { item };
     quote::quote!(#derive #item #errors #beside)
 }
 

@@ -2,6 +2,7 @@
 
 use crate::argument::Parameter;
 use proc_macro2::{Ident, TokenStream};
+use quote::quote;
 use syn::{Attribute, Generics, ItemStruct, Type, Visibility};
 
 /// A struct.
@@ -56,6 +57,12 @@ pub(crate) struct Local {
 }
 
 impl Face {
+    /// What generated code allows itself where it calls the method: to use what the user deprecated for others.
+    pub(crate) fn allowances(&self) -> Option<TokenStream> {
+        let is_deprecated = self.attributes.iter().any(|attribute| attribute.path().is_ident("deprecated"));
+        is_deprecated.then(|| quote!(#[allow(deprecated)]))
+    }
+
     /// The `#[cfg]`s, for everything that is there only if the method is.
     pub(crate) fn cfgs(&self) -> impl Iterator<Item = &Attribute> {
         self.attributes.iter().filter(|attribute| attribute.path().is_ident("cfg"))

@@ -66,13 +66,15 @@ pub(crate) fn parse_method(mark: &Attribute, errors: &mut Errors) -> MethodOptio
                 Ok(name) => options.name = Some(name),
                 Err(error) => errors.extend(error),
             },
-            "local" if options.not_local.is_none() => match &option.value {
-                Lit::Bool(value) if !value.value => options.not_local = Some(option.key),
-                other => errors.push(
-                    other,
-                    "`local = false` is all that can be said; without it a `&self` method is a local read by itself",
-                ),
-            },
+            "local" if options.not_local.is_none() => {
+                if !matches!(&option.value, Lit::Bool(value) if !value.value) {
+                    errors.push(
+                        &option.value,
+                        "`local = false` is all that can be said; without it a `&self` method is a local read by itself",
+                    );
+                }
+                options.not_local = Some(option.key);
+            }
             "name" | "local" => errors.push(&option.key, format!("`{}` is given twice", option.key)),
             "crate" => errors.push(
                 &option.key,

@@ -163,3 +163,46 @@ fn all_errors_of_a_block_are_told_at_once() {
     assert_eq!(text.matches("compile_error").count(), 8, "{text}");
     assert!(text.contains("\"good\""), "the method without an error is generated: {text}");
 }
+
+/// If it fails: a method of this name is never reached, for `Replica` answers in its place.
+#[test]
+fn names_that_replica_answers_itself_are_refused() {
+    let reserved = "read local at_least bounded lease linearizable ready node clone clone_from into try_into borrow \
+                    borrow_mut to_owned clone_into type_id deref";
+    for name in reserved.split_whitespace() {
+        let ident = quote::format_ident!("{name}");
+        for method in [quote!(#[replicated] fn #ident(&mut self) {}), quote!(fn #ident(&self) {})] {
+            let text = expand_attribute(quote!(), quote!(impl Odd { #method })).to_string();
+            assert_eq!(text.matches("compile_error").count(), 1, "{name}: {text}");
+        }
+        // Neither is on the handle, so neither is in the way.
+        for method in
+            [quote!(#[replicated(local = false)] fn #ident(&self) {}), quote!(fn #ident(&mut self) {})]
+        {
+            let text = expand_attribute(quote!(), quote!(impl Odd { #method })).to_string();
+            assert!(!text.contains("compile_error"), "{name}: {text}");
+        }
+    }
+}
+
+/// If it fails: a mark where it means nothing is taken away without a word.
+#[test]
+fn only_a_blocks_own_marks_are_taken_off() {
+    for item in [
+        quote!(
+            struct Odd {
+                #[replicated]
+                field: u8,
+            }
+        ),
+        quote!(
+            fn free() {
+                #[replicated]
+                struct Inner;
+            }
+        ),
+    ] {
+        let text = expand_attribute(quote!(), item).to_string();
+        assert!(text.contains("# [replicated]"), "{text}");
+    }
+}

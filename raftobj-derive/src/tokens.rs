@@ -9,11 +9,11 @@ pub(crate) fn is_mark(path: &Path) -> bool {
     path.segments.last().is_some_and(|segment| segment.ident == "replicated")
 }
 
-/// An item without the `#[replicated]` of its methods, and else as written. Bodies are not looked into.
+/// An impl block without the `#[replicated]` of its methods, and else as written. Bodies are not looked into.
 ///
 /// The attribute's own token is gone when the item gets here; those inside would each be expanded again.
-pub(crate) fn without_marks(item: TokenStream) -> TokenStream {
-    let mut trees: Vec<TokenTree> = item.into_iter().collect();
+pub(crate) fn without_marks(block: TokenStream) -> TokenStream {
+    let mut trees: Vec<TokenTree> = block.into_iter().collect();
     if let Some(TokenTree::Group(body)) = trees.last_mut()
         && body.delimiter() == Delimiter::Brace
     {

@@ -1,11 +1,13 @@
 //! What the code that `#[replicated]` makes calls. Not for people: it changes without notice.
 //!
-//! The traits here are named for the error messages in which the compiler shows them. Generated code names
+//! The traits here are named for the error messages in which the compiler shows them; their blanket impls are
+//! `do_not_recommend`, so that it shows them and not what stands behind. Generated code names
 //! everything by its full path, so that nothing a user's crate imports or shadows can change its meaning.
 
 pub use crate::object::context::ApplyContext;
 pub use crate::object::{Method, MethodError, MethodId, Object, Replicated};
 pub use crate::replica::{Call, Core, Handle};
+pub use postcard::to_stdvec as to_vec;
 pub use show::{ShowAnything, ShowDebug, Shown};
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -17,22 +19,6 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
     note = "arguments travel in the log: derive both for the type, or pass something that has them"
 )]
 pub trait ReplicatedArgument: Sized {
-    /// What stands for the argument in the tuple that is encoded: a reference, so that nothing is cloned.
-    type Encoded<'a>: Serialize
-    where
-        Self: 'a;
-
-    /// As [`ReplicatedArgument::Encoded`], for a slice.
-    type EncodedSlice<'a>: Serialize
-    where
-        Self: 'a;
-
-    /// The argument as it is encoded.
-    fn encoded(&self) -> Self::Encoded<'_>;
-
-    /// The argument of a `&[T]` as it is encoded.
-    fn encoded_slice(slice: &[Self]) -> Self::EncodedSlice<'_>;
-
     /// Takes the next argument.
     ///
     /// # Errors
@@ -46,24 +32,8 @@ pub trait ReplicatedArgument: Sized {
     fn decode_slice(arguments: &mut Arguments<'_>) -> Result<Vec<Self>, MethodError>;
 }
 
+#[diagnostic::do_not_recommend]
 impl<T: Serialize + DeserializeOwned> ReplicatedArgument for T {
-    type Encoded<'a>
-        = &'a T
-    where
-        T: 'a;
-    type EncodedSlice<'a>
-        = &'a [T]
-    where
-        T: 'a;
-
-    fn encoded(&self) -> &T {
-        self
-    }
-
-    fn encoded_slice(slice: &[T]) -> &[T] {
-        slice
-    }
-
     fn decode(arguments: &mut Arguments<'_>) -> Result<T, MethodError> {
         arguments.take()
     }
@@ -90,6 +60,7 @@ pub trait ReplicatedReply: Sized {
     fn encode(&self, method: &'static str, reply: &mut Vec<u8>) -> Result<(), MethodError>;
 }
 
+#[diagnostic::do_not_recommend]
 impl<R: Serialize + DeserializeOwned> ReplicatedReply for R {
     fn call<T: Object, A: Serialize>(core: &Core<T>, method: MethodId, arguments: &A) -> Call<R> {
         core.call(method, arguments)
@@ -116,6 +87,7 @@ impl<R: Serialize + DeserializeOwned> ReplicatedReply for R {
 )]
 pub trait ReplicatedParameter: Serialize + DeserializeOwned + Send + Sync + 'static {}
 
+#[diagnostic::do_not_recommend]
 impl<T: Serialize + DeserializeOwned + Send + Sync + 'static> ReplicatedParameter for T {}
 
 /// Implemented once for each annotated impl block: a second block of one type conflicts with the first, and
@@ -181,6 +153,7 @@ impl Serialize for ByteSlice<'_> {
 ///
 /// # Panics
 /// Where two methods have one id, or an id is not the hash of its name.
+#[track_caller]
 pub const fn check_methods(methods: &[Method]) {
     let mut i = 0;
     while i < methods.len() {

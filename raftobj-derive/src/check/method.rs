@@ -177,7 +177,9 @@ fn check_generics(signature: &Signature, errors: &mut Errors) {
             );
         }
     }
-    if let Some(bounds) = &signature.generics.where_clause {
+    if let Some(bounds) = &signature.generics.where_clause
+        && !bounds.predicates.is_empty()
+    {
         errors.push(bounds, "a replicated method cannot have bounds of its own: move them to the impl block");
     }
 }
@@ -209,7 +211,7 @@ const ARGUMENTS_MAX: usize = 16;
 
 fn check_output(signature: &Signature, errors: &mut Errors) {
     let ReturnType::Type(_, ty) = &signature.output else { return };
-    let Some((kind, _)) = shown(ty) else { return };
+    let Some((kind, token)) = shown(ty) else { return };
     let message = match kind {
         Shown::Borrow => {
             "a replicated method cannot return a reference, for its reply leaves the node: return the owned type, such \
@@ -224,7 +226,10 @@ fn check_output(signature: &Signature, errors: &mut Errors) {
              serde"
         }
     };
-    errors.push(ty, message);
+    match bare(ty) {
+        Type::Reference(_) | Type::ImplTrait(_) | Type::TraitObject(_) => errors.push(ty, message),
+        _ => errors.push(token, message),
+    }
 }
 
 fn shows_any(ty: &Type) -> bool {

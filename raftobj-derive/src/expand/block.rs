@@ -48,7 +48,8 @@ impl Scope {
                 .map(|ty| -> syn::WherePredicate { parse_quote!(#ty: #private::ReplicatedParameter) });
             generics.make_where_clause().predicates.extend(asked);
         }
-        let handle = format_ident!("{}Handle", block.name, span = Span::call_site());
+        // Underscores as serde has them: inside of the constant the name hides one of the user's.
+        let handle = format_ident!("__{}Handle", block.name, span = Span::call_site());
         Scope { private, handle, generics }
     }
 }

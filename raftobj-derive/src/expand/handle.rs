@@ -4,31 +4,33 @@ use super::block::Scope;
 use crate::argument::{Argument, Kind, Parameter};
 use crate::model::{Block, Face, Local, Method};
 use crate::tokens::{as_generated, hygienic, spell_self_out};
-use proc_macro2::TokenStream;
-use quote::quote;
+use proc_macro2::{Span, TokenStream};
+use quote::{quote, quote_spanned};
 
+/// The handle's parameter is always the user's type. Without it, a private struct would leak through the public
+/// handle; with it, the handle is as private as the struct, which the attribute on the block cannot see.
 pub(super) fn expand(block: &Block, scope: &Scope) -> TokenStream {
     let Scope { private, handle, generics } = scope;
-    let Block { self_type, name, .. } = block;
-    let (parameters, arguments, bounds) = generics.split_for_impl();
+    let Block { raftobj, self_type, name, .. } = block;
+    let (parameters, _, bounds) = generics.split_for_impl();
     let methods = block.methods.iter().map(|method| expand_method(method, block, scope));
     let locals = block.locals.iter().map(|local| expand_local(local, block));
     let doc = format!("The methods of `{name}`, on a replica of it.");
     quote! {
         #[doc = #doc]
-        pub struct #handle #generics #bounds {
-            core: #private::Core<#self_type>,
+        pub struct #handle<T: #raftobj::Object> {
+            core: #private::Core<T>,
         }
 
         #[automatically_derived]
-        impl #parameters ::core::clone::Clone for #handle #arguments #bounds {
+        impl #parameters ::core::clone::Clone for #handle<#self_type> #bounds {
             fn clone(&self) -> Self {
                 Self { core: ::core::clone::Clone::clone(&self.core) }
             }
         }
 
         #[automatically_derived]
-        impl #parameters #private::Handle for #handle #arguments #bounds {
+        impl #parameters #private::Handle for #handle<#self_type> #bounds {
             type Object = #self_type;
 
             fn new(core: #private::Core<#self_type>) -> Self {
@@ -41,7 +43,7 @@ pub(super) fn expand(block: &Block, scope: &Scope) -> TokenStream {
         }
 
         #[automatically_derived]
-        impl #parameters #handle #arguments #bounds {
+        impl #parameters #handle<#self_type> #bounds {
             #(#methods)*
             #(#locals)*
         }
@@ -49,7 +51,7 @@ pub(super) fn expand(block: &Block, scope: &Scope) -> TokenStream {
 }
 
 fn expand_method(method: &Method, block: &Block, scope: &Scope) -> TokenStream {
-    let private = &scope.private;
+    let (raftobj, private) = (&block.raftobj, &scope.private);
     let Method { face, id, parameters, .. } = method;
     let given = parameters.iter().filter_map(|parameter| match parameter {
         Parameter::Context => None,
@@ -59,13 +61,17 @@ fn expand_method(method: &Method, block: &Block, scope: &Scope) -> TokenStream {
         .clone()
         .map(|argument| (&argument.name, spell_self_out(&argument.ty, &block.self_type)))
         .unzip();
-    let encoded = given.map(|argument| encoded(argument, block, private));
+    let bounded = given.clone().filter_map(|argument| bounded_type(argument, block));
+    let encoded = given.map(|argument| encoded(argument, private));
     let (attributes, head) = head(face, block, "Calls", "on every replica");
-    let (generics, bounds) = (&face.generics, &face.generics.where_clause);
+    let generics = &face.generics;
     let output = spell_self_out(&face.output, &block.self_type);
     quote! {
         #attributes
-        #head #generics (&self, #(#names: #types),*) -> #private::Call<#output> #bounds {
+        #head #generics (&self, #(#names: #types),*) -> #private::Call<#output>
+        where
+            #(for<'trivial> #bounded: #raftobj::serde::Serialize,)*
+        {
             <#output as #private::ReplicatedReply>::call(
                 &self.core,
                 #private::MethodId(#id),
@@ -75,23 +81,25 @@ fn expand_method(method: &Method, block: &Block, scope: &Scope) -> TokenStream {
     }
 }
 
-/// What stands for an argument in the encoded tuple: always a reference.
-fn encoded(argument: &Argument, block: &Block, private: &TokenStream) -> TokenStream {
-    let Argument { name, ty, kind } = argument;
-    match kind {
-        Kind::Owned => {
-            let ty = spell_self_out(ty, &block.self_type);
-            quote!(<#ty as #private::ReplicatedArgument>::encoded(&#name))
-        }
-        Kind::Reference(target) => {
-            let target = spell_self_out(target, &block.self_type);
-            quote!(<#target as #private::ReplicatedArgument>::encoded(#name))
-        }
-        Kind::Slice(item) => {
-            let item = spell_self_out(item, &block.self_type);
-            quote!(<#item as #private::ReplicatedArgument>::encoded_slice(#name))
-        }
-        Kind::Text | Kind::OptionalText => quote!(#name),
+/// The type that must have `Serialize` for an argument to be encoded.
+///
+/// It is asked in the signature of the handle's method, under a `for<…>` without which the compiler refuses a bound that
+/// it can see to be false. So a type without serde is told once, at its place in the user's method, where `apply`
+/// decodes it, and not again for what encodes it.
+fn bounded_type(argument: &Argument, block: &Block) -> Option<TokenStream> {
+    match &argument.kind {
+        Kind::Owned => Some(spell_self_out(&argument.ty, &block.self_type)),
+        Kind::Reference(ty) | Kind::Slice(ty) => Some(spell_self_out(ty, &block.self_type)),
+        Kind::Text | Kind::Bytes | Kind::OptionalText | Kind::OptionalBytes => None,
+    }
+}
+
+/// What stands for an argument in the encoded tuple: always a reference, so that nothing is cloned.
+fn encoded(argument: &Argument, private: &TokenStream) -> TokenStream {
+    let name = &argument.name;
+    match &argument.kind {
+        Kind::Owned => quote!(&#name),
+        Kind::Reference(_) | Kind::Slice(_) | Kind::Text | Kind::OptionalText => quote!(#name),
         Kind::Bytes => quote!(#private::ByteSlice(#name)),
         Kind::OptionalBytes => quote!(::core::option::Option::map(#name, #private::ByteSlice)),
     }
@@ -106,11 +114,16 @@ fn expand_local(local: &Local, block: &Block) -> TokenStream {
     let (generics, bounds) = (&face.generics, &face.generics.where_clause);
     let output = spell_self_out(&face.output, self_type);
     let (ident, guard) = (as_generated(&face.ident), hygienic("guard"));
+    // A borrow that the return type does not show is refused by the compiler: at the method's name, then.
+    let at = Span::call_site().located_at(face.ident.span());
+    let allowances = face.allowances();
+    let read = quote_spanned!(at=> <#self_type>::#ident(&#guard, #(#names),*));
     quote! {
         #attributes
+        #allowances
         #head #generics (&self, #(#names: #types),*) -> #output #bounds {
             let #guard = self.core.read();
-            <#self_type>::#ident(&#guard, #(#names),*)
+            #read
         }
     }
 }

@@ -11,7 +11,7 @@ use quote::quote;
 pub(super) fn expand(block: &Block, scope: &Scope) -> TokenStream {
     let Scope { private, handle, generics } = scope;
     let Block { raftobj, self_type, name, methods, .. } = block;
-    let (parameters, handle_arguments, bounds) = generics.split_for_impl();
+    let (parameters, _, bounds) = generics.split_for_impl();
     let name = name.to_string();
     let table = methods.iter().map(|method| expand_entry(method, private));
     let apply = methods.iter().map(|method| expand_apply(method, private));
@@ -20,7 +20,7 @@ pub(super) fn expand(block: &Block, scope: &Scope) -> TokenStream {
     quote! {
         #[automatically_derived]
         impl #parameters #raftobj::Object for #self_type #bounds {
-            type Handle = #handle #handle_arguments;
+            type Handle = #handle<#self_type>;
 
             const NAME: &'static ::core::primitive::str = #name;
 
@@ -88,11 +88,13 @@ fn expand_apply(method: &Method, private: &TokenStream) -> TokenStream {
             }
         }
     });
+    let allowances = face.allowances();
     let (ident, output, value) = (as_generated(&face.ident), &face.output, hygienic("value"));
     quote! {
         #(#cfgs)*
         #private::MethodId(#id) => {
             #decode
+            #allowances
             let #value = Self::#ident(self, #(#given),*);
             <#output as #private::ReplicatedReply>::encode(&#value, #log_name, reply)
         }

@@ -1,0 +1,16 @@
+use raftobj::replicated;
+
+#[replicated]
+#[derive(Default)]
+struct Counter {
+    count: u64,
+}
+
+impl Counter {
+    #[replicated]
+    fn add(&mut self, by: u64) {
+        self.count += by;
+    }
+}
+
+fn main() {}
