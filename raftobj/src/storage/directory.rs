@@ -69,17 +69,14 @@ pub(crate) enum DirectoryError {
     )]
     Foreign { path: PathBuf, name: String },
     /// A log without an identity, or an identity that cannot be read.
-    #[error(
-        "{problem}; nothing was changed: restore this node's directory from a whole copy, or wipe it and bring \
-         the node back by `replace`"
-    )]
-    Damaged { problem: Problem },
-    /// A later version of raftobj wrote it.
-    #[error(
-        "{} has format {found}, and this version reads up to {known}: start a later version of raftobj",
-        path.display()
-    )]
-    Newer { path: PathBuf, found: u32, known: u32 },
+    #[error("{problem}; nothing was changed: {}", problem.damage.advice())]
+    Refused { problem: Problem },
+}
+
+impl From<Problem> for DirectoryError {
+    fn from(problem: Problem) -> DirectoryError {
+        DirectoryError::Refused { problem }
+    }
 }
 
 impl<D: Disk> Directory<D> {
@@ -99,11 +96,17 @@ impl<D: Disk> Directory<D> {
             // Before the lock is made: a directory that is not ours stays untouched.
             refuse_foreign(&disk, path, &names)?;
         }
+        if has(IDENTITY) && !has(LOCK) {
+            read_identity(&disk, path)?;
+        }
         let lock = lock(&disk, path)?;
         if let Some(identity) = read_identity(&disk, path)? {
             return Ok(Directory { disk, path: path.to_owned(), identity, _lock: lock });
         }
         refuse_foreign(&disk, path, &disk.list(path)?.unwrap_or_default())?;
+        lock.write_at(LOCK_TEXT, 0)?;
+        lock.sync()?;
+        disk.sync_dir(path)?;
         let Newcomer { node, incarnation, object, address, founding } = newcomer;
         let boot = Boot(0);
         let identity =
@@ -196,7 +199,7 @@ fn refuse_foreign<D: Disk>(disk: &D, path: &Path, names: &[String]) -> Result<()
                     Use::None => sequence == FIRST_SEQUENCE,
                     Use::Log => {
                         let damage = Damage::NoIdentity;
-                        return Err(DirectoryError::Damaged { problem: Problem { file, offset: 0, damage } });
+                        return Err(DirectoryError::Refused { problem: Problem { file, offset: 0, damage } });
                     }
                     Use::Other => false,
                 },
@@ -261,37 +264,25 @@ fn lock<D: Disk>(disk: &D, dir: &Path) -> Result<D::File, DirectoryError> {
     if !file.try_lock()? {
         return Err(DirectoryError::Locked { path: dir.to_owned() });
     }
-    if file.len()? < LOCK_TEXT.len() as u64 {
-        file.write_at(LOCK_TEXT, 0)?;
-        file.sync()?;
-        disk.sync_dir(dir)?;
-    }
     Ok(file)
 }
 
 /// Reads the identity in a directory; `None` where there is none.
-pub(super) fn read_identity<D: Disk>(disk: &D, dir: &Path) -> Result<Option<Identity>, DirectoryError> {
+pub(super) fn read_identity<D: Disk>(disk: &D, dir: &Path) -> Result<Option<Identity>, Problem> {
     let file = dir.join(IDENTITY);
-    let damaged =
-        |damage| DirectoryError::Damaged { problem: Problem { file: file.clone(), offset: 0, damage } };
-    match disk.open_read(&file) {
-        Err(error) if error.is_missing() => return Ok(None),
-        found => drop(found?),
-    }
-    let Some(bytes) = read_up_to(disk, &file, IDENTITY_BYTES_MAX)? else {
-        return Err(damaged(Damage::NotOurs));
+    let found = match read_up_to(disk, &file, IDENTITY_BYTES_MAX) {
+        Ok(None) => Err(Damage::NotOurs),
+        Ok(Some(bytes)) => Identity::decode(&bytes).map(Some).map_err(|error| match error {
+            IdentityError::NotOurs => Damage::NotOurs,
+            IdentityError::Damaged => Damage::Header,
+            IdentityError::Newer(found) => Damage::Newer { found, known: IDENTITY_FORMAT },
+            IdentityError::Meaningless(error) => Damage::Identity { reason: error.to_string() },
+        }),
+        Err(error) if error.is_missing() => Ok(None),
+        // Rule 14: what cannot be read is not "nothing there".
+        Err(error) => Err(Damage::Unreadable { reason: error.source.to_string() }),
     };
-    match Identity::decode(&bytes) {
-        Ok(identity) => Ok(Some(identity)),
-        Err(IdentityError::Newer(found)) => {
-            Err(DirectoryError::Newer { path: file, found, known: IDENTITY_FORMAT })
-        }
-        Err(IdentityError::NotOurs) => Err(damaged(Damage::NotOurs)),
-        Err(IdentityError::Damaged) => Err(damaged(Damage::Header)),
-        Err(IdentityError::Meaningless(error)) => {
-            Err(damaged(Damage::Record { batch: 0, reason: error.to_string() }))
-        }
-    }
+    found.map_err(|damage| Problem { file, offset: 0, damage })
 }
 
 /// A file's bytes; `None` where there are more than `max`.

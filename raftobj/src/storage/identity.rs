@@ -16,7 +16,8 @@
 //! | | 0, or 1 and a membership | proposal | what this node has told the others it would found: told is durable |
 //! | | 0, or 1, 8 bytes and a membership | cluster id and first membership | the node is formed, and votes |
 //!
-//! A membership is as in `codec::membership`, a string is a varint length and UTF-8. Magic, version, length and checksum keep their places in all versions.
+//! A membership is as in `codec::membership`; a string is a varint length and UTF-8. Magic, version, length and
+//! checksum keep their places in all versions.
 //!
 //! The file is never written in place: a whole new one takes its name.
 

@@ -1,7 +1,7 @@
 //! Looking into a data directory while no node uses it: whether it is whole ([`verify`]), and what is in it
 //! ([`dump`]). Nothing is written, cut or counted.
 
-use super::directory::{DirectoryError, read_identity};
+use super::directory::read_identity;
 use super::disk::{Disk, DiskFile, RealDisk};
 use super::record::{Record, Stored};
 use super::recovery::{Mode, Place, survey};
@@ -145,30 +145,13 @@ pub(super) fn inspect<D: Disk>(
         return Err(InspectError::Locked { path: dir.to_owned() });
     }
     let mut problems = Vec::new();
-    let identity_file = dir.join("identity");
-    let identity = match read_identity(disk, dir) {
-        Ok(Some(identity)) => Some(identity),
-        Ok(None) => {
-            problems.push(Problem { file: identity_file, offset: 0, damage: Damage::NoIdentity });
-            None
-        }
-        Err(DirectoryError::Damaged { problem }) => {
-            problems.push(problem);
-            None
-        }
-        Err(DirectoryError::Newer { path, found, known }) => {
-            problems.push(Problem { file: path, offset: 0, damage: Damage::Newer { found, known } });
-            None
-        }
-        Err(DirectoryError::Disk(error)) => {
-            let damage = Damage::Unreadable { reason: error.source.to_string() };
-            problems.push(Problem { file: error.path, offset: 0, damage });
-            None
-        }
-        Err(DirectoryError::Locked { path } | DirectoryError::Foreign { path, .. }) => {
-            return Err(InspectError::Locked { path });
-        }
-    };
+    let identity = read_identity(disk, dir).unwrap_or_else(|problem| {
+        problems.push(problem);
+        None
+    });
+    if identity.is_none() && problems.is_empty() {
+        problems.push(Problem { file: dir.join("identity"), offset: 0, damage: Damage::NoIdentity });
+    }
     let owner = identity.as_ref().map(|identity| (identity.node, identity.incarnation));
     let mut entries_written = 0;
     let found = survey(disk, dir, owner, Mode::Inspect, &mut |place, stored| {

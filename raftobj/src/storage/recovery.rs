@@ -108,6 +108,12 @@ pub enum Damage {
     /// There is a log, and nothing says whose.
     #[error("there is a log here, and no `identity` beside it")]
     NoIdentity,
+    /// The identity is whole, but what is in it is not what this version writes.
+    #[error("it cannot be understood: {reason}")]
+    Identity {
+        /// What is wrong with it.
+        reason: String,
+    },
     /// A batch that was synced is not readable any more.
     #[error("batch {batch} was synced, and is damaged or lost")]
     Batch {
@@ -130,6 +136,22 @@ pub enum Damage {
         /// What is wrong with it.
         reason: String,
     },
+}
+
+impl Damage {
+    /// What a person can do about it.
+    pub(super) fn advice(&self) -> &'static str {
+        match self {
+            Damage::Newer { .. } => {
+                "start the node with the version of raftobj that wrote it, or a later one"
+            }
+            Damage::Owner { .. } => "give each node a data directory of its own, and its own files back",
+            _ => {
+                "see all that is wrong with `raftobj::inspect::verify`, then restore this node's directory from \
+                 a whole copy, or wipe it and bring the node back by `replace`"
+            }
+        }
+    }
 }
 
 /// Where a record was found.

@@ -14,7 +14,7 @@
 use super::disk::{Disk, DiskError, DiskFile};
 use super::frame::{FRAME_HEADER_BYTES, Placement, begin_frame, frame_bytes, seal_frame};
 use super::record::{Cursor, Record, put_opening, put_record};
-use super::recovery::{Cut, Damage, Mode, Problem, Survey, Surveyed, survey};
+use super::recovery::{Cut, Mode, Problem, Survey, Surveyed, survey};
 use super::replay::Replay;
 use super::segment::{
     FIRST_SEQUENCE, SEGMENT_HEADER_BYTES, SegmentHeader, fill_with_zeros, is_unfinished, make, publish,
@@ -104,7 +104,7 @@ pub(crate) enum OpenError {
     #[error(transparent)]
     Disk(#[from] DiskError),
     /// The log is not as it was written, or not ours. Nothing was changed.
-    #[error("{problem}; nothing was changed: {}", advice(&problem.damage))]
+    #[error("{problem}; nothing was changed: {}", problem.damage.advice())]
     Refused { problem: Problem },
 }
 
@@ -117,18 +117,6 @@ pub(crate) enum WalError {
     /// The disk failed in an earlier call, and nothing was done.
     #[error("the log was closed by an earlier error: {0}")]
     Closed(#[source] Arc<DiskError>),
-}
-
-/// What a person can do about it.
-fn advice(damage: &Damage) -> &'static str {
-    match damage {
-        Damage::Newer { .. } => "start the node with the version of raftobj that wrote it, or a later one",
-        Damage::Owner { .. } => "give each node a data directory of its own, and its own files back",
-        _ => {
-            "see all that is wrong with `raftobj::inspect::verify`, then restore this node's directory from \
-             a whole copy, or wipe it and bring the node back by `replace`"
-        }
-    }
 }
 
 impl<D: Disk> Wal<D> {
@@ -153,7 +141,7 @@ impl<D: Disk> Wal<D> {
         options: Options,
     ) -> Result<(Wal<D>, Recovered), OpenError> {
         assert!(owner.boot.0 > 0, "the log is opened before the start is counted");
-        // A process that was killed may have left names that are not durable.
+        // A process that was killed may have left names that are not durable (rule 10).
         disk.sync_dir(dir)?;
         let mut replay = Replay::default();
         let identity = Some((owner.node, owner.incarnation));
@@ -195,9 +183,11 @@ impl<D: Disk> Wal<D> {
             buffer: Vec::new(),
             failed: None,
         };
+        let mut before = cursor.first;
         for Surveyed { file, header, frames, next, end, .. } in found.segments {
             if frames > 0 {
-                wal.close_active(next);
+                wal.close_active(before);
+                before = next;
                 wal.active = Some(Active { file, header, end: end as u64 });
             } else if let Next::Absent = wal.next {
                 wal.next = Next::Ready(file, header);
@@ -280,6 +270,12 @@ impl<D: Disk> Wal<D> {
     #[cfg(test)]
     pub(crate) fn last_index(&self) -> Index {
         self.cursor.next.previous()
+    }
+
+    /// The segments that are full, and before which index the log stood at the end of each.
+    #[cfg(test)]
+    pub(crate) fn closed(&self) -> Vec<(u64, Index)> {
+        self.closed.iter().map(|closed| (closed.sequence, closed.next)).collect()
     }
 
     fn usable(&self) -> Result<(), WalError> {

@@ -90,6 +90,20 @@ fn a_prepared_segment_is_taken_and_a_late_one_is_not() {
     assert_eq!(start(&disk).unwrap().recovered.entries.len(), 5);
 }
 
+// Snapshots will release segments by it: too much, and entries are lost that nothing else has.
+#[test]
+fn full_segments_know_where_the_log_stood_before_and_after_a_restart() {
+    let disk = SimDisk::new();
+    let mut started = start(&disk).unwrap();
+    for (index, term) in [(1, 1), (2, 1), (3, 1), (2, 2), (3, 2)] {
+        started.wal.append(&[entry(index, term, 3000)]).unwrap();
+    }
+    let closed = vec![(1, Index(2)), (2, Index(3)), (3, Index(4)), (4, Index(3))];
+    assert_eq!(started.wal.closed(), closed);
+    drop(started);
+    assert_eq!(start(&disk).unwrap().wal.closed(), closed);
+}
+
 #[test]
 fn an_idle_marker_is_written_once_and_only_when_all_is_synced() {
     let disk = SimDisk::new();

@@ -41,7 +41,7 @@ fn segments(disk: &SimDisk) -> Vec<PathBuf> {
 fn problem(disk: &SimDisk) -> Problem {
     match start(disk) {
         Err(StartError::Open(OpenError::Refused { problem })) => problem,
-        Err(StartError::Directory(DirectoryError::Damaged { problem })) => problem,
+        Err(StartError::Directory(DirectoryError::Refused { problem })) => problem,
         other => panic!("not refused: {other:?}"),
     }
 }
@@ -325,6 +325,22 @@ fn zeros_in_the_middle_are_damage() {
             disk.set_bytes(&path, &bad);
             assert_eq!(problem(&disk).file, path, "sector {sector}");
         }
+    }
+}
+
+// A file that reads as if it had never been used, although what follows it was.
+#[test]
+fn a_zeroed_file_before_others_is_named() {
+    let (good, _) = log(true);
+    let files = segments(&good);
+    for path in &files[..files.len() - 1] {
+        let disk = good.fork();
+        let mut bytes = disk.bytes(path);
+        bytes[SEGMENT_HEADER_BYTES..].fill(0);
+        disk.set_bytes(path, &bytes);
+        let problem = problem(&disk);
+        assert_eq!((&problem.file, problem.offset), (path, SEGMENT_HEADER_BYTES as u64));
+        assert!(matches!(problem.damage, Damage::Batch { .. }), "{problem}");
     }
 }
 
