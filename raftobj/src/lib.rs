@@ -4,6 +4,7 @@
 pub(crate) mod calls;
 pub(crate) mod codec;
 pub(crate) mod driver;
+pub(crate) mod hash;
 pub(crate) mod net;
 pub(crate) mod node;
 pub(crate) mod object;

@@ -12,7 +12,7 @@ pub(crate) mod founding;
 mod handshake;
 pub(crate) mod status;
 
-use crate::calls::outcome::{CallError, Committed, ReadError};
+use crate::calls::outcome::{Outcome, ReadError};
 use crate::calls::{CallId, Calls, CallsConfig, CallsReady, Leader, ReadTicket};
 use crate::codec::command::{Command, SessionId};
 use crate::codec::hello::MethodSignature;
@@ -107,7 +107,7 @@ pub(crate) struct Effects {
     /// Apply in this order, then call [`Node::applied`].
     pub(crate) committed: Vec<Entry>,
     /// Calls that have ended.
-    pub(crate) completions: Vec<(CallId, Result<Committed<Bytes>, CallError>)>,
+    pub(crate) completions: Vec<(CallId, Outcome)>,
     /// Reads that have ended: serve them now, or never.
     pub(crate) reads: Vec<(ReadTicket, Result<Index, ReadError>)>,
     /// For the log of the process.

@@ -7,7 +7,7 @@ use super::membership::{Member, Membership};
 use super::message::{Envelope, ReadId};
 use super::types::{Entry, HardState, Incarnation, Index, NodeId, Term, Ticks, Time};
 use super::{Persist, Raft, Restored};
-use crate::codec::hash::mix;
+use crate::hash::mix;
 use bytes::Bytes;
 use std::collections::{BTreeMap, VecDeque};
 
