@@ -36,3 +36,8 @@ pub use storage::inspect;
 #[doc(hidden)]
 #[path = "private.rs"]
 pub mod __private;
+
+/// The examples of the README compile.
+#[doc = include_str!("../../README.md")]
+#[cfg(doctest)]
+struct Readme;
