@@ -1,75 +1,141 @@
-//! The course exercise.
-use raftobj::{Replica, replicated};
-use std::collections::BTreeMap;
+//! `kvstorage`: a dictionary of strings that is the same on every node, and a prompt to use it.
+//!
+//! [`storage`] is all that a user of raftobj writes to get the dictionary; [`nodes`] starts it, [`session`] calls
+//! it. The rest is a command-line program as any other: [`arguments`], [`input`], [`words`] and [`command`],
+//! [`answer`], [`notices`].
 
-/// A dictionary of strings.
-#[replicated]
-#[derive(Default)]
-pub struct KvStorage {
-    data: BTreeMap<String, String>,
-}
+mod answer;
+mod arguments;
+mod command;
+mod input;
+mod nodes;
+mod notices;
+mod session;
+mod storage;
+mod words;
 
-#[replicated]
-impl KvStorage {
-    /// Sets a key and returns the value it had.
-    #[replicated]
-    pub fn set(&mut self, key: String, value: String) -> Option<String> {
-        self.data.insert(key, value)
-    }
+use arguments::{Arguments, Misuse, Task, USAGE};
+use input::{Input, Settings};
+use nodes::{Nodes, NodesError};
+use notices::Notices;
+use raftobj::StartError;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+use std::io;
+use std::process::{self, ExitCode};
+use std::sync::mpsc::{self, Sender};
+use std::thread;
 
-    /// Gets.
-    pub fn get(&self, key: &str) -> Option<String> {
-        self.data.get(key).cloned()
-    }
-}
-
-fn main() {
-    let dir = std::env::temp_dir().join(format!("kv-{}", std::process::id()));
-    let addresses = ["127.0.0.1:4321", "127.0.0.1:4322", "127.0.0.1:4323"];
-    let nodes: Vec<Replica<KvStorage>> = addresses
-        .iter()
-        .map(|own| {
-            Replica::builder(*own)
-                .peers(addresses.iter().filter(|a| *a != own).copied())
-                .data_dir(dir.join(own.replace(':', "-")))
-                .start(KvStorage::default())
-                .unwrap()
-        })
-        .collect();
-    let start = std::time::Instant::now();
-    for node in &nodes {
-        node.ready().wait().unwrap();
-        println!("ready {:?}", start.elapsed());
-    }
-    for i in 0..5 {
-        for node in &nodes {
-            let t = std::time::Instant::now();
-            let done = node.set("a".into(), format!("{i}")).wait().unwrap();
-            println!("{:?} {:?} {:?}", done, t.elapsed(), node.get("a"));
+fn main() -> ExitCode {
+    let done = match Task::parse(std::env::args_os().skip(1)) {
+        Ok(Task::Help) => {
+            println!("{USAGE}");
+            Ok(())
+        }
+        Ok(Task::Run(arguments)) => run(&arguments),
+        Err(misuse) => Err(misuse.into()),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure { code, sentence }) => {
+            eprintln!("kvstorage: {sentence}");
+            ExitCode::from(code)
         }
     }
-    for node in &nodes {
-        let t = std::time::Instant::now();
-        node.linearizable().wait().unwrap();
-        println!("{} read {:?}", node.node().status(), t.elapsed());
+}
+
+/// Why the process ends with an error.
+struct Failure {
+    /// 2: the command line is wrong. 1: anything else.
+    code: u8,
+    sentence: String,
+}
+
+/// Why the nodes are to be shut down.
+enum End {
+    /// The input has ended, or a signal came.
+    Wanted,
+    /// The node cannot go on.
+    Stopped(String),
+}
+
+fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let settings = Settings::keep();
+    let mut input = Input::open();
+    let mut notices = Notices::new(input.printer());
+    notices.take_traces();
+    let nodes = Nodes::start(arguments)?;
+    notices.say(&nodes.banner);
+
+    // Whoever finds a reason to end says so here. Nobody is waited for: the session may be reading.
+    let (end, ended) = mpsc::channel();
+    // After the input is open: an editor takes over signals, and these handlers call the former ones.
+    on_signals(end.clone())?;
+    let watch = nodes.first().node().watch();
+    let stopped = end.clone();
+    thread::spawn(move || stopped.send(End::Stopped(notices.follow(watch))));
+    if !arguments.serve {
+        let node = nodes.first().clone();
+        thread::spawn(move || {
+            session::run(input, &node);
+            let _ = end.send(End::Wanted);
+        });
     }
-    let node = &nodes[0];
-    let t = std::time::Instant::now();
-    let n = 100_000;
-    let calls: Vec<_> = (0..n).map(|i| node.set(format!("k{}", i % 1000), "x".repeat(64))).collect();
-    let mut bad = 0;
-    for call in calls {
-        bad += usize::from(call.wait().is_err());
-    }
-    println!("{} in {:?}: {}/s, {bad} bad", n, t.elapsed(), n as f64 / t.elapsed().as_secs_f64());
-    for node in &nodes {
-        println!("{}", node.node().status());
-        for line in node.node().log(3) {
-            println!("   {line:.100}");
-        }
-    }
-    let t = std::time::Instant::now();
+
+    let why = ended.recv();
+    nodes.shutdown();
     drop(nodes);
-    println!("dropped {:?}", t.elapsed());
-    let _ = std::fs::remove_dir_all(dir);
+    drop(settings);
+    match why {
+        Ok(End::Stopped(reason)) => {
+            Err(Failure { code: 1, sentence: format!("the node has stopped: {reason}") })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The first signal ends the process in order; the second one at once.
+fn on_signals(end: Sender<End>) -> Result<(), Failure> {
+    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;
+    thread::spawn(move || {
+        let mut signals = signals.forever();
+        signals.next();
+        let _ = end.send(End::Wanted);
+        signals.next();
+        process::exit(1);
+    });
+    Ok(())
+}
+
+impl From<Misuse> for Failure {
+    fn from(Misuse(sentence): Misuse) -> Failure {
+        Failure { code: 2, sentence }
+    }
+}
+
+impl From<NodesError> for Failure {
+    fn from(error: NodesError) -> Failure {
+        match error {
+            NodesError::Start(error) => error.into(),
+            NodesError::System(error) => error.into(),
+        }
+    }
+}
+
+impl From<StartError> for Failure {
+    fn from(error: StartError) -> Failure {
+        match error {
+            StartError::Mismatch(_) => Failure { code: 2, sentence: format!("{error} with --data-dir DIR") },
+            StartError::Address(_) | StartError::Peers(_) | StartError::Options(_) => {
+                Failure { code: 2, sentence: error.to_string() }
+            }
+            _ => Failure { code: 1, sentence: error.to_string() },
+        }
+    }
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Failure {
+        Failure { code: 1, sentence: format!("the system refuses what the program needs: {error}") }
+    }
 }

@@ -1,0 +1,382 @@
+//! Processes of `kvstorage`, spoken to through pipes.
+//!
+//! A node's answers come one line a command; whoever waits for one waits at most [`PATIENCE`], which is far more
+//! than any machine needs: tests fail by it, they are not timed by it.
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use std::collections::HashMap;
+use std::fmt::Debug;
+use std::io::{BufRead, BufReader, Write};
+use std::net::{Ipv4Addr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, Command, ExitStatus, Output, Stdio};
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+
+/// The longest that anything may take.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Asks again and again until there is an answer.
+pub(crate) fn wait_until<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
+    let start = Instant::now();
+    loop {
+        if let Some(answer) = ask() {
+            return answer;
+        }
+        assert!(start.elapsed() < PATIENCE, "waited {PATIENCE:?} in vain: {what}");
+        thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// The program, as cargo builds it beside the tests.
+fn program() -> PathBuf {
+    let test = std::env::current_exe().expect("a running test has a path");
+    let profile = test.parent().and_then(Path::parent).expect("tests are in target/<profile>/deps");
+    let program = profile.join("examples").join("kvstorage");
+    assert!(
+        program.exists(),
+        "{} is not built; run `cargo test -p raftobj-examples`, or first `cargo build --example kvstorage`",
+        program.display()
+    );
+    program
+}
+
+/// An address that no other test has: the host is this test's own, in 127.0.0.0/8, so its free port stays free.
+pub(crate) fn address() -> String {
+    static LAST: AtomicU8 = AtomicU8::new(0);
+    let number = LAST.fetch_add(1, Ordering::Relaxed);
+    assert!(number < u8::MAX, "a test process has 255 addresses");
+    let [.., high, low] = std::process::id().to_be_bytes();
+    let host = Ipv4Addr::new(127, high | 0x80, low, number + 1);
+    let listener = TcpListener::bind((host, 0)).expect("loopback has ports");
+    listener.local_addr().expect("it is bound").to_string()
+}
+
+/// Runs the program to its end, with this input.
+pub(crate) fn run(directory: &Path, arguments: &[&str], input: &str) -> Output {
+    let mut child = spawn(directory, arguments, &[]);
+    let mut stdin = child.stdin.take().expect("it is piped");
+    // The program may refuse to run before it reads.
+    let _ = stdin.write_all(input.as_bytes());
+    drop(stdin);
+    child.wait_with_output().expect("it is a child of ours")
+}
+
+/// The exit code and the only line on standard error of a program that does not start.
+pub(crate) fn refusal(directory: &Path, arguments: &[&str]) -> (Option<i32>, String) {
+    let Output { status, stdout, stderr } = run(directory, arguments, "");
+    let (stdout, stderr) = (String::from_utf8_lossy(&stdout), String::from_utf8_lossy(&stderr));
+    assert_eq!(stdout, "", "{arguments:?}");
+    let sentence = stderr.trim_end().to_owned();
+    assert_eq!(sentence.lines().count(), 1, "one sentence for {arguments:?}: {stderr}");
+    assert!(sentence.starts_with("kvstorage: "), "{sentence}");
+    (status.code(), sentence)
+}
+
+fn spawn(directory: &Path, arguments: &[&str], environment: &[(&str, &Path)]) -> Child {
+    Command::new(program())
+        .args(arguments)
+        .current_dir(directory)
+        .env_remove("RUST_LOG")
+        .envs(environment.iter().copied())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the program can be run")
+}
+
+/// A running `kvstorage`. Killed when it is dropped.
+pub(crate) struct Process {
+    name: String,
+    child: Child,
+    stdin: Option<ChildStdin>,
+    answers: Receiver<String>,
+    stderr: Arc<Mutex<String>>,
+}
+
+impl Process {
+    /// Starts the program; its relative paths begin at `directory`.
+    pub(crate) fn start(directory: &Path, arguments: &[&str]) -> Process {
+        Process::start_with(directory, arguments, &[])
+    }
+
+    /// The same, with these variables in its environment.
+    pub(crate) fn start_with(directory: &Path, arguments: &[&str], environment: &[(&str, &Path)]) -> Process {
+        let mut child = spawn(directory, arguments, environment);
+        let (sender, answers) = mpsc::channel();
+        let stdout = BufReader::new(child.stdout.take().expect("it is piped"));
+        thread::spawn(move || {
+            for line in stdout.lines().map_while(Result::ok) {
+                if sender.send(line).is_err() {
+                    return;
+                }
+            }
+        });
+        let stderr = Arc::new(Mutex::new(String::new()));
+        let lines = BufReader::new(child.stderr.take().expect("it is piped"));
+        let told = Arc::clone(&stderr);
+        thread::spawn(move || {
+            for line in lines.lines().map_while(Result::ok) {
+                let mut told = told.lock().unwrap();
+                told.push_str(&line);
+                told.push('\n');
+            }
+        });
+        let stdin = child.stdin.take();
+        Process { name: arguments.join(" "), child, stdin, answers, stderr }
+    }
+
+    /// Types a command. False if the process is gone.
+    pub(crate) fn type_in(&mut self, command: &str) -> bool {
+        let Some(stdin) = &mut self.stdin else { return false };
+        stdin.write_all(format!("{command}\n").as_bytes()).is_ok()
+    }
+
+    /// The next line of its answers; none if the process is gone.
+    pub(crate) fn next_answer(&self) -> Option<String> {
+        match self.answers.recv_timeout(PATIENCE) {
+            Ok(line) => Some(line),
+            Err(RecvTimeoutError::Disconnected) => None,
+            Err(RecvTimeoutError::Timeout) => {
+                panic!("no answer from {}; it told:\n{}", self.name, self.told())
+            }
+        }
+    }
+
+    /// A command and the line that answers it.
+    pub(crate) fn ask(&mut self, command: &str) -> String {
+        self.type_in(command);
+        let shown: String = command.chars().take(80).collect();
+        self.next_answer().unwrap_or_else(|| panic!("{} is gone at `{shown}`:\n{}", self.name, self.told()))
+    }
+
+    /// `set` or `pop`, which must succeed.
+    pub(crate) fn change(&mut self, command: &str) -> Changed {
+        let answer = self.ask(command);
+        Changed::parse(&answer)
+            .unwrap_or_else(|| panic!("{}: {answer:.200}; it told:\n{}", self.name, self.told()))
+    }
+
+    /// The fields of `status`.
+    pub(crate) fn status(&mut self) -> HashMap<String, String> {
+        let line = self.ask("status");
+        let field =
+            |field: &str| field.split_once('=').map(|(name, value)| (name.to_owned(), value.to_owned()));
+        line.split(' ').map(|word| field(word).unwrap_or_else(|| panic!("a status: {line}"))).collect()
+    }
+
+    /// The whole log: each entry's index, and what it says.
+    pub(crate) fn log(&mut self) -> Vec<(u64, String)> {
+        self.type_in("log 1000000");
+        self.type_in("status");
+        let mut entries = Vec::new();
+        loop {
+            let line = self.next_answer().expect("it runs");
+            if line.starts_with("node=") {
+                return entries;
+            }
+            let mut words = line.splitn(3, ' ');
+            match (words.next().and_then(|index| index.parse().ok()), words.nth(1)) {
+                (Some(index), Some(what)) => entries.push((index, what.to_owned())),
+                _ => assert_eq!(line, "none"),
+            }
+        }
+    }
+
+    /// What it has written to standard error.
+    pub(crate) fn told(&self) -> String {
+        self.stderr.lock().unwrap().clone()
+    }
+
+    /// Waits until it has told this.
+    pub(crate) fn wait_told(&self, part: &str) {
+        wait_until(&format!("{} tells `{part}`", self.name), || self.told().contains(part).then_some(()));
+    }
+
+    /// Memory that the process really has, in KiB.
+    pub(crate) fn resident_kib(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("it runs");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("Linux tells it");
+        line.trim().trim_end_matches(" kB").parse().expect("it is a number")
+    }
+
+    /// Sends a signal.
+    pub(crate) fn signal(&self, signal: Signal) {
+        let id = i32::try_from(self.child.id()).expect("ids of processes fit");
+        kill(Pid::from_raw(id), signal).expect("it is a child of ours");
+    }
+
+    /// Ends its input.
+    pub(crate) fn close_input(&mut self) {
+        self.stdin = None;
+    }
+
+    /// Ends its input and waits for its end.
+    pub(crate) fn close(&mut self) -> ExitStatus {
+        self.close_input();
+        self.wait()
+    }
+
+    /// Waits for its end.
+    pub(crate) fn wait(&mut self) -> ExitStatus {
+        let name = self.name.clone();
+        wait_until(&format!("{name} ends"), || self.child.try_wait().expect("it is a child of ours"))
+    }
+
+    /// SIGKILL.
+    pub(crate) fn kill(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// `ok index=7 term=2 previous="old"`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Changed {
+    pub(crate) index: u64,
+    /// As printed, without its quotes.
+    pub(crate) previous: Option<String>,
+}
+
+impl Changed {
+    pub(crate) fn parse(answer: &str) -> Option<Changed> {
+        let (index, rest) = answer.strip_prefix("ok index=")?.split_once(" term=")?;
+        let (term, previous) = rest.split_once(" previous=")?;
+        term.parse::<u64>().ok()?;
+        let previous = match previous {
+            "none" => None,
+            quoted => Some(quoted.strip_prefix('"')?.strip_suffix('"')?.to_owned()),
+        };
+        Some(Changed { index: index.parse().ok()?, previous })
+    }
+}
+
+/// The processes of one cluster, each with a directory of its own. The directories go when it is dropped.
+pub(crate) struct Cluster {
+    pub(crate) addresses: Vec<String>,
+    nodes: Vec<Option<Process>>,
+    options: Vec<String>,
+    directory: TempDir,
+}
+
+impl Cluster {
+    /// So many nodes, none of them running.
+    pub(crate) fn new(size: usize, options: &[&str]) -> Cluster {
+        Cluster {
+            addresses: (0..size).map(|_| address()).collect(),
+            nodes: (0..size).map(|_| None).collect(),
+            options: options.iter().map(|option| (*option).to_owned()).collect(),
+            directory: tempfile::tempdir().expect("there is room for files"),
+        }
+    }
+
+    /// Three running nodes with a leader.
+    pub(crate) fn of_three(options: &[&str]) -> Cluster {
+        let mut cluster = Cluster::new(3, options);
+        (0..3).for_each(|node| cluster.start(node));
+        cluster.wait_for_leader();
+        cluster
+    }
+
+    /// Starts a node, on the files that it had.
+    pub(crate) fn start(&mut self, node: usize) {
+        let arguments = self.arguments(node);
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        self.nodes[node] = Some(Process::start(self.directory.path(), &arguments));
+    }
+
+    /// How a node is started: its own address, the others, its directory, the options.
+    pub(crate) fn arguments(&self, node: usize) -> Vec<String> {
+        let mut arguments = vec![self.addresses[node].clone()];
+        arguments.extend(self.addresses.iter().filter(|peer| **peer != self.addresses[node]).cloned());
+        arguments.extend(["--data-dir".to_owned(), self.data_dir(node).display().to_string()]);
+        arguments.extend(self.options.iter().cloned());
+        arguments
+    }
+
+    /// Where a node's files are.
+    pub(crate) fn data_dir(&self, node: usize) -> PathBuf {
+        self.directory.path().join(node.to_string())
+    }
+
+    /// Where all is.
+    pub(crate) fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// A running node.
+    pub(crate) fn node(&mut self, node: usize) -> &mut Process {
+        self.nodes[node].as_mut().unwrap_or_else(|| panic!("node {node} runs"))
+    }
+
+    /// Takes a running node away, as for a thread of its own.
+    pub(crate) fn take(&mut self, node: usize) -> Process {
+        self.nodes[node].take().unwrap_or_else(|| panic!("node {node} runs"))
+    }
+
+    /// Gives it back.
+    pub(crate) fn put(&mut self, node: usize, process: Process) {
+        self.nodes[node] = Some(process);
+    }
+
+    /// SIGKILL.
+    pub(crate) fn kill(&mut self, node: usize) {
+        self.nodes[node] = None;
+    }
+
+    fn running(&self) -> Vec<usize> {
+        (0..self.nodes.len()).filter(|node| self.nodes[*node].is_some()).collect()
+    }
+
+    /// Waits until all running nodes name the same running leader; which.
+    pub(crate) fn wait_for_leader(&mut self) -> usize {
+        let addresses = self.addresses.clone();
+        wait_until("all nodes have one leader", || {
+            let running = self.running();
+            let leaders: Vec<String> = running
+                .iter()
+                .map(|node| self.node(*node).status().remove("leader").expect("it is told"))
+                .collect();
+            let leader = leaders.first()?;
+            let all = leaders.iter().all(|other| other == leader);
+            all.then(|| running.iter().copied().find(|node| addresses[*node] == *leader))?
+        })
+    }
+
+    /// Waits until all running nodes have applied their whole logs, all the same; what they say then.
+    pub(crate) fn wait_until_level(&mut self) -> HashMap<String, String> {
+        wait_until("all nodes have the same", || {
+            let all: Vec<_> = self.running().into_iter().map(|node| self.node(node).status()).collect();
+            let same = |name: &str| all.iter().all(|status| status[name] == all[0][name]);
+            let level = all.iter().all(|status| status["applied"] == status["last"]) && same("applied");
+            if level {
+                assert!(same("digest"), "equal logs, different digests: {all:#?}");
+            }
+            level.then(|| all[0].clone())
+        })
+    }
+
+    /// Asks every running node the same.
+    pub(crate) fn ask_all(&mut self, command: &str) -> Vec<String> {
+        self.running().into_iter().map(|node| self.node(node).ask(command)).collect()
+    }
+}
+
+/// Fails unless `text` has all the parts.
+pub(crate) fn assert_tells(text: &str, parts: &[impl AsRef<str> + Debug]) {
+    for part in parts {
+        assert!(text.contains(part.as_ref()), "no {part:?} in: {text}");
+    }
+}

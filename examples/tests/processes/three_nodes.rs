@@ -1,0 +1,100 @@
+//! What a user sees of three nodes.
+
+use crate::harness::{Cluster, assert_tells};
+
+/// If it fails, the object is not the same on every node, or writes work on the leader only.
+#[test]
+fn a_set_on_any_node_is_on_every_node_at_the_printed_index() {
+    let mut cluster = Cluster::of_three(&[]);
+    let leader = cluster.wait_for_leader();
+    let mut last = 0;
+    for (round, node) in (0..6).map(|round| (round, (leader + round) % 3)) {
+        let key = format!("key-{node}");
+        let first = cluster.node(node).change(&format!("set {key} 'value {round}'"));
+        assert!(first.index > last, "the log grows with every set: {last}, then {}", first.index);
+        assert_eq!(first.previous, (round >= 3).then(|| format!("value {}", round - 3)));
+        last = first.index;
+        let status = cluster.wait_until_level();
+        assert_eq!(status["last"], last.to_string(), "the log has grown everywhere: {status:?}");
+        for other in 0..3 {
+            let process = cluster.node(other);
+            assert_eq!(process.ask(&format!("get {key}")), format!("value=\"value {round}\""));
+            let entry = (last, format!("set(\"{key}\", \"value {round}\")"));
+            assert_eq!(process.log().last(), Some(&entry));
+        }
+    }
+    let popped = cluster.node((leader + 1) % 3).change("pop key-0");
+    assert!(popped.index > last);
+    assert!(popped.previous.is_some());
+    cluster.wait_until_level();
+    assert_eq!(cluster.ask_all("get key-0"), ["none"; 3]);
+}
+
+/// If it fails, what was acknowledged on one node is not found by a linearizable read on another.
+#[test]
+fn a_linearizable_get_sees_what_was_set_elsewhere_before() {
+    let mut cluster = Cluster::of_three(&[]);
+    for round in 0..30 {
+        cluster.node(round % 3).change(&format!("set k {round}"));
+        let read = cluster.node((round + 1) % 3).ask("get --linearizable k");
+        assert_eq!(read, format!("value=\"{round}\""));
+    }
+}
+
+/// If it fails, a user who starts nodes one after the other does not learn why nothing happens.
+#[test]
+fn the_first_start_waits_for_all_nodes_and_says_for_whom() {
+    let mut cluster = Cluster::new(3, &["--deadline", "200ms"]);
+    let addresses = cluster.addresses.clone();
+    cluster.start(0);
+    cluster.node(0).wait_told(&format!("still missing: {}", addresses[1..].join(", ")));
+    cluster.start(1);
+    cluster.node(0).wait_told(&format!("still missing: {}\n", addresses[2]));
+    let answer = cluster.node(0).ask("set k v");
+    assert_tells(&answer, &["error: not applied: the cluster is not formed yet", &addresses[2]]);
+    assert_tells(&cluster.node(0).ask("status"), &["role=founding"]);
+    cluster.start(2);
+    cluster.wait_for_leader();
+    cluster.node(0).wait_told("the cluster is formed");
+}
+
+/// If it fails, a lost majority hangs the prompt, or its return needs a restart.
+#[test]
+fn without_a_majority_commands_end_with_a_sentence_until_it_returns() {
+    let mut cluster = Cluster::of_three(&["--deadline", "1"]);
+    cluster.node(0).change("set before 1");
+    cluster.wait_until_level();
+    cluster.kill(1);
+    cluster.kill(2);
+    // While the last leader still believes in its office the call is sent: its outcome is not known then.
+    let first = cluster.node(0).ask("set during 2");
+    assert!(
+        first.starts_with("error: outcome unknown: ") || first.starts_with("error: not applied: "),
+        "{first}"
+    );
+    let read = cluster.node(0).ask("get --linearizable before");
+    assert_tells(&read, &["error: not read: ", "majority"]);
+    let second = cluster.node(0).ask("pop before");
+    assert_tells(&second, &["error: not applied: ", "majority"]);
+    assert_eq!(cluster.node(0).ask("get before"), r#"value="1""#);
+    assert_tells(&cluster.node(0).ask("status"), &["leader=none"]);
+
+    cluster.start(2);
+    cluster.wait_for_leader();
+    cluster.node(0).change("set after 3");
+    cluster.node(2).change("set after 4");
+    cluster.wait_until_level();
+    assert_eq!(cluster.ask_all("get before"), [r#"value="1""#; 2]);
+    assert_eq!(cluster.ask_all("get after"), [r#"value="4""#; 2]);
+}
+
+/// If it fails, a cluster of one waits for somebody.
+#[test]
+fn one_address_alone_is_a_cluster() {
+    let mut cluster = Cluster::new(1, &[]);
+    cluster.start(0);
+    assert_eq!(cluster.node(0).change("set k v").previous, None);
+    cluster.kill(0);
+    cluster.start(0);
+    assert_eq!(cluster.node(0).change("pop k").previous.as_deref(), Some("v"));
+}
