@@ -1,0 +1,79 @@
+//! Single stories of one server: what it does with the messages that it is given, and nothing else around it.
+
+use super::config::Config;
+use super::membership::{Member, Membership};
+use super::message::{Envelope, Message};
+use super::types::{Entry, EntryId, EntryKind, HardState, Incarnation, Index, NodeId, Term, Ticks, Time};
+use super::{Raft, Restored};
+use bytes::Bytes;
+
+/// Server 1 of three, with these entries and in this term.
+fn server(term: u64, entries: Vec<Entry>) -> Raft {
+    let config = Config {
+        id: NodeId(1),
+        seed: 1,
+        heartbeat_ticks: Ticks(2),
+        election_ticks_min: Ticks(8),
+        election_ticks_max: Ticks(16),
+        append_bytes_max: 1_000,
+        window_messages_max: 4,
+        window_bytes_max: 100,
+        log_bytes_max: 2_000,
+        apply_entries_max: 100,
+        tick_ms: 10,
+        clock_jump_ms_max: 1_000_000,
+    };
+    let member = |id| Member { incarnation: Incarnation(id), address: format!("n{id}:1") };
+    let membership = Membership { members: (1..=3).map(|id| (NodeId(id), member(id))).collect() };
+    let hard_state = HardState { term: Term(term), voted_for: None };
+    Raft::new(config, membership, Restored { hard_state, entries })
+}
+
+fn id(term: u64, index: u64) -> EntryId {
+    EntryId { term: Term(term), index: Index(index) }
+}
+
+fn entry(term: u64, index: u64, bytes: usize) -> Entry {
+    let payload = Bytes::from(vec![0; bytes]);
+    Entry { id: id(term, index), time: Time(0), kind: EntryKind::Command, payload }
+}
+
+fn hear(raft: &mut Raft, from: u64, term: u64, message: Message) {
+    raft.step(Envelope { from: NodeId(from), to: NodeId(1), term: Term(term), message });
+}
+
+/// Writes all, and returns what it then sends.
+fn settle(raft: &mut Raft) -> Vec<Message> {
+    let mut sent = Vec::new();
+    while let Some(ready) = raft.ready() {
+        sent.extend(ready.messages.into_iter().map(|envelope| envelope.message));
+        if let Some(persist) = ready.persist {
+            raft.persisted(persist.id);
+        }
+    }
+    sent
+}
+
+fn tick_until_candidate(raft: &mut Raft) {
+    for now in 0..100 {
+        raft.tick(Time(now));
+        if raft.is_candidate() {
+            return;
+        }
+    }
+    panic!("it never campaigns");
+}
+
+// Breaks: in a cluster where nobody writes, a follower that once lost patience never applies what is committed.
+#[test]
+fn a_follower_that_doubted_its_leader_still_learns_the_commit() {
+    let mut raft = server(1, Vec::new());
+    let append = Message::Append { prev: id(0, 0), commit: Index(0), entries: vec![entry(1, 1, 0)] };
+    hear(&mut raft, 2, 1, append);
+    assert_eq!(settle(&mut raft), [Message::Appended { matched: Index(1) }]);
+    tick_until_candidate(&mut raft);
+    settle(&mut raft);
+    hear(&mut raft, 2, 1, Message::Heartbeat { commit: Index(1), round: 0 });
+    assert_eq!(raft.leader(), Some(NodeId(2)));
+    assert_eq!(raft.commit(), Index(1));
+}
