@@ -77,3 +77,35 @@ fn a_follower_that_doubted_its_leader_still_learns_the_commit() {
     assert_eq!(raft.leader(), Some(NodeId(2)));
     assert_eq!(raft.commit(), Index(1));
 }
+
+// Breaks: where the acknowledgement of a large entry is lost, that follower never takes another entry.
+#[test]
+fn an_append_that_is_here_already_needs_no_room() {
+    let mut raft = server(1, Vec::new());
+    let last = entry(1, 2, 900);
+    let both =
+        Message::Append { prev: id(0, 0), commit: Index(0), entries: vec![entry(1, 1, 900), last.clone()] };
+    hear(&mut raft, 2, 1, both);
+    assert_eq!(settle(&mut raft), [Message::Appended { matched: Index(2) }]);
+    hear(&mut raft, 2, 1, Message::Append { prev: id(1, 1), commit: Index(0), entries: vec![last] });
+    assert_eq!(settle(&mut raft), [Message::Appended { matched: Index(2) }]);
+}
+
+// Breaks: a leader that was cut off with a full log can never follow the next one.
+#[test]
+fn a_tail_that_is_cut_makes_room_for_what_replaces_it() {
+    let mut raft = server(1, vec![entry(1, 1, 900), entry(1, 2, 900)]);
+    let append = Message::Append { prev: id(0, 0), commit: Index(0), entries: vec![entry(2, 1, 900)] };
+    hear(&mut raft, 2, 2, append);
+    assert_eq!(settle(&mut raft).last(), Some(&Message::Appended { matched: Index(1) }));
+}
+
+// The bound itself.
+#[test]
+fn an_append_beyond_the_logs_limit_is_not_answered() {
+    let mut raft = server(1, vec![entry(1, 1, 900), entry(1, 2, 900)]);
+    let append = Message::Append { prev: id(1, 2), commit: Index(0), entries: vec![entry(1, 3, 900)] };
+    hear(&mut raft, 2, 1, append);
+    assert_eq!(settle(&mut raft), []);
+    assert_eq!(raft.log().last_index(), Index(2));
+}
