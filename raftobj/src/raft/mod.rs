@@ -196,7 +196,12 @@ impl Raft {
                 _ => self.become_follower(term, None),
             }
         } else if term < self.hard_state.term {
-            self.answer_stale(from, term, &message);
+            match message {
+                // The answer of a server whose term is behind the question's: it names the question's.
+                Message::PreVoteReply { of, granted } => self.handle_pre_vote_reply(from, of, granted),
+                _ => self.answer_stale(from, term, &message),
+            }
+            self.check_invariants();
             return;
         }
         match message {

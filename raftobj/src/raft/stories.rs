@@ -109,3 +109,15 @@ fn an_append_beyond_the_logs_limit_is_not_answered() {
     assert_eq!(settle(&mut raft), []);
     assert_eq!(raft.log().last_index(), Index(2));
 }
+
+// Breaks: a candidate whose vote requests got lost waits for others to campaign before it may lead.
+#[test]
+fn a_pre_vote_of_a_server_in_an_earlier_term_counts() {
+    let mut raft = server(5, Vec::new());
+    tick_until_candidate(&mut raft);
+    settle(&mut raft);
+    hear(&mut raft, 2, 4, Message::PreVoteReply { of: Term(4), granted: true });
+    assert_eq!(raft.term(), Term(5), "the answer to an earlier question");
+    hear(&mut raft, 2, 4, Message::PreVoteReply { of: Term(5), granted: true });
+    assert_eq!(raft.term(), Term(6));
+}
