@@ -96,6 +96,11 @@ impl Raft {
         let known = entries.iter().take_while(|e| e.id.index <= self.commit || self.log.has(e.id)).count();
         let new = &entries[known..];
         let cut = new.first().map(|first| first.id.index).filter(|first| *first <= self.log.last_index());
+        // A leader keeps what it has confirmed in its term, and its log's terms never go down: the sender lies.
+        let follows = |first: &Entry| self.log.term_at(first.id.index.previous()) <= Some(first.id.term);
+        if cut.is_some_and(|from| from <= self.confirmed) || !new.first().is_none_or(follows) {
+            return;
+        }
         // What is here already, and what makes way, takes no room.
         let incoming: usize = new.iter().map(|entry| entry.payload.len()).sum();
         let kept = self.log.bytes() - cut.map_or(0, |from| self.log.bytes_from(from));
