@@ -130,6 +130,8 @@ pub(crate) struct Ready {
 pub(crate) struct Restored {
     pub(crate) hard_state: HardState,
     pub(crate) entries: Vec<Entry>,
+    /// What the machine's clock said last; zero where it was not asked yet.
+    pub(crate) time: Time,
 }
 
 impl Raft {
@@ -148,7 +150,7 @@ impl Raft {
             handed: Index(0),
             applied: Index(0),
             now: Ticks(0),
-            clock: Clock::default(),
+            clock: Clock::at(restored.time),
             attempt: 0,
             election_due: Ticks(0),
             leader_heard: None,

@@ -27,7 +27,7 @@ fn server(term: u64, entries: Vec<Entry>) -> Raft {
     let member = |id| Member { incarnation: Incarnation(id), address: format!("n{id}:1") };
     let membership = Membership { members: (1..=3).map(|id| (NodeId(id), member(id))).collect() };
     let hard_state = HardState { term: Term(term), voted_for: None };
-    Raft::new(config, membership, Restored { hard_state, entries })
+    Raft::new(config, membership, Restored { hard_state, entries, ..Restored::default() })
 }
 
 fn id(term: u64, index: u64) -> EntryId {
