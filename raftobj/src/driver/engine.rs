@@ -89,7 +89,8 @@ pub(crate) async fn run(setup: EngineSetup) {
         net.dial(peer);
     }
     let headline = (Role::Founding, Term(0), None);
-    let next_tick = Instant::now() + tick;
+    // The first tick is at once: no entry is stamped before the node was told the time.
+    let next_tick = Instant::now();
     let (calls, reads) = (HashMap::new(), HashMap::new());
     let mut engine =
         Engine { node, gate, net, setup, calls, reads, next_read: 0, next_tick, headline, ending: false };

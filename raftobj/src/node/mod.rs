@@ -11,6 +11,8 @@ pub(crate) mod divergence;
 pub(crate) mod founding;
 mod handshake;
 pub(crate) mod status;
+#[cfg(test)]
+mod stories;
 
 use crate::calls::outcome::{Outcome, ReadError};
 use crate::calls::{CallId, Calls, CallsConfig, CallsReady, Leader, ReadTicket};
@@ -78,6 +80,8 @@ pub(crate) struct Node {
     calls: Calls,
     divergence: Divergence,
     now: Ticks,
+    /// What the machine's clock said at the last tick.
+    time: Time,
     /// How many connections this node has to each peer to send on.
     connections: BTreeMap<NodeId, u32>,
     /// Differences in methods' types that were warned of.
@@ -146,7 +150,8 @@ impl Node {
         let stage = match remembered.formed {
             Some(membership) => {
                 let cluster = cluster_id(&membership);
-                let restored = Restored { hard_state: remembered.hard_state, entries: remembered.entries };
+                let (hard_state, entries) = (remembered.hard_state, remembered.entries);
+                let restored = Restored { hard_state, entries, ..Restored::default() };
                 Stage::Formed { raft: Raft::new(config.raft.clone(), membership, restored), cluster }
             }
             None => {
@@ -163,6 +168,7 @@ impl Node {
             calls,
             divergence: Divergence::default(),
             now: Ticks(0),
+            time: Time(0),
             connections: BTreeMap::new(),
             warned: BTreeSet::new(),
             applied: Index(0),
@@ -180,6 +186,7 @@ impl Node {
     /// A tick has passed; `now` is the machine's clock.
     pub(crate) fn tick(&mut self, now: Time) {
         self.now.0 += 1;
+        self.time = now;
         if self.stopped.is_some() {
             return;
         }
@@ -283,7 +290,8 @@ impl Node {
                 self.found(step);
             }
             FoundingWrite::Formed { membership, cluster } => {
-                let raft = Raft::new(self.config.raft.clone(), membership.clone(), Restored::default());
+                let restored = Restored { time: self.time, ..Restored::default() };
+                let raft = Raft::new(self.config.raft.clone(), membership.clone(), restored);
                 self.stage = Stage::Formed { raft, cluster: *cluster };
                 self.calls.formed();
                 self.tell_all(&Message::Founding(Announcement::Formed(membership.clone())));

@@ -36,6 +36,8 @@ mod progress;
 mod read;
 mod replication;
 #[cfg(test)]
+mod stories;
+#[cfg(test)]
 mod tests;
 pub(crate) mod types;
 
@@ -64,6 +66,9 @@ pub(crate) struct Raft {
     log: Log,
     disk: Disk,
     role: Role,
+    /// Entries up to here are known to be this term's leader's: how far its commit index counts. It stays true
+    /// while the term does, whatever this node thinks of the leader meanwhile.
+    confirmed: Index,
     /// Entries up to here are committed: on the disks of a majority (§5.3).
     commit: Index,
     /// Committed entries were handed out up to here.
@@ -92,11 +97,7 @@ pub(crate) struct Raft {
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Role {
-    Follower {
-        leader: Option<NodeId>,
-        /// Entries up to here are known to be this term's leader's: how far its commit index counts.
-        confirmed: Index,
-    },
+    Follower { leader: Option<NodeId> },
     PreCandidate(Votes),
     Candidate(Votes),
     Leader(Leader),
@@ -129,6 +130,8 @@ pub(crate) struct Ready {
 pub(crate) struct Restored {
     pub(crate) hard_state: HardState,
     pub(crate) entries: Vec<Entry>,
+    /// What the machine's clock said last; zero where it was not asked yet.
+    pub(crate) time: Time,
 }
 
 impl Raft {
@@ -141,12 +144,13 @@ impl Raft {
             hard_state: restored.hard_state,
             disk: Disk::new(log.last_index()),
             log,
-            role: Role::Follower { leader: None, confirmed: Index(0) },
+            role: Role::Follower { leader: None },
+            confirmed: Index(0),
             commit: Index(0),
             handed: Index(0),
             applied: Index(0),
             now: Ticks(0),
-            clock: Clock::default(),
+            clock: Clock::at(restored.time),
             attempt: 0,
             election_due: Ticks(0),
             leader_heard: None,
@@ -194,7 +198,12 @@ impl Raft {
                 _ => self.become_follower(term, None),
             }
         } else if term < self.hard_state.term {
-            self.answer_stale(from, term, &message);
+            match message {
+                // The answer of a server whose term is behind the question's: it names the question's.
+                Message::PreVoteReply { of, granted } => self.handle_pre_vote_reply(from, of, granted),
+                _ => self.answer_stale(from, term, &message),
+            }
+            self.check_invariants();
             return;
         }
         match message {
@@ -320,7 +329,7 @@ impl Raft {
     pub(crate) fn leader(&self) -> Option<NodeId> {
         match &self.role {
             Role::Leader(_) => Some(self.config.id),
-            Role::Follower { leader, .. } => *leader,
+            Role::Follower { leader } => *leader,
             Role::PreCandidate(_) | Role::Candidate(_) => None,
         }
     }

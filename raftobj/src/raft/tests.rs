@@ -92,7 +92,11 @@ impl Cluster {
         };
         let membership = self.membership.clone();
         let server = self.servers.get_mut(&id).unwrap();
-        let restored = Restored { hard_state: server.hard_state, entries: server.entries.clone() };
+        let restored = Restored {
+            hard_state: server.hard_state,
+            entries: server.entries.clone(),
+            ..Restored::default()
+        };
         server.applied.clear();
         server.read_floor.clear();
         server.raft = Some(Raft::new(config, membership, restored));
