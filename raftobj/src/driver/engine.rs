@@ -52,6 +52,8 @@ struct Engine {
     next_read: u64,
     next_tick: Instant,
     headline: (Role, Term, Option<NodeId>),
+    /// Whether the end is the user's wish.
+    told_to_end: bool,
     ending: bool,
 }
 
@@ -92,8 +94,19 @@ pub(crate) async fn run(setup: EngineSetup) {
     // The first tick is at once: no entry is stamped before the node was told the time.
     let next_tick = Instant::now();
     let (calls, reads) = (HashMap::new(), HashMap::new());
-    let mut engine =
-        Engine { node, gate, net, setup, calls, reads, next_read: 0, next_tick, headline, ending: false };
+    let mut engine = Engine {
+        node,
+        gate,
+        net,
+        setup,
+        calls,
+        reads,
+        next_read: 0,
+        next_tick,
+        headline,
+        told_to_end: false,
+        ending: false,
+    };
     let mut events = Vec::new();
     while !engine.ending {
         engine.turn(&mut events);
@@ -164,7 +177,11 @@ impl Engine {
             Event::FoundingWritten(write) => node.founding_written(&write),
             Event::Applied(applied) => node.applied(applied),
             Event::Failed(reason) => node.stop(&reason),
-            Event::Shutdown => node.stop("it was shut down"),
+            Event::Shutdown => {
+                node.stop("it was shut down");
+                drop(node);
+                self.told_to_end = true;
+            }
         }
     }
 
@@ -225,16 +242,22 @@ impl Engine {
         let status = self.publish();
         match &status.stopped {
             None => {
-                let leader = status.leader.as_deref().unwrap_or("none");
-                tracing::info!(
-                    "{} is {} in term {}, leader {leader}",
-                    status.address,
-                    status.role,
-                    status.term
-                );
+                let Status { address, term, .. } = &*status;
+                match (status.role, &status.leader) {
+                    (Role::Leader, _) => tracing::info!("{address} is the leader of term {term}"),
+                    (Role::Candidate, _) => tracing::info!("{address} is a candidate, in term {term}"),
+                    (Role::Founding, _) => tracing::info!("{address} founds its cluster"),
+                    (_, Some(leader)) => {
+                        tracing::info!("{address} follows {leader}, the leader of term {term}")
+                    }
+                    (_, None) => tracing::info!("{address} knows no leader, in term {term}"),
+                }
             }
             Some(reason) => {
-                tracing::info!("{} has stopped: {reason}", status.address);
+                match self.told_to_end {
+                    true => tracing::info!("{} has ended", status.address),
+                    false => tracing::error!("{} has stopped: {reason}", status.address),
+                }
                 self.ending = true;
             }
         }

@@ -147,7 +147,7 @@ impl Damage {
             }
             Damage::Owner { .. } => "give each node a data directory of its own, and its own files back",
             _ => {
-                "see all that is wrong with `raftobj::inspect::verify`, then restore this node's directory from \
+                "see all that is wrong with raftobj::inspect::verify (the example `inspect verify DIR`), then restore this node's directory from \
                  a whole copy, or wipe it and bring the node back by `replace`"
             }
         }
