@@ -122,8 +122,8 @@ impl Node {
         match membership.members.get(&hello.node) {
             Some(member) if member.incarnation == hello.incarnation => Ok(()),
             _ if membership.members.values().any(|member| member.address == hello.address) => Err(format!(
-                "the cluster was formed with another disk at {}: start that node with its own data directory; if \
-                 the directory is lost, the node has to be replaced",
+                "the cluster was formed with another disk at {}: start that node with its own data directory (a \
+                 node whose directory is lost cannot come back: it has forgotten its votes)",
                 hello.address
             )),
             _ => Err(format!("{} is not a member of the cluster of {}", hello.address, own.address)),

@@ -463,7 +463,7 @@ impl Node {
         if difference.outvoted || (!difference.confirmed && !is_leader) {
             self.stop(&format!(
                 "{what}: this node is alone with its state. The method is not deterministic, or runs in different \
-                 versions; correct it, then replace this node"
+                 versions: correct it on all nodes, then start them again"
             ));
         } else {
             self.effects.warnings.push(format!("{what}: this node agrees with the majority"));
