@@ -322,6 +322,21 @@ impl Rest {
     }
 }
 
+impl Drop for Rest {
+    /// In whatever way the engine ends, the other threads do too.
+    fn drop(&mut self) {
+        self.wal.close();
+        self.apply.close();
+        if std::thread::panicking() {
+            self.status.send_modify(|last| {
+                let stopped = Some("its engine panicked".to_owned());
+                let status = Status::clone(last);
+                *last = Arc::new(Status { role: Role::Stopped, leader: None, stopped, ..status });
+            });
+        }
+    }
+}
+
 /// Encodes into a connection's queue.
 struct Outgoing<'a, 'b>(&'a mut Payload<'b>);
 

@@ -14,6 +14,8 @@ mod engine;
 mod gate;
 mod jobs;
 pub(crate) mod mailbox;
+#[cfg(test)]
+mod tests;
 mod wal_thread;
 
 use crate::net::NetOptions;

@@ -62,11 +62,12 @@ impl Node {
                 hello.address, hello.object, own.address, own.object
             ));
         }
-        self.judge_methods(&hello.address, &hello.methods)?;
         match &self.stage {
-            Stage::Founding(_) => self.judge_founder(hello),
-            Stage::Formed { .. } => self.judge_member(hello),
+            Stage::Founding(_) => self.judge_founder(hello)?,
+            Stage::Formed { .. } => self.judge_member(hello)?,
         }
+        // Last: what a stranger says of methods is worth neither a warning nor the memory of it.
+        self.judge_methods(&hello.address, &hello.methods)
     }
 
     /// Nodes that take a method's arguments differently would read each other's entries wrongly.

@@ -20,8 +20,8 @@ use crate::codec::command::{Command, SessionId};
 use crate::codec::hello::MethodSignature;
 use crate::codec::membership::cluster_id;
 use crate::codec::message::{Announcement, CallsRefusal, Message};
-use crate::object::MethodId;
 use crate::object::machine::Applied;
+use crate::object::{MethodId, door};
 use crate::raft::config::Config as RaftConfig;
 use crate::raft::membership::Membership;
 use crate::raft::message::Envelope;
@@ -86,6 +86,8 @@ pub(crate) struct Node {
     connections: BTreeMap<NodeId, u32>,
     /// Differences in methods' types that were warned of.
     warned: BTreeSet<(String, MethodId)>,
+    /// Members that forwarded a call which cannot be applied here.
+    barred: BTreeSet<NodeId>,
     applied: Index,
     panics: u64,
     stopped: Option<String>,
@@ -171,6 +173,7 @@ impl Node {
             time: Time(0),
             connections: BTreeMap::new(),
             warned: BTreeSet::new(),
+            barred: BTreeSet::new(),
             applied: Index(0),
             panics: 0,
             stopped: None,
@@ -397,17 +400,30 @@ impl Node {
         Ok(())
     }
 
-    /// A peer takes this node for the leader.
+    /// A peer takes this node for the leader. What no replica could apply stays out of the log: it would stop them
+    /// all. Calls behind such a one wait for it, as they would behind one that was lost.
     fn propose_for(&mut self, from: NodeId, commands: Vec<Command>) {
-        // A node speaks for its own calls only.
-        if commands.iter().any(|command| command.session.node != from) {
+        let Some(member) = self.membership().and_then(|membership| membership.members.get(&from)) else {
             return;
-        }
-        if let Err((number, error)) = self.propose(&commands) {
-            let why = match error {
-                ProposeError::NotLeader => CallsRefusal::NotLeader,
-                ProposeError::Busy { .. } => CallsRefusal::Busy,
-            };
+        };
+        let knows = |id| self.config.methods.iter().any(|method| method.id == id);
+        let judge = |command| door::admit(command, from, member.incarnation, knows);
+        let barred = commands.iter().enumerate().find_map(|(at, command)| Some((at, judge(command).err()?)));
+        let admitted = barred.map_or(&commands[..], |(at, _)| &commands[..at]);
+        let address = member.address.clone();
+        let refused = match (self.propose(admitted), barred) {
+            (Err((number, ProposeError::NotLeader)), _) => Some((number, CallsRefusal::NotLeader)),
+            (Err((number, ProposeError::Busy { .. })), _) => Some((number, CallsRefusal::Busy)),
+            (Ok(()), Some((at, error))) => {
+                if self.barred.insert(from) {
+                    let warning = format!("a call that {address} has forwarded is not taken: {error}");
+                    self.effects.warnings.push(warning);
+                }
+                Some((commands[at].number, CallsRefusal::Barred))
+            }
+            (Ok(()), None) => None,
+        };
+        if let Some((number, why)) = refused {
             self.effects.messages.push((from, Message::CallsRefused { from: number, why }));
         }
     }

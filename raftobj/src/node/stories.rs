@@ -86,3 +86,45 @@ fn no_entry_is_stamped_before_the_time_is_known() {
     let times: Vec<_> = committed.iter().map(|entry| entry.time).collect();
     assert_eq!(times, [Time(5_000), Time(5_000)]);
 }
+
+// Breaks: one forged frame, or one node with newer code, stops every replica for ever.
+#[test]
+fn calls_that_no_replica_could_apply_do_not_enter_the_log() {
+    let mut node = leader_of_two();
+    let good = |number| command(session(2, 1), number, 1, ADD, 7);
+    let last = |node: &Node| node.status().last;
+    let before = last(&node);
+    for bad in [
+        Command { method: MethodId(1), ..good(1) },
+        Command { object: ObjectId(1), ..good(1) },
+        Command { session: session(1, 1), ..good(1) },
+        Command { session: SessionId { incarnation: Incarnation(9), ..session(2, 1) }, ..good(1) },
+    ] {
+        node.receive(NodeId(2), Message::Calls(vec![bad]));
+        let refusal = Message::CallsRefused { from: Number(1), why: CallsRefusal::Barred };
+        assert!(settle(&mut node).0.contains(&(NodeId(2), refusal)));
+        assert_eq!(last(&node), before);
+    }
+    // What comes before it is taken, what comes after it waits.
+    let commands = vec![good(1), Command { method: MethodId(1), ..good(2) }, good(3)];
+    node.receive(NodeId(2), Message::Calls(commands));
+    let refusal = Message::CallsRefused { from: Number(2), why: CallsRefusal::Barred };
+    assert!(settle(&mut node).0.contains(&(NodeId(2), refusal)));
+    assert_eq!(last(&node), before.next());
+    // Nor does what a node says that is not in the membership.
+    node.receive(NodeId(3), Message::Calls(vec![command(session(3, 1), 1, 1, ADD, 7)]));
+    settle(&mut node);
+    assert_eq!(last(&node), before.next());
+}
+
+// Breaks: whoever can connect makes the node's memory and log grow, a little with each attempt.
+#[test]
+fn only_a_member_is_worth_a_warning() {
+    let mut node = leader_of_two();
+    for stranger in 3..10 {
+        let mut hello = Node::new(config(stranger, 9), Remembered::default()).hello();
+        hello.methods[0].types ^= 1;
+        assert!(node.judge(&hello.encode(), None).is_err());
+    }
+    assert_eq!(node.effects().map(|effects| effects.warnings), None);
+}
