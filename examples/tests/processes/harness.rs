@@ -229,7 +229,14 @@ impl Process {
         wait_until(&format!("{name} ends"), || self.child.try_wait().expect("it is a child of ours"))
     }
 
-    /// SIGKILL.
+    /// What kills it, for use while another thread talks to it.
+    pub(crate) fn killer(&self) -> impl Fn() + Send + use<> {
+        let id = Pid::from_raw(i32::try_from(self.child.id()).expect("ids of processes fit"));
+        // Its id is its own until it is waited for, which only its owner does.
+        move || kill(id, Signal::SIGKILL).expect("it is a child of ours")
+    }
+
+    /// SIGKILL, and waits for its end.
     pub(crate) fn kill(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
