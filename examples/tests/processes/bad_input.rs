@@ -100,10 +100,10 @@ fn a_log_that_is_damaged_in_the_middle_is_refused() {
 
 /// The file under `directory` that has these bytes, and where.
 fn find(directory: &Path, needle: &[u8]) -> (PathBuf, usize) {
-    let files =
-        fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_file());
+    let files = fs::read_dir(directory).expect("the node has made it");
+    let files = files.map(|entry| entry.expect("it is readable").path()).filter(|path| path.is_file());
     let mut found = files.filter_map(|file| {
-        let bytes = fs::read(&file).unwrap();
+        let bytes = fs::read(&file).expect("it is readable");
         let at = bytes.windows(needle.len()).position(|window| window == needle)?;
         Some((file, at))
     });

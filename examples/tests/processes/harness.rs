@@ -123,7 +123,7 @@ impl Process {
         let told = Arc::clone(&stderr);
         thread::spawn(move || {
             for line in lines.lines().map_while(Result::ok) {
-                let mut told = told.lock().unwrap();
+                let mut told = told.lock().expect("nobody panics with it");
                 told.push_str(&line);
                 told.push('\n');
             }
@@ -191,7 +191,7 @@ impl Process {
 
     /// What it has written to standard error.
     pub(crate) fn told(&self) -> String {
-        self.stderr.lock().unwrap().clone()
+        self.stderr.lock().expect("nobody panics with it").clone()
     }
 
     /// Waits until it has told this.

@@ -10,7 +10,7 @@ const RESIDENT_KIB_MAX: u64 = 256 << 10;
 
 /// A frame as the protocol has it: length, CRC32C of the length's bytes and the payload, payload.
 fn frame(payload: &[u8]) -> Vec<u8> {
-    let length = u32::try_from(payload.len()).unwrap().to_le_bytes();
+    let length = u32::try_from(payload.len()).expect("it is small").to_le_bytes();
     let crc = crc32c(&[&length, payload].concat());
     [&length, &crc.to_le_bytes(), payload].concat()
 }
@@ -23,7 +23,7 @@ fn crc32c(bytes: &[u8]) -> u32 {
 
 /// Sends these bytes and reads until the node hangs up; what it said.
 fn say(address: &str, bytes: &[u8]) -> Vec<u8> {
-    let mut stream = TcpStream::connect(address).unwrap();
+    let mut stream = TcpStream::connect(address).expect("the node listens");
     // The node may hang up before it has read all.
     let _ = stream.write_all(bytes);
     let mut answer = Vec::new();
