@@ -1,6 +1,7 @@
 //! What the command line says.
 
 use std::ffi::OsString;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -122,7 +123,10 @@ fn needs_address(option: &str) -> Misuse {
 }
 
 fn data_dir_default(address: &str) -> PathBuf {
-    let name = address.to_ascii_lowercase().replace([':', '[', ']'], "-");
+    // One spelling, as the node brings addresses into one: otherwise `[0::1]:1` and `[::1]:1` were two nodes.
+    let literal = address.parse::<SocketAddr>().map(|literal| literal.to_string());
+    let address = literal.unwrap_or_else(|_| address.to_ascii_lowercase());
+    let name = address.replace([':', '[', ']'], "-");
     PathBuf::from("./kvstorage-data").join(name)
 }
 
@@ -178,6 +182,7 @@ mod tests {
         for (address, directory) in [
             ("127.0.0.1:4321", "./kvstorage-data/127.0.0.1-4321"),
             ("[::1]:4321", "./kvstorage-data/---1--4321"),
+            ("[0::1]:4321", "./kvstorage-data/---1--4321"),
             ("LocalHost:1", "./kvstorage-data/localhost-1"),
         ] {
             assert_eq!(node(address).data_dir, PathBuf::from(directory));

@@ -53,8 +53,10 @@ struct Failure {
 
 /// Why the nodes are to be shut down.
 enum End {
-    /// The input has ended, or a signal came.
-    Wanted,
+    /// The input has ended.
+    Input,
+    /// SIGINT, SIGTERM or SIGHUP.
+    Signal,
     /// The node cannot go on.
     Stopped(String),
 }
@@ -62,6 +64,7 @@ enum End {
 fn run(arguments: &Arguments) -> Result<(), Failure> {
     let settings = Settings::keep();
     let mut input = Input::open();
+    let at_terminal = matches!(input, Input::Terminal(_));
     let mut notices = Notices::new(input.printer());
     notices.take_traces();
     let nodes = Nodes::start(arguments)?;
@@ -78,11 +81,15 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
         let node = nodes.first().clone();
         thread::spawn(move || {
             session::run(input, &node);
-            let _ = end.send(End::Wanted);
+            let _ = end.send(End::Input);
         });
     }
 
     let why = ended.recv();
+    if matches!(why, Ok(End::Signal)) && at_terminal {
+        // The line that was being edited stays as it is.
+        println!();
+    }
     nodes.shutdown();
     drop(nodes);
     drop(settings);
@@ -100,7 +107,7 @@ fn on_signals(end: Sender<End>) -> Result<(), Failure> {
     thread::spawn(move || {
         let mut signals = signals.forever();
         signals.next();
-        let _ = end.send(End::Wanted);
+        let _ = end.send(End::Signal);
         signals.next();
         process::exit(1);
     });

@@ -7,6 +7,7 @@ use rustyline::ExternalPrinter;
 use std::io::{self, IsTerminal, Write};
 use std::sync::mpsc::{self, Sender};
 use std::thread;
+use std::time::Duration;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -61,6 +62,10 @@ impl Notices {
         let mut status = watch.status();
         loop {
             if status.waiting_for != waited_for {
+                thread::sleep(FOUNDING_TAKES);
+                status = watch.status();
+            }
+            if status.waiting_for != waited_for {
                 waited_for.clone_from(&status.waiting_for);
                 match waited_for.as_slice() {
                     [] => self.say("the cluster is formed"),
@@ -80,6 +85,9 @@ impl Notices {
         }
     }
 }
+
+/// Once all nodes have met they still write and announce; whom that waits for is not worth a line.
+const FOUNDING_TAKES: Duration = Duration::from_millis(200);
 
 impl Write for Notices {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {

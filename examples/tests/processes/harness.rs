@@ -123,7 +123,7 @@ impl Process {
         let told = Arc::clone(&stderr);
         thread::spawn(move || {
             for line in lines.lines().map_while(Result::ok) {
-                let mut told = told.lock().unwrap();
+                let mut told = told.lock().expect("nobody panics with it");
                 told.push_str(&line);
                 told.push('\n');
             }
@@ -191,7 +191,7 @@ impl Process {
 
     /// What it has written to standard error.
     pub(crate) fn told(&self) -> String {
-        self.stderr.lock().unwrap().clone()
+        self.stderr.lock().expect("nobody panics with it").clone()
     }
 
     /// Waits until it has told this.
@@ -229,7 +229,14 @@ impl Process {
         wait_until(&format!("{name} ends"), || self.child.try_wait().expect("it is a child of ours"))
     }
 
-    /// SIGKILL.
+    /// What kills it, for use while another thread talks to it.
+    pub(crate) fn killer(&self) -> impl Fn() + Send + use<> {
+        let id = Pid::from_raw(i32::try_from(self.child.id()).expect("ids of processes fit"));
+        // Its id is its own until it is waited for, which only its owner does.
+        move || kill(id, Signal::SIGKILL).expect("it is a child of ours")
+    }
+
+    /// SIGKILL, and waits for its end.
     pub(crate) fn kill(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();

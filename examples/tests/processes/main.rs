@@ -3,6 +3,9 @@
 //! [`harness`] runs them. Every test has addresses and directories of its own and ends what it started.
 
 mod arguments;
+mod bad_input;
+mod crashes;
 mod ends;
 mod harness;
+mod hostile_peers;
 mod three_nodes;

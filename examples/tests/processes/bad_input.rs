@@ -1,0 +1,190 @@
+//! Directories, ports and commands that do not work.
+
+use crate::harness::{Cluster, address, assert_tells, refusal};
+use std::fs;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+
+fn refused(cluster: &Cluster, arguments: &[String]) -> (Option<i32>, String) {
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    refusal(cluster.directory(), &arguments)
+}
+
+/// If it fails, a node takes over another one's log and votes twice.
+#[test]
+fn a_directory_of_another_node_is_refused() {
+    let mut cluster = Cluster::of_three(&[]);
+    cluster.node(1).change("set k v");
+    cluster.kill(0);
+    cluster.kill(1);
+    let foreign = cluster.data_dir(1).display().to_string();
+    let mut arguments = cluster.arguments(0);
+    let at = arguments.iter().position(|argument| argument == "--data-dir").unwrap() + 1;
+    arguments[at].clone_from(&foreign);
+    let (code, sentence) = refused(&cluster, &arguments);
+    assert_eq!(code, Some(2), "{sentence}");
+    assert_tells(&sentence, &[&foreign, &cluster.addresses[0], &cluster.addresses[1], "--data-dir"]);
+    unharmed(cluster, &[0, 1]);
+}
+
+/// If it fails, a mistyped list makes a node count majorities of other nodes.
+#[test]
+fn another_list_than_the_founding_one_is_refused() {
+    let mut cluster = Cluster::of_three(&[]);
+    cluster.kill(0);
+    let stranger = address();
+    let mut arguments = cluster.arguments(0);
+    arguments[2].clone_from(&stranger);
+    let (code, sentence) = refused(&cluster, &arguments);
+    assert_eq!(code, Some(2), "{sentence}");
+    let mut founding = cluster.addresses.clone();
+    founding.sort();
+    let mut given = arguments[..3].to_vec();
+    given.sort();
+    assert_tells(&sentence, &[founding.join(", "), given.join(", "), "--data-dir".to_owned()]);
+    unharmed(cluster, &[0]);
+}
+
+/// If it fails, two processes write to one log.
+#[test]
+fn a_directory_in_use_is_refused() {
+    let cluster = Cluster::of_three(&[]);
+    let mut arguments = cluster.arguments(0);
+    // The port is taken too, and found first; so it listens elsewhere.
+    arguments.extend(["--bind".to_owned(), address()]);
+    let (code, sentence) = refused(&cluster, &arguments);
+    assert_eq!(code, Some(1), "{sentence}");
+    assert_tells(&sentence, &[&cluster.data_dir(0).display().to_string(), "in use"]);
+    unharmed(cluster, &[]);
+}
+
+/// If it fails, somebody else's files are taken for a node's, and changed.
+#[test]
+fn a_directory_of_something_else_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    fs::write(directory.path().join("thesis.tex"), "years of work").unwrap();
+    let (code, sentence) = refusal(directory.path(), &[&address(), "--data-dir", "."]);
+    assert_eq!(code, Some(1), "{sentence}");
+    assert_tells(&sentence, &["thesis.tex", "not a data directory"]);
+    assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
+}
+
+/// If it fails, a node with a damaged log forgets what it has acknowledged.
+#[test]
+fn a_log_that_is_damaged_in_the_middle_is_refused() {
+    let mut cluster = Cluster::of_three(&[]);
+    for number in 0..20 {
+        cluster.node(0).change(&format!("set k needle-{number}"));
+    }
+    cluster.wait_until_level();
+    cluster.kill(0);
+    let (file, offset) = find(&cluster.data_dir(0), b"needle-9");
+    let mut bytes = fs::read(&file).unwrap();
+    bytes[offset] ^= 1;
+    fs::write(&file, &bytes).unwrap();
+
+    let (code, sentence) = refused(&cluster, &cluster.arguments(0));
+    assert_eq!(code, Some(1), "{sentence}");
+    let name = file.file_name().unwrap().to_string_lossy();
+    assert_tells(&sentence, &[&*name, "damaged"]);
+    let told: Vec<usize> =
+        sentence.split(|c: char| !c.is_ascii_digit()).filter_map(|n| n.parse().ok()).collect();
+    let near = told.iter().any(|told| (offset.saturating_sub(200)..=offset).contains(told));
+    assert!(near, "byte {offset} is damaged; the batch that has it is told: {sentence}");
+    assert_eq!(fs::read(&file).unwrap(), bytes, "nothing was changed");
+
+    bytes[offset] ^= 1;
+    fs::write(&file, &bytes).unwrap();
+    unharmed(cluster, &[0]);
+}
+
+/// The file under `directory` that has these bytes, and where.
+fn find(directory: &Path, needle: &[u8]) -> (PathBuf, usize) {
+    let files = fs::read_dir(directory).expect("the node has made it");
+    let files = files.map(|entry| entry.expect("it is readable").path()).filter(|path| path.is_file());
+    let mut found = files.filter_map(|file| {
+        let bytes = fs::read(&file).expect("it is readable");
+        let at = bytes.windows(needle.len()).position(|window| window == needle)?;
+        Some((file, at))
+    });
+    found.next().expect("what was acknowledged is on disk")
+}
+
+/// If it fails, a user does not learn that something else listens.
+#[test]
+fn a_port_that_is_taken_is_named() {
+    let directory = tempfile::tempdir().unwrap();
+    let address = address();
+    let _taken = TcpListener::bind(&address).unwrap();
+    let (code, sentence) = refusal(directory.path(), &[&address]);
+    assert_eq!(code, Some(1), "{sentence}");
+    assert_tells(&sentence, &[&address]);
+}
+
+/// If it fails, a value that is within the limits does not get through.
+#[test]
+fn a_value_of_16_mib_is_replicated() {
+    let mut cluster = Cluster::of_three(&["--deadline", "60"]);
+    let value = "x".repeat(16 << 20);
+    cluster.node(0).change(&format!("set large {value}"));
+    cluster.wait_until_level();
+    let expected = format!("value=\"{value}\"");
+    assert!(cluster.ask_all("get large").iter().all(|answer| *answer == expected));
+    let previous = cluster.node(1).change("pop large").previous;
+    assert!(previous.is_some_and(|previous| previous == value));
+    cluster.kill(2);
+    cluster.start(2);
+    cluster.wait_for_leader();
+    cluster.wait_until_level();
+}
+
+/// If it fails, one command that is too large ends a session, or is applied on some nodes.
+#[test]
+fn a_command_over_the_limit_is_not_applied_and_the_prompt_lives() {
+    let mut cluster = Cluster::of_three(&["--deadline", "60"]);
+    let before = cluster.node(0).change("set k v").index;
+    let answer = cluster.node(0).ask(&format!("set k {}", "x".repeat(33 << 20)));
+    assert_tells(&answer, &["error: not applied: ", "limit of 33554432"]);
+    let after = cluster.node(0).change("set k w");
+    assert_eq!((after.index, after.previous.as_deref()), (before + 1, Some("v")));
+    cluster.wait_until_level();
+}
+
+/// If it fails, two nodes that lost their disks can found a second cluster beside what the third remembers.
+#[test]
+fn two_wiped_nodes_do_not_found_again_and_are_refused() {
+    let mut cluster = Cluster::of_three(&["--deadline", "1"]);
+    cluster.node(0).change("set k v");
+    cluster.wait_until_level();
+    for node in [1, 2] {
+        cluster.kill(node);
+        fs::remove_dir_all(cluster.data_dir(node)).unwrap();
+        cluster.start(node);
+    }
+    let third = cluster.addresses[0].clone();
+    for node in [1, 2] {
+        let process = cluster.node(node);
+        process.wait_told(&format!("{third} refuses this node: the cluster was formed with another disk"));
+        assert_tells(
+            &process.ask("set k other"),
+            &["error: not applied: the cluster is not formed yet", &third],
+        );
+        assert_tells(&process.ask("status"), &["role=founding"]);
+        assert_eq!(process.ask("get k"), "none");
+    }
+    assert_eq!(cluster.node(0).ask("get k"), r#"value="v""#);
+    let answer = cluster.node(0).ask("set k mine");
+    assert!(answer.starts_with("error: "), "one of three is no majority: {answer}");
+}
+
+/// The cluster goes on, with those nodes started again as they should be.
+fn unharmed(mut cluster: Cluster, stopped: &[usize]) {
+    for node in stopped {
+        cluster.start(*node);
+    }
+    cluster.wait_for_leader();
+    for node in 0..3 {
+        cluster.node(node).change("set unharmed yes");
+    }
+    cluster.wait_until_level();
+}
