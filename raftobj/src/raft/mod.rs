@@ -341,6 +341,25 @@ impl Raft {
         matches!(self.role, Role::PreCandidate(_) | Role::Candidate(_))
     }
 
+    /// Whether this node only asks whether it would be elected.
+    #[cfg(test)]
+    pub(crate) fn is_pre_candidate(&self) -> bool {
+        matches!(self.role, Role::PreCandidate(_))
+    }
+
+    /// On a leader: whether it does not know yet where the peer's log agrees with its own.
+    #[cfg(test)]
+    pub(crate) fn is_probing(&self, peer: NodeId) -> bool {
+        let Role::Leader(leader) = &self.role else { return false };
+        leader.peers.get(&peer).is_some_and(Progress::is_probing)
+    }
+
+    /// Whether a leader protects itself from elections here.
+    #[cfg(test)]
+    pub(crate) fn is_led(&self) -> bool {
+        self.hears_a_leader()
+    }
+
     /// Whether this node leads.
     pub(crate) fn is_leader(&self) -> bool {
         matches!(self.role, Role::Leader(_))
