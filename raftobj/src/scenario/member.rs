@@ -53,7 +53,7 @@ pub(super) const ELECTION_MIN: Ticks = Ticks(10);
 pub(super) const ELECTION_MAX: Ticks = Ticks(20);
 
 /// Payload bytes of an entry that calls `add`, about.
-const ENTRY_BYTES: usize = 31;
+const ENTRY_BYTES: usize = 32;
 
 impl Member {
     /// A machine with a disk, whose node is down.

@@ -44,11 +44,31 @@ macro_rules! scenarios {
 
 scenarios! {
     election {
+        a_candidate_that_can_only_receive_follows
+        a_candidate_that_can_only_send_does_not_raise_terms
+        a_follower_that_can_only_receive_follows
+        a_follower_that_can_only_send_does_not_disturb
         a_leader_is_elected
+        a_leader_that_can_only_receive_is_replaced
+        a_leader_that_can_only_send_steps_down
+        a_leader_without_a_majority_steps_down
+        a_pre_vote_counts_from_a_voter_of_a_lower_term
         a_pre_vote_is_refused_beside_a_live_leader
+        a_refused_pre_vote_teaches_the_term
+        a_returning_node_of_a_higher_term_is_heard
         a_single_node_leads_itself
         a_split_vote_is_retried
         the_more_up_to_date_log_wins
+    }
+    replication {
+        a_call_is_appended_committed_and_applied
+        a_conflict_backs_off_by_terms
+        a_hung_follower_does_not_block
+        a_late_commit_index_counts_after_a_campaign
+        a_restarted_follower_catches_up
+        a_stale_append_does_not_truncate
+        acknowledgements_of_an_old_term_do_not_count
+        only_confirmed_entries_are_committed
     }
     disk {
         a_vote_is_durable_before_it_is_told

@@ -173,6 +173,11 @@ fn command(cluster: &mut Cluster, words: &Words) {
         }
         "stall" => words.links(cluster).into_iter().for_each(|way| cluster.links.get_mut(way).stalled = true),
         "flow" => words.links(cluster).into_iter().for_each(|way| cluster.links.get_mut(way).stalled = false),
+        // split n1…: these are cut from the others.
+        "split" => {
+            let across = |way: &Way| hosts.contains(&way.0) != hosts.contains(&way.1);
+            cluster.links.ways().into_iter().filter(across).for_each(|way| cluster.cut(way));
+        }
         // connect: whoever runs and is not connected tries again.
         "connect" => cluster.connect(),
         // hold|release persist|apply n1…: writes, or entries to apply, wait for a command; or they no longer do.

@@ -61,18 +61,19 @@ fn incarnation(node: NodeId) -> Incarnation {
     Incarnation(node.0 * 100)
 }
 
-/// `remember n1 [term=8] [vote=n2] [log=1,1,4]`: a disk that has this term, this vote, entries of these terms.
+/// `remember n1 [term=8] [vote=n2] [log=1,1,4]`: the disk has this term, this vote, entries of these terms.
 pub(super) fn remember(disk: &mut Disk, words: &Words) {
-    let terms: Vec<u64> = words.value("log").map_or(Vec::new(), |log| {
-        log.split(',').map(|term| term.parse().expect("terms are numbers")).collect()
-    });
-    let entry = |(index, term): (u64, &u64)| Entry {
-        id: EntryId { term: Term(*term), index: Index(index) },
-        time: Time(0),
-        kind: EntryKind::Noop,
-        payload: Bytes::new(),
-    };
-    disk.entries = (1..).zip(&terms).map(entry).collect();
-    disk.hard_state.term = Term(words.number("term").unwrap_or(terms.last().copied().unwrap_or(0)));
+    if let Some(log) = words.value("log") {
+        let terms = log.split(',').map(|term| term.parse().expect("terms are numbers"));
+        let entry = |(index, term): (u64, u64)| Entry {
+            id: EntryId { term: Term(term), index: Index(index) },
+            time: Time(0),
+            kind: EntryKind::Noop,
+            payload: Bytes::new(),
+        };
+        disk.entries = (1..).zip(terms).map(entry).collect();
+    }
+    let last = disk.entries.last().map_or(Term(0), |entry| entry.id.term);
+    disk.hard_state.term = words.number("term").map_or(last, Term);
     disk.hard_state.voted_for = words.value("vote").map(|vote| print::node_id(super::script::host(vote), 0));
 }
