@@ -128,7 +128,7 @@ impl Raft {
         if term > self.hard_state.term {
             self.set_hard_state(HardState { term, voted_for: None });
         }
-        let role = std::mem::replace(&mut self.role, Role::Follower { leader, confirmed: Index(0) });
+        let role = std::mem::replace(&mut self.role, Role::Follower { leader });
         if let Role::Leader(leader) = role {
             self.give_up_reads(leader.reads);
         }
@@ -141,8 +141,8 @@ impl Raft {
     pub(super) fn follow(&mut self, from: NodeId) -> bool {
         match self.role {
             Role::Leader(_) => return false,
-            Role::Follower { leader: Some(leader), .. } if leader == from => {}
-            Role::Follower { leader: Some(_), .. } => return false,
+            Role::Follower { leader: Some(leader) } if leader == from => {}
+            Role::Follower { leader: Some(_) } => return false,
             _ => self.become_follower(self.hard_state.term, Some(from)),
         }
         self.leader_heard = Some(self.now);
@@ -213,6 +213,7 @@ impl Raft {
         );
         if new.term > old.term {
             self.attempt = 0;
+            self.confirmed = Index(0);
         }
         self.hard_state = new;
         self.disk.hard_state_changed();

@@ -66,6 +66,9 @@ pub(crate) struct Raft {
     role: Role,
     /// Entries up to here are committed: on the disks of a majority (§5.3).
     commit: Index,
+    /// Entries up to here are known to be those of the present term's leader, if that is another node: how far its
+    /// commit index counts. It lasts as long as the term, whatever this node's role is in between.
+    confirmed: Index,
     /// Committed entries were handed out up to here.
     handed: Index,
     /// Committed entries were applied up to here.
@@ -92,11 +95,7 @@ pub(crate) struct Raft {
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Role {
-    Follower {
-        leader: Option<NodeId>,
-        /// Entries up to here are known to be this term's leader's: how far its commit index counts.
-        confirmed: Index,
-    },
+    Follower { leader: Option<NodeId> },
     PreCandidate(Votes),
     Candidate(Votes),
     Leader(Leader),
@@ -141,8 +140,9 @@ impl Raft {
             hard_state: restored.hard_state,
             disk: Disk::new(log.last_index()),
             log,
-            role: Role::Follower { leader: None, confirmed: Index(0) },
+            role: Role::Follower { leader: None },
             commit: Index(0),
+            confirmed: Index(0),
             handed: Index(0),
             applied: Index(0),
             now: Ticks(0),
@@ -325,7 +325,7 @@ impl Raft {
     pub(crate) fn leader(&self) -> Option<NodeId> {
         match &self.role {
             Role::Leader(_) => Some(self.config.id),
-            Role::Follower { leader, .. } => *leader,
+            Role::Follower { leader } => *leader,
             Role::PreCandidate(_) | Role::Candidate(_) => None,
         }
     }

@@ -108,9 +108,7 @@ impl Raft {
             self.disk.log_cut(from);
         }
         new.for_each(|entry| self.log.append(entry));
-        if let Role::Follower { confirmed, .. } = &mut self.role {
-            *confirmed = matched.max(*confirmed);
-        }
+        self.confirmed = matched.max(self.confirmed);
         self.commit_confirmed(commit);
         self.send(from, Message::Appended { matched }, Tells::Log);
     }
@@ -133,9 +131,7 @@ impl Raft {
     /// The leader's commit index counts only over entries that it has confirmed in this term: beyond them this
     /// log may hold a tail that the leader does not have.
     fn commit_confirmed(&mut self, leader_commit: Index) {
-        if let Role::Follower { confirmed, .. } = self.role {
-            self.commit = self.commit.max(leader_commit.min(confirmed));
-        }
+        self.commit = self.commit.max(leader_commit.min(self.confirmed));
     }
 
     /// A peer has the log up to `matched` on its disk, in this term.
