@@ -194,8 +194,11 @@ impl Raft {
                 _ => self.become_follower(term, None),
             }
         } else if term < self.hard_state.term {
-            self.answer_stale(from, term, &message);
-            return;
+            match message {
+                // A voter whose term is behind says yes in its own: the answer names the question (etcd #8501).
+                Message::PreVoteReply { .. } => {}
+                _ => return self.answer_stale(from, term, &message),
+            }
         }
         match message {
             Message::PreVote { last } => self.handle_pre_vote(from, term, last),
