@@ -10,6 +10,8 @@ pub(crate) mod node;
 pub(crate) mod object;
 pub(crate) mod raft;
 pub(crate) mod replica;
+#[cfg(test)]
+mod scenario;
 pub(crate) mod storage;
 
 extern crate self as raftobj;

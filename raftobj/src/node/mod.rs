@@ -533,6 +533,15 @@ impl Node {
         (role, self.term(), leader)
     }
 
+    /// Its part in the protocol, once the cluster is formed.
+    #[cfg(test)]
+    pub(crate) fn raft(&self) -> Option<&Raft> {
+        match &self.stage {
+            Stage::Formed { raft, .. } => Some(raft),
+            Stage::Founding(_) => None,
+        }
+    }
+
     /// The last `count` entries of the log, oldest first.
     pub(crate) fn log(&self, count: usize) -> Vec<Entry> {
         let Stage::Formed { raft, .. } = &self.stage else { return Vec::new() };

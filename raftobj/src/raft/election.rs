@@ -45,8 +45,9 @@ impl Raft {
         self.send(from, Message::PreVoteReply { of, granted }, Tells::HardState);
     }
 
-    /// An answer to our question. A refusal needs no action: the next timeout asks again, and if the refusing
-    /// server has a higher term, `step` has adopted it (etcd #8501: a refused pre-vote teaches the term).
+    /// An answer to our question, of a voter in our term or behind it. A refusal needs no action: the next timeout
+    /// asks again, and if the refusing server has a higher term, `step` has adopted it (etcd #8501: a refused
+    /// pre-vote teaches the term).
     pub(super) fn handle_pre_vote_reply(&mut self, from: NodeId, of: Term, granted: bool) {
         let Role::PreCandidate(votes) = &mut self.role else { return };
         if !granted || of != self.hard_state.term {

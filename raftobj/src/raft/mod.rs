@@ -295,12 +295,19 @@ impl Raft {
 
 /// What others may see of a node's part in the protocol.
 impl Raft {
+    /// This node.
+    #[cfg(test)]
+    pub(crate) fn id(&self) -> NodeId {
+        self.config.id
+    }
+
     /// The present term.
     pub(crate) fn term(&self) -> Term {
         self.hard_state.term
     }
 
     /// Term and vote, durable or not.
+    #[cfg(test)]
     pub(crate) fn hard_state(&self) -> HardState {
         self.hard_state
     }
@@ -343,6 +350,25 @@ impl Raft {
     /// Whether this node asks for votes, or asks whether it would get them.
     pub(crate) fn is_candidate(&self) -> bool {
         matches!(self.role, Role::PreCandidate(_) | Role::Candidate(_))
+    }
+
+    /// Whether this node only asks whether it would be elected.
+    #[cfg(test)]
+    pub(crate) fn is_pre_candidate(&self) -> bool {
+        matches!(self.role, Role::PreCandidate(_))
+    }
+
+    /// On a leader: whether it does not know yet where the peer's log agrees with its own.
+    #[cfg(test)]
+    pub(crate) fn is_probing(&self, peer: NodeId) -> bool {
+        let Role::Leader(leader) = &self.role else { return false };
+        leader.peers.get(&peer).is_some_and(Progress::is_probing)
+    }
+
+    /// Whether a leader protects itself from elections here.
+    #[cfg(test)]
+    pub(crate) fn is_led(&self) -> bool {
+        self.hears_a_leader()
     }
 
     /// Whether this node leads.
