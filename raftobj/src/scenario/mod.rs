@@ -55,6 +55,7 @@ scenarios! {
         a_pre_vote_counts_from_a_voter_of_a_lower_term
         a_pre_vote_is_refused_beside_a_live_leader
         a_refused_pre_vote_teaches_the_term
+        a_refused_vote_is_not_kept
         a_returning_node_of_a_higher_term_is_heard
         a_single_node_leads_itself
         a_split_vote_is_retried
@@ -77,6 +78,7 @@ scenarios! {
         a_leaders_disk_fails
         a_tail_overwritten_before_it_was_written_does_not_count
         a_vote_is_durable_before_it_is_told
+        all_nodes_crash_at_once
         term_and_vote_outlive_a_leader
         the_leader_sends_before_its_own_fsync
     }
@@ -91,11 +93,13 @@ scenarios! {
     sessions {
         a_call_given_up_may_have_taken_effect
         a_call_given_up_never_takes_effect_after_a_later_one
+        a_connection_lost_after_forwarding
         a_gap_after_a_leader_change_is_filled_in_order
         a_new_boot_retires_the_one_before
         a_retry_after_a_leader_change_applies_once
     }
     calls {
+        a_node_that_does_not_lead_refuses
         a_panic_is_an_outcome
         an_unknown_method_stops_the_node_that_lacks_it
         replies_too_large_are_told_by_their_size
