@@ -1,13 +1,13 @@
 //! SIGKILL while writes flow.
 //!
-//! Every write has a value of its own, so that what a node has says which writes took effect. Each writer sets
-//! two kinds of keys in turn:
-//! - a key of its own for each write: it must be found on every node afterwards;
-//! - the one key that all share. Each write to it prints the value that it replaced, and no value may be replaced
-//!   twice: a write that took effect twice would be.
+//! Every write has a value of its own, so that what a node has says which writes took effect. A writer sets two
+//! kinds of keys: some of its own, which must be found on every node afterwards, and one that all share. A write to
+//! that one prints the value that it replaced; a write that took effect twice, with another in between, makes it
+//! another value than that of the naive twin, which replays the log.
 
 use crate::harness::{Changed, Cluster, Process, wait_until};
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 
@@ -22,6 +22,9 @@ struct Write {
     value: String,
     changed: Changed,
 }
+
+/// The key that all write.
+const SHARED: &str = "shared";
 
 /// Who is killed.
 #[derive(Clone, Copy, Debug)]
@@ -70,7 +73,7 @@ fn write_and_kill(cluster: &mut Cluster, round: usize, killed: &[usize]) -> Vec<
             .map(|(node, process)| {
                 let (stop, count) = (&stop, &counts[node]);
                 let survives = !killed.contains(&node);
-                scope.spawn(move || write(process, &format!("{round}-{node}"), survives, stop, count))
+                scope.spawn(move || write(process, Name { node, round, number: 0 }, survives, stop, count))
             })
             .collect();
         wait_until("writes flow on all nodes", || (0..3).all(|node| count(node) >= WRITES_MIN).then_some(()));
@@ -97,7 +100,7 @@ fn write_and_kill(cluster: &mut Cluster, round: usize, killed: &[usize]) -> Vec<
 /// Writes until it is told to stop, or the process is gone. What was acknowledged.
 fn write(
     process: &mut Process,
-    name: &str,
+    first: Name,
     survives: bool,
     stop: &AtomicBool,
     count: &AtomicUsize,
@@ -107,8 +110,9 @@ fn write(
         if stop.load(Ordering::Relaxed) {
             break;
         }
-        let value = format!("{name}-{number}");
-        let key = if number % 2 == 0 { format!("own-{value}") } else { "shared".to_owned() };
+        let name = Name { number, ..first };
+        let value = name.to_string();
+        let key = if number % 4 == 0 { format!("own-{value}") } else { SHARED.to_owned() };
         process.type_in(&format!("set {key} {value}"));
         let Some(answer) = process.next_answer() else {
             assert!(!survives, "{name} is gone:\n{}", process.told());
@@ -125,7 +129,7 @@ fn write(
 }
 
 fn check(cluster: &mut Cluster, writes: &[Write], round: usize) {
-    // A read through the leader: after it, and level, all nodes have whatever was acknowledged before.
+    // A linearizable read on each node: after it, it has whatever was acknowledged before.
     for node in 0..3 {
         let read = cluster.node(node).ask("get --linearizable shared");
         assert!(read.starts_with("value="), "round {round}: {read}");
@@ -133,42 +137,68 @@ fn check(cluster: &mut Cluster, writes: &[Write], round: usize) {
     cluster.wait_until_level();
     for node in 0..3 {
         let process = cluster.node(node);
-        let log: BTreeMap<u64, String> = process.log().into_iter().collect();
+        let twin = Twin::replay(&process.log());
         for Write { key, value, changed } in writes {
-            let entry = log.get(&changed.index).map(String::as_str);
-            let expected = format!("set(\"{key}\", \"{value}\")");
-            assert_eq!(entry, Some(&*expected), "round {round}, node {node}, index {}", changed.index);
+            let at = format!("round {round}, node {node}, index {}", changed.index);
+            let effect = twin.effects.get(&changed.index);
+            assert_eq!(effect, Some(&(key.clone(), value.clone(), changed.previous.clone())), "{at}");
+            if key != SHARED {
+                assert_eq!(process.ask(&format!("get {key}")), format!("value=\"{value}\""), "{at}");
+            }
         }
-        for Write { key, value, .. } in writes.iter().filter(|write| write.key != "shared") {
-            assert_eq!(
-                process.ask(&format!("get {key}")),
-                format!("value=\"{value}\""),
-                "round {round}, node {node}"
-            );
-        }
+        let shared = twin.data.get(SHARED).expect("all write it");
+        assert_eq!(process.ask("get shared"), format!("value=\"{shared}\""), "round {round}, node {node}");
     }
+}
 
-    let mut indexes = HashSet::new();
-    assert!(writes.iter().all(|write| indexes.insert(write.changed.index)), "an index was printed twice");
-    for write in writes.iter().filter(|write| write.key != "shared") {
-        assert_eq!(write.changed.previous, None, "{write:?} found its own value: it took effect before");
-    }
-    let mut shared: Vec<&Write> = writes.iter().filter(|write| write.key == "shared").collect();
-    shared.sort_by_key(|write| write.changed.index);
-    let mut replaced = BTreeSet::new();
-    for write in &shared {
-        if let Some(previous) = &write.changed.previous {
-            assert!(
-                replaced.insert(previous),
-                "round {round}: {previous} was replaced twice, the second time by {write:?}"
-            );
+/// What the entries of a log amount to, if each write takes effect once.
+///
+/// An entry that was sent again is in the log twice. A writer waits for each answer, so its writes are numbered as
+/// they take effect: what does not come after the last one is there again, or is of an earlier life of its process.
+#[derive(Default)]
+struct Twin {
+    data: BTreeMap<String, String>,
+    /// At which index, which key got which value, instead of which.
+    effects: BTreeMap<u64, (String, String, Option<String>)>,
+}
+
+impl Twin {
+    fn replay(log: &[(u64, String)]) -> Twin {
+        let mut twin = Twin::default();
+        let mut last: BTreeMap<usize, Name> = BTreeMap::new();
+        for (index, what) in log.iter().filter(|(_, what)| what != "no-op") {
+            let arguments = what.strip_prefix("set(\"").and_then(|rest| rest.strip_suffix("\")"));
+            let arguments = arguments.and_then(|arguments| arguments.split_once("\", \""));
+            let (key, value) = arguments.unwrap_or_else(|| panic!("{index}: nobody wrote {what}"));
+            let name = Name::parse(value);
+            if last.get(&name.node).is_none_or(|last| *last < name) {
+                last.insert(name.node, name);
+                let previous = twin.data.insert(key.to_owned(), value.to_owned());
+                twin.effects.insert(*index, (key.to_owned(), value.to_owned(), previous));
+            }
         }
+        twin
     }
-    // What was acknowledged was there to be replaced, by a write that was acknowledged or by one that was not.
-    let acknowledged: BTreeSet<&String> = shared.iter().map(|write| &write.value).collect();
-    for pair in shared.windows(2) {
-        let previous = pair[1].changed.previous.as_ref().expect("somebody wrote before");
-        let unacknowledged = !acknowledged.contains(previous);
-        assert!(*previous == pair[0].value || unacknowledged, "round {round}: {pair:?}");
+}
+
+/// The name of a write, which is also its value. Ordered as its writer makes them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Name {
+    node: usize,
+    round: usize,
+    number: usize,
+}
+
+impl Name {
+    fn parse(value: &str) -> Name {
+        let mut parts = value.split('-').map(|part| part.parse().expect("names have numbers"));
+        let mut part = || parts.next().expect("names have three parts");
+        Name { node: part(), round: part(), number: part() }
+    }
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}-{}", self.node, self.round, self.number)
     }
 }
