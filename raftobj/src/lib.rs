@@ -4,11 +4,14 @@
 pub(crate) mod calls;
 pub(crate) mod codec;
 pub(crate) mod driver;
+pub(crate) mod hash;
 pub(crate) mod net;
 pub(crate) mod node;
 pub(crate) mod object;
 pub(crate) mod raft;
 pub(crate) mod replica;
+#[cfg(test)]
+mod scenario;
 pub(crate) mod storage;
 
 extern crate self as raftobj;
@@ -35,3 +38,8 @@ pub use storage::inspect;
 #[doc(hidden)]
 #[path = "private.rs"]
 pub mod __private;
+
+/// The examples of the README compile.
+#[doc = include_str!("../../README.md")]
+#[cfg(doctest)]
+struct Readme;

@@ -1,11 +1,10 @@
 //! What [`Calls`](super::Calls) is given and gives.
 
-use super::outcome::{CallError, Committed, ReadError};
+use super::outcome::{Outcome, ReadError};
 use crate::codec::command::{COMMAND_OVERHEAD_MAX, Command};
 use crate::object::sessions::SESSION_CALLS_MAX;
 use crate::raft::message::ReadId;
 use crate::raft::types::{Index, NodeId, Term, Ticks};
-use bytes::Bytes;
 
 /// Names a call of this process, for its owner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -83,7 +82,7 @@ pub(crate) struct CallsReady {
     /// A read index to be asked for: it serves all reads that were made before.
     pub(crate) read: Option<ReadId>,
     /// Calls that have ended.
-    pub(crate) completions: Vec<(CallId, Result<Committed<Bytes>, CallError>)>,
+    pub(crate) completions: Vec<(CallId, Outcome)>,
     /// Reads that may be served now, with the index that is applied, or never.
     pub(crate) read_completions: Vec<(ReadTicket, Result<Index, ReadError>)>,
 }

@@ -1,6 +1,7 @@
 //! How a call ends.
 
 use crate::raft::types::{Index, Term};
+use bytes::Bytes;
 use std::ops::Deref;
 
 /// A call that took effect: durable at a majority, applied on the caller's own node.
@@ -31,6 +32,9 @@ impl<R> Deref for Committed<R> {
         &self.value
     }
 }
+
+/// How a call ended, its reply still encoded.
+pub(crate) type Outcome = Result<Committed<Bytes>, CallError>;
 
 /// Where a call that was not applied may be tried again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -7,8 +7,8 @@
 //! | incarnation | 8, each | the disk whose votes count |
 //! | address | varint length, then UTF-8, each | as the user spelled it |
 
-use super::hash::hash_bytes;
 use super::{DecodeError, Put, Take};
+use crate::hash::hash_bytes;
 use crate::raft::membership::{Member, Membership};
 use crate::raft::types::{Incarnation, NodeId};
 use bytes::Bytes;

@@ -59,6 +59,8 @@ pub(crate) enum CallsRefusal {
     NotLeader,
     /// Its log is full.
     Busy,
+    /// It could not be applied: its object or method is not known there, or it is not the sender's.
+    Barred,
 }
 
 /// A node's word on the cluster that is being founded.
@@ -77,6 +79,9 @@ pub(crate) const DIGESTS_MAX: usize = 4096;
 
 /// No cluster lives to see it; a term beyond it is damage, and would leave no room to count on.
 const TERM_MAX: Term = Term(1 << 62);
+
+/// As [`TERM_MAX`], for indexes.
+const INDEX_MAX: Index = Index(1 << 62);
 
 impl Message {
     /// Appends the message, as a frame's payload.
@@ -99,6 +104,7 @@ impl Message {
                 buffer.put_u8(match why {
                     CallsRefusal::NotLeader => 0,
                     CallsRefusal::Busy => 1,
+                    CallsRefusal::Barred => 2,
                 });
             }
             Message::Founding(announcement) => {
@@ -154,6 +160,7 @@ impl Message {
                 let why = match input.take_u8("refusal")? {
                     0 => CallsRefusal::NotLeader,
                     1 => CallsRefusal::Busy,
+                    2 => CallsRefusal::Barred,
                     other => return Err(meaningless("refusal", other)),
                 };
                 Message::CallsRefused { from, why }
@@ -165,12 +172,12 @@ impl Message {
                 other => return Err(meaningless("announcement", other)),
             }),
             40 => {
-                let index = Index(input.take_varint("index")?);
+                let index = take_index(&mut input, "index")?;
                 Message::Digest { index, digest: input.take_u64("digest")? }
             }
-            41 => Message::DigestsWanted { upto: Index(input.take_varint("index")?) },
+            41 => Message::DigestsWanted { upto: take_index(&mut input, "index")? },
             42 => {
-                let first = Index(input.take_varint("index")?);
+                let first = take_index(&mut input, "index")?;
                 let count = input.take_varint("count of digests")?;
                 if count > DIGESTS_MAX as u64 {
                     return Err(DecodeError::Meaningless { field: "count of digests", value: count });
@@ -308,5 +315,119 @@ fn take_flag(input: &mut Bytes, field: &'static str) -> Result<bool, DecodeError
 }
 
 fn take_index(input: &mut Bytes, field: &'static str) -> Result<Index, DecodeError> {
-    input.take_varint(field).map(Index)
+    match Index(input.take_varint(field)?) {
+        index if index > INDEX_MAX => Err(DecodeError::Meaningless { field, value: index.0 }),
+        index => Ok(index),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::object::fixture::{ADD, TestRandom, command, entry, noop, session};
+    use crate::raft::membership::Member;
+    use crate::raft::types::{EntryId, Incarnation, NodeId};
+
+    fn one_of_each() -> Vec<Message> {
+        let raft = |message| Message::Raft(Term(9), message);
+        let (index, last) = (Index(300), EntryId { term: Term(7), index: Index(2) });
+        let call = command(session(1, 2), 3, 2, ADD, 4);
+        let entries = vec![entry(7, 3, &call), noop(9, 4)];
+        let member = Member { incarnation: Incarnation(5), address: "a:1".to_owned() };
+        let membership = Membership { members: [(NodeId(4), member)].into() };
+        vec![
+            raft(RaftMessage::PreVote { last }),
+            raft(RaftMessage::PreVoteReply { of: Term(3), granted: true }),
+            raft(RaftMessage::Vote { last }),
+            raft(RaftMessage::VoteReply { granted: false }),
+            raft(RaftMessage::Append { prev: last, commit: index, entries }),
+            raft(RaftMessage::Append { prev: last, commit: index, entries: Vec::new() }),
+            raft(RaftMessage::Appended { matched: index }),
+            raft(RaftMessage::Conflict { rejected: index, hint: last }),
+            raft(RaftMessage::Commit { commit: index }),
+            raft(RaftMessage::Heartbeat { commit: index, round: 6 }),
+            raft(RaftMessage::HeartbeatReply { round: u64::MAX }),
+            raft(RaftMessage::ReadIndex { id: ReadId(1 << 40) }),
+            raft(RaftMessage::ReadIndexReply { id: ReadId(1 << 40), index: Some(index) }),
+            raft(RaftMessage::ReadIndexReply { id: ReadId(1), index: None }),
+            Message::Calls(vec![call.clone(), command(session(1, 2), 4, 2, ADD, 5)]),
+            Message::CallsRefused { from: Number(8), why: CallsRefusal::NotLeader },
+            Message::CallsRefused { from: Number(8), why: CallsRefusal::Busy },
+            Message::CallsRefused { from: Number(8), why: CallsRefusal::Barred },
+            Message::Founding(Announcement::Waiting),
+            Message::Founding(Announcement::Proposed(membership.clone())),
+            Message::Founding(Announcement::Formed(membership)),
+            Message::Digest { index, digest: u64::MAX },
+            Message::DigestsWanted { upto: index },
+            Message::Digests { first: index, digests: vec![1, 2] },
+        ]
+    }
+
+    fn encoded(message: &Message) -> Vec<u8> {
+        let mut buffer = Vec::new();
+        message.encode(&mut buffer);
+        buffer
+    }
+
+    #[test]
+    fn messages_come_back_and_every_prefix_is_refused() {
+        for message in one_of_each() {
+            let bytes = Bytes::from(encoded(&message));
+            for cut in 0..bytes.len() {
+                // The arguments of a call run to its end: a shorter call is another call, not a damaged one.
+                let result = Message::decode(bytes.slice(..cut));
+                assert!(result.is_err(), "{message:?} cut at {cut}");
+            }
+            assert_eq!(Message::decode(bytes), Ok(message));
+        }
+    }
+
+    #[test]
+    fn changed_bytes_are_refused_or_mean_something_else() {
+        let mut random = TestRandom(1);
+        for message in one_of_each() {
+            let bytes = encoded(&message);
+            for _ in 0..500 {
+                let mut changed = bytes.clone();
+                for _ in 0..=random.below(3) {
+                    let at = random.below(changed.len() as u64) as usize;
+                    changed[at] = random.below(256) as u8;
+                }
+                if let Ok(other) = Message::decode(Bytes::from(changed.clone())) {
+                    assert_eq!(encoded(&other), changed, "one message, one encoding");
+                }
+            }
+        }
+    }
+
+    // Breaks: arithmetic on a lie overflows.
+    #[test]
+    fn an_index_that_nothing_can_follow_is_refused() {
+        let index = Index(u64::MAX);
+        let raft = |message| Message::Raft(Term(9), message);
+        for message in [
+            raft(RaftMessage::Appended { matched: index }),
+            raft(RaftMessage::Conflict { rejected: index, hint: EntryId::default() }),
+            raft(RaftMessage::Commit { commit: index }),
+            raft(RaftMessage::Heartbeat { commit: index, round: 1 }),
+            Message::Digest { index, digest: 1 },
+            Message::Digests { first: index, digests: vec![1, 2] },
+        ] {
+            let result = Message::decode(Bytes::from(encoded(&message)));
+            assert!(matches!(result, Err(DecodeError::Meaningless { .. })), "{result:?}");
+        }
+    }
+
+    // Breaks: a log with a gap, or terms that go back, against what the core takes for granted.
+    #[test]
+    fn appends_that_no_leader_sends_are_refused() {
+        let prev = EntryId { term: Term(2), index: Index(4) };
+        let noops = |ids: &[(u64, u64)]| ids.iter().map(|(term, index)| noop(*term, *index)).collect();
+        for ids in [&[(2, 6)][..], &[(2, 5), (2, 7)], &[(1, 5)], &[(10, 5)]] {
+            let append = RaftMessage::Append { prev, commit: Index(3), entries: noops(ids) };
+            assert!(Message::decode(encoded(&Message::Raft(Term(9), append)).into()).is_err(), "{ids:?}");
+        }
+        let beyond = Message::Raft(Term(u64::MAX), RaftMessage::VoteReply { granted: true });
+        assert!(Message::decode(encoded(&beyond).into()).is_err());
+    }
 }

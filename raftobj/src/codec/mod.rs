@@ -6,7 +6,6 @@
 
 pub(crate) mod command;
 pub(crate) mod entry;
-pub(crate) mod hash;
 pub(crate) mod hello;
 pub(crate) mod membership;
 pub(crate) mod message;

@@ -7,7 +7,7 @@ use super::gate::NodeGate;
 use super::jobs::Jobs;
 use super::mailbox::{CallRequest, Event, Mailbox};
 use super::wal_thread::WalJob;
-use crate::calls::outcome::ReadError;
+use crate::calls::outcome::{Outcome, ReadError};
 use crate::calls::{CallId, ReadTicket};
 use crate::codec::Sink;
 use crate::codec::message::Message;
@@ -16,7 +16,6 @@ use crate::node::status::{Role, Status};
 use crate::node::{Effects, Node};
 use crate::raft::message::Message as RaftMessage;
 use crate::raft::types::{Entry, NodeId, Term, Ticks, Time};
-use crate::replica::call::Outcome;
 use bytes::Bytes;
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -53,6 +52,8 @@ struct Engine {
     next_read: u64,
     next_tick: Instant,
     headline: (Role, Term, Option<NodeId>),
+    /// Whether the end is the user's wish.
+    told_to_end: bool,
     ending: bool,
 }
 
@@ -90,10 +91,22 @@ pub(crate) async fn run(setup: EngineSetup) {
         net.dial(peer);
     }
     let headline = (Role::Founding, Term(0), None);
-    let next_tick = Instant::now() + tick;
+    // The first tick is at once: no entry is stamped before the node was told the time.
+    let next_tick = Instant::now();
     let (calls, reads) = (HashMap::new(), HashMap::new());
-    let mut engine =
-        Engine { node, gate, net, setup, calls, reads, next_read: 0, next_tick, headline, ending: false };
+    let mut engine = Engine {
+        node,
+        gate,
+        net,
+        setup,
+        calls,
+        reads,
+        next_read: 0,
+        next_tick,
+        headline,
+        told_to_end: false,
+        ending: false,
+    };
     let mut events = Vec::new();
     while !engine.ending {
         engine.turn(&mut events);
@@ -164,7 +177,11 @@ impl Engine {
             Event::FoundingWritten(write) => node.founding_written(&write),
             Event::Applied(applied) => node.applied(applied),
             Event::Failed(reason) => node.stop(&reason),
-            Event::Shutdown => node.stop("it was shut down"),
+            Event::Shutdown => {
+                node.stop("it was shut down");
+                drop(node);
+                self.told_to_end = true;
+            }
         }
     }
 
@@ -225,16 +242,22 @@ impl Engine {
         let status = self.publish();
         match &status.stopped {
             None => {
-                let leader = status.leader.as_deref().unwrap_or("none");
-                tracing::info!(
-                    "{} is {} in term {}, leader {leader}",
-                    status.address,
-                    status.role,
-                    status.term
-                );
+                let Status { address, term, .. } = &*status;
+                match (status.role, &status.leader) {
+                    (Role::Leader, _) => tracing::info!("{address} is the leader of term {term}"),
+                    (Role::Candidate, _) => tracing::info!("{address} is a candidate, in term {term}"),
+                    (Role::Founding, _) => tracing::info!("{address} founds its cluster"),
+                    (_, Some(leader)) => {
+                        tracing::info!("{address} follows {leader}, the leader of term {term}")
+                    }
+                    (_, None) => tracing::info!("{address} knows no leader, in term {term}"),
+                }
             }
             Some(reason) => {
-                tracing::info!("{} has stopped: {reason}", status.address);
+                match self.told_to_end {
+                    true => tracing::info!("{} has ended", status.address),
+                    false => tracing::error!("{} has stopped: {reason}", status.address),
+                }
                 self.ending = true;
             }
         }
@@ -295,6 +318,21 @@ impl Rest {
         self.status.send_replace(Arc::new(node.borrow().status()));
         for event in self.mailbox.close(reason) {
             event.refuse(reason);
+        }
+    }
+}
+
+impl Drop for Rest {
+    /// In whatever way the engine ends, the other threads do too.
+    fn drop(&mut self) {
+        self.wal.close();
+        self.apply.close();
+        if std::thread::panicking() {
+            self.status.send_modify(|last| {
+                let stopped = Some("its engine panicked".to_owned());
+                let status = Status::clone(last);
+                *last = Arc::new(Status { role: Role::Stopped, leader: None, stopped, ..status });
+            });
         }
     }
 }

@@ -4,14 +4,13 @@
 //! [`NotAppliedReason::QueueFull`]. What the engine's own threads put in is bounded by what it gave them.
 
 use crate::calls::CallId;
-use crate::calls::outcome::{CallError, NotAppliedReason, ReadError, Retry};
+use crate::calls::outcome::{CallError, NotAppliedReason, Outcome, ReadError, Retry};
 use crate::node::FoundingWrite;
 use crate::node::status::Status;
 use crate::object::MethodId;
 use crate::object::machine::Applied;
 use crate::raft::PersistId;
 use crate::raft::types::Entry;
-use crate::replica::call::Outcome;
 use bytes::Bytes;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -14,6 +14,8 @@ mod engine;
 mod gate;
 mod jobs;
 pub(crate) mod mailbox;
+#[cfg(test)]
+mod tests;
 mod wal_thread;
 
 use crate::net::NetOptions;
@@ -27,7 +29,7 @@ use jobs::Jobs;
 use mailbox::{Event, Mailbox};
 use std::io;
 use std::net::TcpListener;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -48,12 +50,42 @@ pub(crate) struct Parts {
     pub(crate) mailbox: Mailbox,
 }
 
+/// How long the end of a node waits for its threads.
+const SHUTDOWN_WAIT_MAX: Duration = Duration::from_secs(10);
+
 /// A running node. Dropping it shuts the node down.
 pub(crate) struct Engine {
     mailbox: Arc<Mailbox>,
     status: watch::Receiver<Arc<Status>>,
     call_deadline: Duration,
     threads: Mutex<Vec<JoinHandle<()>>>,
+    running: Arc<Running>,
+}
+
+/// Counts the node's threads.
+#[derive(Default)]
+struct Running {
+    count: Mutex<usize>,
+    fewer: Condvar,
+}
+
+impl Running {
+    fn one_more(&self) {
+        *self.count.lock().unwrap_or_else(PoisonError::into_inner) += 1;
+    }
+
+    fn one_less(&self) {
+        *self.count.lock().unwrap_or_else(PoisonError::into_inner) -= 1;
+        self.fewer.notify_all();
+    }
+
+    /// Whether none was left before the time was up.
+    fn wait_until_none(&self, patience: Duration) -> bool {
+        let count = self.count.lock().unwrap_or_else(PoisonError::into_inner);
+        let waited = self.fewer.wait_timeout_while(count, patience, |count| *count > 0);
+        let (count, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        *count == 0
+    }
 }
 
 impl Engine {
@@ -65,8 +97,12 @@ impl Engine {
         let (wal_jobs, apply_jobs) = (Arc::new(Jobs::new()), Arc::new(Jobs::new()));
         let (sender, status) = watch::channel(Arc::new(node.status()));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let mut started =
-            Started { engine: Vec::new(), wal: Arc::clone(&wal_jobs), apply: Arc::clone(&apply_jobs) };
+        let mut started = Started {
+            threads: Vec::new(),
+            running: Arc::default(),
+            wal: Arc::clone(&wal_jobs),
+            apply: Arc::clone(&apply_jobs),
+        };
 
         let thread = WalThread { directory, wal, jobs: Arc::clone(&wal_jobs), mailbox: Arc::clone(&mailbox) };
         started.spawn("raftobj-wal", &mailbox, move || thread.run())?;
@@ -89,8 +125,9 @@ impl Engine {
             // A name that is just being resolved would hold the thread until the resolver gives up.
             runtime.shutdown_background();
         })?;
-        let threads = Mutex::new(std::mem::take(&mut started.engine));
-        Ok(Engine { mailbox, status, call_deadline, threads })
+        let threads = Mutex::new(std::mem::take(&mut started.threads));
+        let running = Arc::clone(&started.running);
+        Ok(Engine { mailbox, status, call_deadline, threads, running })
     }
 
     pub(crate) fn mailbox(&self) -> &Arc<Mailbox> {
@@ -110,14 +147,21 @@ impl Engine {
         Status::clone(&self.status.borrow())
     }
 
-    /// Ends the node and waits for its threads. From one of them (a replicated method that owns a replica) it
-    /// only begins the end, because a thread cannot wait for itself.
+    /// Ends the node and waits for its threads, but not for ever: a disk that hangs, or a method that does not
+    /// return, keeps its thread, and is told of in the process's log. From one of its threads (a replicated method
+    /// that owns a replica) it only begins the end, because a thread cannot wait for itself.
     pub(crate) fn shutdown(&self) {
         let _ = self.mailbox.put(Event::Shutdown);
         let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
         let this = std::thread::current().id();
         if threads.iter().any(|thread| thread.thread().id() == this) {
             return;
+        }
+        if !self.running.wait_until_none(SHUTDOWN_WAIT_MAX) {
+            let busy = threads.iter().filter(|thread| !thread.is_finished());
+            let busy: Vec<&str> = busy.filter_map(|thread| thread.thread().name()).collect();
+            tracing::error!("the node has ended, but its threads do not: {}", busy.join(", "));
+            threads.clear();
         }
         for thread in threads.drain(..) {
             // A thread that panicked has said so, and the node has stopped because of it.
@@ -134,7 +178,8 @@ impl Drop for Engine {
 
 /// Threads under way; where one of them cannot be started, those before it end.
 struct Started {
-    engine: Vec<JoinHandle<()>>,
+    threads: Vec<JoinHandle<()>>,
+    running: Arc<Running>,
     wal: Arc<Jobs<wal_thread::WalJob>>,
     apply: Arc<Jobs<Vec<crate::raft::types::Entry>>>,
 }
@@ -146,29 +191,32 @@ impl Started {
         mailbox: &Arc<Mailbox>,
         run: impl FnOnce() + Send + 'static,
     ) -> io::Result<()> {
-        let alarm = Alarm { name: name.to_owned(), mailbox: Arc::clone(mailbox) };
+        self.running.one_more();
+        let running = Arc::clone(&self.running);
+        let alarm = Alarm { name: name.to_owned(), mailbox: Arc::clone(mailbox), running };
         let thread = std::thread::Builder::new().name(name.to_owned()).spawn(move || {
             let _alarm = alarm;
             run();
         })?;
-        self.engine.push(thread);
+        self.threads.push(thread);
         Ok(())
     }
 }
 
 impl Drop for Started {
     fn drop(&mut self) {
-        if !self.engine.is_empty() {
+        if !self.threads.is_empty() {
             self.wal.close();
             self.apply.close();
         }
     }
 }
 
-/// Tells the engine, and if it is the engine itself its callers, that a thread has panicked.
+/// Tells that a thread has ended; and where it panicked, the engine, or if it is the engine itself its callers.
 struct Alarm {
     name: String,
     mailbox: Arc<Mailbox>,
+    running: Arc<Running>,
 }
 
 impl Drop for Alarm {
@@ -183,5 +231,6 @@ impl Drop for Alarm {
                 let _ = self.mailbox.put(Event::Failed(reason));
             }
         }
+        self.running.one_less();
     }
 }

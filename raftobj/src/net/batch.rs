@@ -175,7 +175,6 @@ const KEEP_BYTES_MAX: usize = 256 * 1024;
 pub(super) mod tests {
     use super::super::frame::Decoder;
     use super::*;
-    use bytes::BufMut;
 
     /// The bytes of the batch, sent in writes that take `step` bytes each.
     fn sent(batch: &mut Batch, step: usize) -> Vec<u8> {

@@ -62,11 +62,12 @@ impl Node {
                 hello.address, hello.object, own.address, own.object
             ));
         }
-        self.judge_methods(&hello.address, &hello.methods)?;
         match &self.stage {
-            Stage::Founding(_) => self.judge_founder(hello),
-            Stage::Formed { .. } => self.judge_member(hello),
+            Stage::Founding(_) => self.judge_founder(hello)?,
+            Stage::Formed { .. } => self.judge_member(hello)?,
         }
+        // Last: what a stranger says of methods is worth neither a warning nor the memory of it.
+        self.judge_methods(&hello.address, &hello.methods)
     }
 
     /// Nodes that take a method's arguments differently would read each other's entries wrongly.
@@ -122,8 +123,8 @@ impl Node {
         match membership.members.get(&hello.node) {
             Some(member) if member.incarnation == hello.incarnation => Ok(()),
             _ if membership.members.values().any(|member| member.address == hello.address) => Err(format!(
-                "the cluster was formed with another disk at {}: start that node with its own data directory; if \
-                 the directory is lost, the node has to be replaced",
+                "the cluster was formed with another disk at {}: start that node with its own data directory (a \
+                 node whose directory is lost cannot come back: it has forgotten its votes)",
                 hello.address
             )),
             _ => Err(format!("{} is not a member of the cluster of {}", hello.address, own.address)),

@@ -11,15 +11,17 @@ pub(crate) mod divergence;
 pub(crate) mod founding;
 mod handshake;
 pub(crate) mod status;
+#[cfg(test)]
+mod stories;
 
-use crate::calls::outcome::{CallError, Committed, ReadError};
+use crate::calls::outcome::{Outcome, ReadError};
 use crate::calls::{CallId, Calls, CallsConfig, CallsReady, Leader, ReadTicket};
 use crate::codec::command::{Command, SessionId};
 use crate::codec::hello::MethodSignature;
 use crate::codec::membership::cluster_id;
 use crate::codec::message::{Announcement, CallsRefusal, Message};
-use crate::object::MethodId;
 use crate::object::machine::Applied;
+use crate::object::{MethodId, door};
 use crate::raft::config::Config as RaftConfig;
 use crate::raft::membership::Membership;
 use crate::raft::message::Envelope;
@@ -78,10 +80,14 @@ pub(crate) struct Node {
     calls: Calls,
     divergence: Divergence,
     now: Ticks,
+    /// What the machine's clock said at the last tick.
+    time: Time,
     /// How many connections this node has to each peer to send on.
     connections: BTreeMap<NodeId, u32>,
     /// Differences in methods' types that were warned of.
     warned: BTreeSet<(String, MethodId)>,
+    /// Members that forwarded a call which cannot be applied here.
+    barred: BTreeSet<NodeId>,
     applied: Index,
     panics: u64,
     stopped: Option<String>,
@@ -107,7 +113,7 @@ pub(crate) struct Effects {
     /// Apply in this order, then call [`Node::applied`].
     pub(crate) committed: Vec<Entry>,
     /// Calls that have ended.
-    pub(crate) completions: Vec<(CallId, Result<Committed<Bytes>, CallError>)>,
+    pub(crate) completions: Vec<(CallId, Outcome)>,
     /// Reads that have ended: serve them now, or never.
     pub(crate) reads: Vec<(ReadTicket, Result<Index, ReadError>)>,
     /// For the log of the process.
@@ -146,7 +152,8 @@ impl Node {
         let stage = match remembered.formed {
             Some(membership) => {
                 let cluster = cluster_id(&membership);
-                let restored = Restored { hard_state: remembered.hard_state, entries: remembered.entries };
+                let (hard_state, entries) = (remembered.hard_state, remembered.entries);
+                let restored = Restored { hard_state, entries, ..Restored::default() };
                 Stage::Formed { raft: Raft::new(config.raft.clone(), membership, restored), cluster }
             }
             None => {
@@ -163,8 +170,10 @@ impl Node {
             calls,
             divergence: Divergence::default(),
             now: Ticks(0),
+            time: Time(0),
             connections: BTreeMap::new(),
             warned: BTreeSet::new(),
+            barred: BTreeSet::new(),
             applied: Index(0),
             panics: 0,
             stopped: None,
@@ -180,6 +189,7 @@ impl Node {
     /// A tick has passed; `now` is the machine's clock.
     pub(crate) fn tick(&mut self, now: Time) {
         self.now.0 += 1;
+        self.time = now;
         if self.stopped.is_some() {
             return;
         }
@@ -283,7 +293,8 @@ impl Node {
                 self.found(step);
             }
             FoundingWrite::Formed { membership, cluster } => {
-                let raft = Raft::new(self.config.raft.clone(), membership.clone(), Restored::default());
+                let restored = Restored { time: self.time, ..Restored::default() };
+                let raft = Raft::new(self.config.raft.clone(), membership.clone(), restored);
                 self.stage = Stage::Formed { raft, cluster: *cluster };
                 self.calls.formed();
                 self.tell_all(&Message::Founding(Announcement::Formed(membership.clone())));
@@ -389,17 +400,30 @@ impl Node {
         Ok(())
     }
 
-    /// A peer takes this node for the leader.
+    /// A peer takes this node for the leader. What no replica could apply stays out of the log: it would stop them
+    /// all. Calls behind such a one wait for it, as they would behind one that was lost.
     fn propose_for(&mut self, from: NodeId, commands: Vec<Command>) {
-        // A node speaks for its own calls only.
-        if commands.iter().any(|command| command.session.node != from) {
+        let Some(member) = self.membership().and_then(|membership| membership.members.get(&from)) else {
             return;
-        }
-        if let Err((number, error)) = self.propose(&commands) {
-            let why = match error {
-                ProposeError::NotLeader => CallsRefusal::NotLeader,
-                ProposeError::Busy { .. } => CallsRefusal::Busy,
-            };
+        };
+        let knows = |id| self.config.methods.iter().any(|method| method.id == id);
+        let judge = |command| door::admit(command, from, member.incarnation, knows);
+        let barred = commands.iter().enumerate().find_map(|(at, command)| Some((at, judge(command).err()?)));
+        let admitted = barred.map_or(&commands[..], |(at, _)| &commands[..at]);
+        let address = member.address.clone();
+        let refused = match (self.propose(admitted), barred) {
+            (Err((number, ProposeError::NotLeader)), _) => Some((number, CallsRefusal::NotLeader)),
+            (Err((number, ProposeError::Busy { .. })), _) => Some((number, CallsRefusal::Busy)),
+            (Ok(()), Some((at, error))) => {
+                if self.barred.insert(from) {
+                    let warning = format!("a call that {address} has forwarded is not taken: {error}");
+                    self.effects.warnings.push(warning);
+                }
+                Some((commands[at].number, CallsRefusal::Barred))
+            }
+            (Ok(()), None) => None,
+        };
+        if let Some((number, why)) = refused {
             self.effects.messages.push((from, Message::CallsRefused { from: number, why }));
         }
     }
@@ -455,7 +479,7 @@ impl Node {
         if difference.outvoted || (!difference.confirmed && !is_leader) {
             self.stop(&format!(
                 "{what}: this node is alone with its state. The method is not deterministic, or runs in different \
-                 versions; correct it, then replace this node"
+                 versions: correct it on all nodes, then start them again"
             ));
         } else {
             self.effects.warnings.push(format!("{what}: this node agrees with the majority"));
@@ -507,6 +531,15 @@ impl Node {
             Stage::Formed { raft, .. } => (Role::Follower, raft.leader()),
         };
         (role, self.term(), leader)
+    }
+
+    /// Its part in the protocol, once the cluster is formed.
+    #[cfg(test)]
+    pub(crate) fn raft(&self) -> Option<&Raft> {
+        match &self.stage {
+            Stage::Formed { raft, .. } => Some(raft),
+            Stage::Founding(_) => None,
+        }
     }
 
     /// The last `count` entries of the log, oldest first.

@@ -1,6 +1,6 @@
 //! What a replicated method may know beside its arguments: the same on every replica.
 
-use crate::codec::hash::mix;
+use crate::hash::mix;
 use crate::raft::types::{Index, Term, Time};
 use std::cell::Cell;
 use std::time::{Duration, SystemTime};

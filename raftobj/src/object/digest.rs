@@ -7,7 +7,7 @@
 
 use super::MethodId;
 use super::reply::Reply;
-use crate::codec::hash::{hash_bytes, mix};
+use crate::hash::{hash_bytes, mix};
 use crate::raft::types::Index;
 use std::collections::VecDeque;
 

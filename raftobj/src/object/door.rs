@@ -3,18 +3,13 @@
 //! An entry that cannot be applied stops every replica, over restarts too. So a leader looks at a forwarded command
 //! before it proposes it; what it lets in can only fail in its arguments, which are the method's own to judge.
 
-use super::{Method, MethodId};
-use crate::codec::DecodeError;
+use super::MethodId;
 use crate::codec::command::{Command, ObjectId};
 use crate::raft::types::{Incarnation, NodeId};
-use bytes::Bytes;
 
 /// Why a peer's command is not proposed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum DoorError {
-    /// Its bytes are no command.
-    #[error("it is not a command: {0}")]
-    Command(#[from] DecodeError),
     /// It is of a session of another node than the one that sent it.
     #[error("it is a call of node {}, forwarded by another", .0.short())]
     Stranger(NodeId),
@@ -26,24 +21,23 @@ pub(crate) enum DoorError {
     Method(MethodId),
 }
 
-/// Whether a command that `node` has forwarded may be proposed; the command as decoded.
+/// Whether a command that `node` has forwarded may be proposed. `knows` says whether there is such a method.
 pub(crate) fn admit(
-    payload: &Bytes,
+    command: &Command,
     node: NodeId,
     incarnation: Incarnation,
-    methods: &[Method],
-) -> Result<Command, DoorError> {
-    let command = Command::decode(payload)?;
+    knows: impl Fn(MethodId) -> bool,
+) -> Result<(), DoorError> {
     if (command.session.node, command.session.incarnation) != (node, incarnation) {
         return Err(DoorError::Stranger(command.session.node));
     }
     if command.object != ObjectId::default() {
         return Err(DoorError::Object(command.object));
     }
-    if !methods.iter().any(|method| method.id == command.method) {
+    if !knows(command.method) {
         return Err(DoorError::Method(command.method));
     }
-    Ok(command)
+    Ok(())
 }
 
 #[cfg(test)]
@@ -57,16 +51,16 @@ mod tests {
     fn what_no_replica_could_apply_does_not_enter_the_log() {
         let good = command(session(1, 1), 1, 1, ADD, 5);
         let (node, incarnation) = (good.session.node, good.session.incarnation);
-        let ask = |payload: &Bytes| admit(payload, node, incarnation, Tally::METHODS);
-        assert_eq!(ask(&good.encode()), Ok(good.clone()));
-        assert!(matches!(ask(&Bytes::from_static(b"garbage")), Err(DoorError::Command(_))));
+        let knows = |id| Tally::METHODS.iter().any(|method| method.id == id);
+        let ask = |command: &Command| admit(command, node, incarnation, knows);
+        assert_eq!(ask(&good), Ok(()));
         let stranger = Command { session: session(2, 1), ..good.clone() };
-        assert_eq!(ask(&stranger.encode()), Err(DoorError::Stranger(NodeId(2))));
-        let wiped = admit(&good.encode(), node, Incarnation(0), Tally::METHODS);
+        assert_eq!(ask(&stranger), Err(DoorError::Stranger(NodeId(2))));
+        let wiped = admit(&good, node, Incarnation(0), knows);
         assert_eq!(wiped, Err(DoorError::Stranger(node)));
         let object = Command { object: ObjectId(1), ..good.clone() };
-        assert_eq!(ask(&object.encode()), Err(DoorError::Object(ObjectId(1))));
+        assert_eq!(ask(&object), Err(DoorError::Object(ObjectId(1))));
         let method = Command { method: MethodId(1), ..good };
-        assert_eq!(ask(&method.encode()), Err(DoorError::Method(MethodId(1))));
+        assert_eq!(ask(&method), Err(DoorError::Method(MethodId(1))));
     }
 }

@@ -15,6 +15,9 @@ pub(crate) struct Tally {
     pub(crate) counts: BTreeMap<u64, u64>,
     /// Set to other values on other replicas, it makes `skewed` a method that is not deterministic.
     pub(crate) skew: u64,
+    /// Set, this is the object in older code, which does not have that method.
+    #[serde(skip)]
+    pub(crate) lacks: Option<MethodId>,
 }
 
 pub(crate) const ADD: MethodId = MethodId::of("add");
@@ -44,7 +47,8 @@ impl Object for Tally {
         _context: &ApplyContext,
         reply: &mut Vec<u8>,
     ) -> Result<(), MethodError> {
-        let Some(method) = Self::METHODS.iter().find(|method| method.id == id) else {
+        let has = |method: &&Method| method.id == id && self.lacks != Some(id);
+        let Some(method) = Self::METHODS.iter().find(has) else {
             return Err(MethodError::Unknown(id));
         };
         let key = key(method.name, arguments)?;
@@ -81,6 +85,15 @@ fn key(method: &'static str, arguments: &[u8]) -> Result<u64, MethodError> {
 /// The arguments of any of [`Tally`]'s methods.
 pub(crate) fn arguments(key: u64) -> Bytes {
     Bytes::copy_from_slice(&key.to_le_bytes())
+}
+
+/// A call as a person would write it.
+pub(crate) fn call_text(command: &Command) -> String {
+    let name = super::describe::method_name::<Tally>(command.method).unwrap_or("unknown");
+    match Tally::describe(command.method, &command.arguments) {
+        Ok(arguments) => format!("{name}({arguments})"),
+        Err(error) => format!("({error})"),
+    }
 }
 
 #[derive(Clone)]

@@ -14,7 +14,7 @@ pub(crate) mod machine;
 pub(crate) mod reply;
 pub(crate) mod sessions;
 
-use crate::codec::hash::fnv1a_32;
+use crate::hash::fnv1a_32;
 use context::ApplyContext;
 use serde::{Serialize, de::DeserializeOwned};
 

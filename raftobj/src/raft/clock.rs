@@ -15,6 +15,11 @@ pub(crate) struct Clock {
 }
 
 impl Clock {
+    /// A clock that was told this before; zero where it was told nothing.
+    pub(crate) fn at(told: Time) -> Clock {
+        Clock { now: told, told, refused: 0 }
+    }
+
     /// A tick passed, and the machine says it is `told`. Returns false for a jump that is refused.
     pub(crate) fn tick(&mut self, told: Time, tick_ms: u64, jump_ms_max: u64) -> bool {
         let first = self.told == Time(0);

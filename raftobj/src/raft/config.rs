@@ -35,7 +35,7 @@ pub(crate) struct Config {
 impl Config {
     /// The election timeout of the `attempt`-th campaign in `term`: a pure function, so that a run repeats.
     pub(crate) fn election_timeout(&self, term: super::types::Term, attempt: u64) -> Ticks {
-        use crate::codec::hash::mix;
+        use crate::hash::mix;
         let span = self.election_ticks_max.0 - self.election_ticks_min.0 + 1;
         let drawn = mix(mix(mix(self.seed, self.id.0), term.0), attempt);
         Ticks(self.election_ticks_min.0 + drawn % span)

@@ -45,8 +45,9 @@ impl Raft {
         self.send(from, Message::PreVoteReply { of, granted }, Tells::HardState);
     }
 
-    /// An answer to our question. A refusal needs no action: the next timeout asks again, and if the refusing
-    /// server has a higher term, `step` has adopted it (etcd #8501: a refused pre-vote teaches the term).
+    /// An answer to our question, of a voter in our term or behind it. A refusal needs no action: the next timeout
+    /// asks again, and if the refusing server has a higher term, `step` has adopted it (etcd #8501: a refused
+    /// pre-vote teaches the term).
     pub(super) fn handle_pre_vote_reply(&mut self, from: NodeId, of: Term, granted: bool) {
         let Role::PreCandidate(votes) = &mut self.role else { return };
         if !granted || of != self.hard_state.term {
@@ -128,7 +129,7 @@ impl Raft {
         if term > self.hard_state.term {
             self.set_hard_state(HardState { term, voted_for: None });
         }
-        let role = std::mem::replace(&mut self.role, Role::Follower { leader, confirmed: Index(0) });
+        let role = std::mem::replace(&mut self.role, Role::Follower { leader });
         if let Role::Leader(leader) = role {
             self.give_up_reads(leader.reads);
         }
@@ -141,8 +142,8 @@ impl Raft {
     pub(super) fn follow(&mut self, from: NodeId) -> bool {
         match self.role {
             Role::Leader(_) => return false,
-            Role::Follower { leader: Some(leader), .. } if leader == from => {}
-            Role::Follower { leader: Some(_), .. } => return false,
+            Role::Follower { leader: Some(leader) } if leader == from => {}
+            Role::Follower { leader: Some(_) } => return false,
             _ => self.become_follower(self.hard_state.term, Some(from)),
         }
         self.leader_heard = Some(self.now);
@@ -213,6 +214,7 @@ impl Raft {
         );
         if new.term > old.term {
             self.attempt = 0;
+            self.confirmed = Index(0);
         }
         self.hard_state = new;
         self.disk.hard_state_changed();

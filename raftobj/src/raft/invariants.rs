@@ -11,6 +11,7 @@ impl Raft {
         let last = self.log.last_index();
         let stable = self.disk.stable();
         assert!(self.commit <= last, "commit {} beyond last {last}", self.commit);
+        assert!(self.confirmed <= last, "confirmed {} beyond last {last}", self.confirmed);
         assert!(stable <= last, "durable up to {stable}, beyond last {last}");
         assert!(self.handed <= self.commit, "handed out {} beyond commit {}", self.handed, self.commit);
         assert!(self.handed <= stable, "handed out {}, durable only {stable}", self.handed);
@@ -37,9 +38,8 @@ impl Raft {
             Role::PreCandidate(votes) => {
                 assert!(votes.granted().any(|id| id == self.config.id), "pre-candidate without its own vote");
             }
-            Role::Follower { leader, confirmed } => {
+            Role::Follower { leader } => {
                 assert!(*leader != Some(self.config.id), "follows itself");
-                assert!(*confirmed <= last, "confirmed {confirmed} beyond last {last}");
             }
         }
     }

@@ -122,6 +122,11 @@ impl Log {
     pub(crate) fn bytes(&self) -> usize {
         self.bytes
     }
+
+    /// What the entries from `from` on hold in memory.
+    pub(crate) fn bytes_from(&self, from: Index) -> usize {
+        self.iter_from(from).map(|entry| ENTRY_BYTES + entry.payload.len()).sum()
+    }
 }
 
 #[cfg(test)]

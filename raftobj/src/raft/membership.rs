@@ -78,7 +78,7 @@ mod tests {
                     .members
                     .keys()
                     .map(|&id| {
-                        state = crate::codec::hash::mix(state, id.0);
+                        state = crate::hash::mix(state, id.0);
                         (id, state % 5)
                     })
                     .collect();

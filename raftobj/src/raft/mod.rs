@@ -36,6 +36,8 @@ mod progress;
 mod read;
 mod replication;
 #[cfg(test)]
+mod stories;
+#[cfg(test)]
 mod tests;
 pub(crate) mod types;
 
@@ -64,6 +66,9 @@ pub(crate) struct Raft {
     log: Log,
     disk: Disk,
     role: Role,
+    /// Entries up to here are known to be this term's leader's: how far its commit index counts. It stays true
+    /// while the term does, whatever this node thinks of the leader meanwhile.
+    confirmed: Index,
     /// Entries up to here are committed: on the disks of a majority (§5.3).
     commit: Index,
     /// Committed entries were handed out up to here.
@@ -92,11 +97,7 @@ pub(crate) struct Raft {
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Role {
-    Follower {
-        leader: Option<NodeId>,
-        /// Entries up to here are known to be this term's leader's: how far its commit index counts.
-        confirmed: Index,
-    },
+    Follower { leader: Option<NodeId> },
     PreCandidate(Votes),
     Candidate(Votes),
     Leader(Leader),
@@ -129,6 +130,8 @@ pub(crate) struct Ready {
 pub(crate) struct Restored {
     pub(crate) hard_state: HardState,
     pub(crate) entries: Vec<Entry>,
+    /// What the machine's clock said last; zero where it was not asked yet.
+    pub(crate) time: Time,
 }
 
 impl Raft {
@@ -141,12 +144,13 @@ impl Raft {
             hard_state: restored.hard_state,
             disk: Disk::new(log.last_index()),
             log,
-            role: Role::Follower { leader: None, confirmed: Index(0) },
+            role: Role::Follower { leader: None },
+            confirmed: Index(0),
             commit: Index(0),
             handed: Index(0),
             applied: Index(0),
             now: Ticks(0),
-            clock: Clock::default(),
+            clock: Clock::at(restored.time),
             attempt: 0,
             election_due: Ticks(0),
             leader_heard: None,
@@ -194,7 +198,12 @@ impl Raft {
                 _ => self.become_follower(term, None),
             }
         } else if term < self.hard_state.term {
-            self.answer_stale(from, term, &message);
+            match message {
+                // The answer of a server whose term is behind the question's: it names the question's.
+                Message::PreVoteReply { of, granted } => self.handle_pre_vote_reply(from, of, granted),
+                _ => self.answer_stale(from, term, &message),
+            }
+            self.check_invariants();
             return;
         }
         match message {
@@ -286,12 +295,19 @@ impl Raft {
 
 /// What others may see of a node's part in the protocol.
 impl Raft {
+    /// This node.
+    #[cfg(test)]
+    pub(crate) fn id(&self) -> NodeId {
+        self.config.id
+    }
+
     /// The present term.
     pub(crate) fn term(&self) -> Term {
         self.hard_state.term
     }
 
     /// Term and vote, durable or not.
+    #[cfg(test)]
     pub(crate) fn hard_state(&self) -> HardState {
         self.hard_state
     }
@@ -320,7 +336,7 @@ impl Raft {
     pub(crate) fn leader(&self) -> Option<NodeId> {
         match &self.role {
             Role::Leader(_) => Some(self.config.id),
-            Role::Follower { leader, .. } => *leader,
+            Role::Follower { leader } => *leader,
             Role::PreCandidate(_) | Role::Candidate(_) => None,
         }
     }
@@ -334,6 +350,25 @@ impl Raft {
     /// Whether this node asks for votes, or asks whether it would get them.
     pub(crate) fn is_candidate(&self) -> bool {
         matches!(self.role, Role::PreCandidate(_) | Role::Candidate(_))
+    }
+
+    /// Whether this node only asks whether it would be elected.
+    #[cfg(test)]
+    pub(crate) fn is_pre_candidate(&self) -> bool {
+        matches!(self.role, Role::PreCandidate(_))
+    }
+
+    /// On a leader: whether it does not know yet where the peer's log agrees with its own.
+    #[cfg(test)]
+    pub(crate) fn is_probing(&self, peer: NodeId) -> bool {
+        let Role::Leader(leader) = &self.role else { return false };
+        leader.peers.get(&peer).is_some_and(Progress::is_probing)
+    }
+
+    /// Whether a leader protects itself from elections here.
+    #[cfg(test)]
+    pub(crate) fn is_led(&self) -> bool {
+        self.hears_a_leader()
     }
 
     /// Whether this node leads.

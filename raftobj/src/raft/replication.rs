@@ -91,26 +91,29 @@ impl Raft {
             let hint = self.log.last_with_term_at_most(prev.index, prev.term);
             return self.send(from, Message::Conflict { rejected: prev.index, hint }, Tells::HardState);
         }
-        let incoming: usize = entries.iter().map(|entry| entry.payload.len()).sum();
-        if self.log.bytes() + incoming > self.config.log_bytes_max + self.config.window_bytes_max {
-            // No room, because apply lags: not answered, so the leader asks again when its patience ends.
-            return;
-        }
         let matched = entries.last().map_or(prev.index, |entry| entry.id.index);
         // Only a real conflict cuts: a late append must not take back what came after it (§5.3, figure 13).
         let known = entries.iter().take_while(|e| e.id.index <= self.commit || self.log.has(e.id)).count();
-        let mut new = entries.into_iter().skip(known).peekable();
-        if let Some(first) = new.peek()
-            && first.id.index <= self.log.last_index()
-        {
-            let from = first.id.index;
+        let new = &entries[known..];
+        let cut = new.first().map(|first| first.id.index).filter(|first| *first <= self.log.last_index());
+        // A leader keeps what it has confirmed in its term, and its log's terms never go down: the sender lies.
+        let follows = |first: &Entry| self.log.term_at(first.id.index.previous()) <= Some(first.id.term);
+        if cut.is_some_and(|from| from <= self.confirmed) || !new.first().is_none_or(follows) {
+            return;
+        }
+        // What is here already, and what makes way, takes no room.
+        let incoming: usize = new.iter().map(|entry| entry.payload.len()).sum();
+        let kept = self.log.bytes() - cut.map_or(0, |from| self.log.bytes_from(from));
+        if incoming > 0 && kept + incoming > self.config.log_bytes_max + self.config.window_bytes_max {
+            // No room, because apply lags: not answered, so the leader asks again when its patience ends.
+            return;
+        }
+        if let Some(from) = cut {
             self.log.truncate(from);
             self.disk.log_cut(from);
         }
-        new.for_each(|entry| self.log.append(entry));
-        if let Role::Follower { confirmed, .. } = &mut self.role {
-            *confirmed = matched.max(*confirmed);
-        }
+        entries.into_iter().skip(known).for_each(|entry| self.log.append(entry));
+        self.confirmed = matched.max(self.confirmed);
         self.commit_confirmed(commit);
         self.send(from, Message::Appended { matched }, Tells::Log);
     }
@@ -133,9 +136,7 @@ impl Raft {
     /// The leader's commit index counts only over entries that it has confirmed in this term: beyond them this
     /// log may hold a tail that the leader does not have.
     fn commit_confirmed(&mut self, leader_commit: Index) {
-        if let Role::Follower { confirmed, .. } = self.role {
-            self.commit = self.commit.max(leader_commit.min(confirmed));
-        }
+        self.commit = self.commit.max(leader_commit.min(self.confirmed));
     }
 
     /// A peer has the log up to `matched` on its disk, in this term.

@@ -7,7 +7,7 @@ use super::membership::{Member, Membership};
 use super::message::{Envelope, ReadId};
 use super::types::{Entry, HardState, Incarnation, Index, NodeId, Term, Ticks, Time};
 use super::{Persist, Raft, Restored};
-use crate::codec::hash::mix;
+use crate::hash::mix;
 use bytes::Bytes;
 use std::collections::{BTreeMap, VecDeque};
 
@@ -92,7 +92,11 @@ impl Cluster {
         };
         let membership = self.membership.clone();
         let server = self.servers.get_mut(&id).unwrap();
-        let restored = Restored { hard_state: server.hard_state, entries: server.entries.clone() };
+        let restored = Restored {
+            hard_state: server.hard_state,
+            entries: server.entries.clone(),
+            ..Restored::default()
+        };
         server.applied.clear();
         server.read_floor.clear();
         server.raft = Some(Raft::new(config, membership, restored));

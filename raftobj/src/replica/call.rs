@@ -1,7 +1,9 @@
 //! A replicated call on its way, and how to wait for it.
 
 use super::wait::block_on;
-use crate::calls::outcome::{AppliedReason, CallError, Committed, NotAppliedReason, Retry, UnknownReason};
+use crate::calls::outcome::{
+    AppliedReason, CallError, Committed, NotAppliedReason, Outcome, Retry, UnknownReason,
+};
 use crate::driver::mailbox::{CallTicket, Mailbox};
 use crate::object::lock::LockId;
 use bytes::Bytes;
@@ -13,9 +15,6 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::sync::oneshot;
-
-/// How a call ended, its reply still encoded.
-pub(crate) type Outcome = Result<Committed<Bytes>, CallError>;
 
 /// A replicated call on its way.
 ///

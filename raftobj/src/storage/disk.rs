@@ -19,7 +19,8 @@ use std::path::{Path, PathBuf};
 pub(crate) trait Disk: Clone + Send + Sync + 'static {
     type File: DiskFile;
 
-    /// Makes one directory; its parent exists. Durable once the parent was given to [`Disk::sync_dir`].
+    /// Makes one directory, unless it is there: nodes that start at once make a common parent at once. Its own
+    /// parent exists. Durable once the parent was given to [`Disk::sync_dir`].
     fn create_dir(&self, dir: &Path) -> Result<(), DiskError>;
     /// The names in a directory, sorted; `None` where there is no such directory.
     fn list(&self, dir: &Path) -> Result<Option<Vec<String>>, DiskError>;
@@ -99,7 +100,10 @@ impl Disk for RealDisk {
     type File = RealFile;
 
     fn create_dir(&self, dir: &Path) -> Result<(), DiskError> {
-        fs::create_dir(dir).map_err(DiskError::at("create directory", dir))
+        match fs::create_dir(dir) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && dir.is_dir() => Ok(()),
+            made => made.map_err(DiskError::at("create directory", dir)),
+        }
     }
 
     fn list(&self, dir: &Path) -> Result<Option<Vec<String>>, DiskError> {

@@ -147,8 +147,9 @@ impl Damage {
             }
             Damage::Owner { .. } => "give each node a data directory of its own, and its own files back",
             _ => {
-                "see all that is wrong with `raftobj::inspect::verify`, then restore this node's directory from \
-                 a whole copy, or wipe it and bring the node back by `replace`"
+                "see all that is wrong with raftobj::inspect::verify (the example `inspect verify DIR`) and give the \
+                 disk's last bytes back; no older copy, which has forgotten votes and entries: the other nodes go on \
+                 without this one"
             }
         }
     }

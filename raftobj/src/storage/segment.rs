@@ -31,7 +31,7 @@
 
 use super::Owner;
 use super::disk::{Disk, DiskError, DiskFile};
-use crate::codec::hash::mix;
+use crate::hash::mix;
 use crate::raft::types::{Incarnation, NodeId};
 use std::path::{Path, PathBuf};
 

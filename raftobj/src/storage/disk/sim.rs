@@ -317,8 +317,12 @@ impl Disk for SimDisk {
     fn create_dir(&self, dir: &Path) -> Result<(), DiskError> {
         let (mut state, _) = self.call("create directory", dir)?;
         let parent = state.parent(dir).map_err(DiskError::at("create directory", dir))?;
-        if state.names.contains_key(dir) {
-            return Err(DiskError::at("create directory", dir)(io::ErrorKind::AlreadyExists.into()));
+        match state.names.get(dir) {
+            None => {}
+            Some(Node::Directory) => return Ok(()),
+            Some(_) => {
+                return Err(DiskError::at("create directory", dir)(io::ErrorKind::AlreadyExists.into()));
+            }
         }
         let added = Some((dir.to_owned(), Node::Directory));
         state.change_names(NameChange { dir: parent, removed: None, added });

@@ -1,0 +1,149 @@
+//! The threads: that they end whatever ends first, and that none waits for what it does not need.
+
+use super::*;
+use crate::codec::hello::MethodSignature;
+use crate::node::{NodeConfig, Remembered};
+use crate::object::Object;
+use crate::object::digest::Checkpoint;
+use crate::object::fixture::{Tally, noop};
+use crate::object::machine::Applied;
+use crate::raft::types::{Boot, Entry, Incarnation, Index, NodeId, Ticks};
+use crate::storage::{self, Newcomer};
+use std::sync::mpsc;
+use std::time::Instant;
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Waits until `condition` gives something; panics where it does not for long.
+fn wait_until<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
+    let end = Instant::now() + PATIENCE;
+    loop {
+        match condition() {
+            Some(value) => return value,
+            None => assert!(Instant::now() < end, "{what} does not happen"),
+        }
+        std::thread::yield_now();
+    }
+}
+
+/// Takes no time, but for the entry at which it waits for a word from the test.
+struct Waiting {
+    at: Index,
+    word: mpsc::Receiver<()>,
+}
+
+impl Apply for Waiting {
+    fn apply(&mut self, entries: &[Entry], _: &mut dyn FnMut() -> bool) -> Applied {
+        let mut applied = Applied::default();
+        for entry in entries {
+            if entry.id.index == self.at {
+                self.word.recv_timeout(PATIENCE).unwrap();
+            }
+            applied.upto = entry.id;
+            applied.checkpoints.push(Checkpoint { index: entry.id.index, ..Checkpoint::default() });
+        }
+        applied
+    }
+}
+
+// Breaks: a call waits for all calls that were committed together with it, and is told at its deadline that
+// nobody knows, although it was applied long before.
+#[test]
+fn what_is_applied_is_told_before_the_batch_is_through() {
+    let (jobs, mailbox) = (Arc::new(Jobs::new()), Arc::new(Mailbox::new(1, 1)));
+    let (say, word) = mpsc::channel();
+    let machine = Box::new(Waiting { at: Index(200), word });
+    let thread = ApplyThread { machine, jobs: Arc::clone(&jobs), mailbox: Arc::clone(&mailbox) };
+    let thread = std::thread::spawn(move || thread.run());
+    jobs.push((1..=200).map(|index| noop(1, index)).collect());
+    let mut upto = Index(0);
+    let mut told = |last: Index| {
+        wait_until("an apply", || {
+            let mut events = Vec::new();
+            mailbox.drain(&mut events);
+            for event in events {
+                let Event::Applied(applied) = event else { panic!("nothing else is put in") };
+                upto = applied.upto.index;
+            }
+            (upto >= last).then_some(())
+        });
+    };
+    told(Index(1));
+    say.send(()).unwrap();
+    told(Index(200));
+    jobs.close();
+    thread.join().unwrap();
+}
+
+/// A node whose engine panics when it starts, because of options that nobody checked.
+fn panicking_engine(path: &std::path::Path) -> Engine {
+    let newcomer = Newcomer {
+        node: NodeId(1),
+        incarnation: Incarnation(1),
+        object: Tally::NAME.to_owned(),
+        address: "n1:1".to_owned(),
+        founding: vec!["n1:1".to_owned()],
+    };
+    let options = storage::Options { segment_bytes: 1 << 16 };
+    let mut directory = Directory::open(RealDisk, path, options, newcomer).unwrap();
+    let owner = directory.begin_boot().unwrap();
+    let (wal, _) = Wal::open(RealDisk, path, owner, options).unwrap();
+    let config = NodeConfig {
+        node: NodeId(1),
+        incarnation: Incarnation(1),
+        boot: Boot(1),
+        address: "n1:1".to_owned(),
+        founders: vec!["n1:1".to_owned()],
+        object: Tally::NAME.to_owned(),
+        methods: Tally::METHODS.iter().map(MethodSignature::of).collect(),
+        method_names: Vec::new(),
+        raft: crate::raft::config::Config {
+            id: NodeId(1),
+            seed: 1,
+            heartbeat_ticks: Ticks(5),
+            election_ticks_min: Ticks(25),
+            election_ticks_max: Ticks(50),
+            append_bytes_max: 1 << 20,
+            window_messages_max: 16,
+            window_bytes_max: 1 << 20,
+            log_bytes_max: 1 << 20,
+            apply_entries_max: 100,
+            tick_ms: 10,
+            clock_jump_ms_max: 1_000,
+        },
+        calls: crate::calls::CallsConfig::default(),
+        gossip_ticks: Ticks(20),
+    };
+    let (_, word) = mpsc::channel();
+    let parts = Parts {
+        node: Node::new(config, Remembered::default()),
+        machine: Box::new(Waiting { at: Index(0), word }),
+        directory,
+        wal,
+        listener: TcpListener::bind("127.0.0.1:0").unwrap(),
+        peers: Vec::new(),
+        net: NetOptions { handshakes_max: 0, ..NetOptions::default() },
+        tick: Duration::from_millis(10),
+        call_deadline: Duration::from_secs(5),
+        mailbox: Mailbox::new(10, 1_000),
+    };
+    Engine::start(parts).unwrap()
+}
+
+// Breaks: a bug in the engine hangs whoever drops the replica, and keeps the directory locked.
+#[test]
+fn a_panic_of_the_engine_ends_all_threads_and_every_call() {
+    let directory = std::env::temp_dir().join(format!("raftobj-driver-{}", std::process::id()));
+    let engine = panicking_engine(&directory);
+    wait_until("the end of the engine", || engine.mailbox().put(Event::Shutdown).err());
+    assert!(engine.mailbox().call(crate::object::MethodId(1), bytes::Bytes::new()).is_err());
+    let (done, ended) = mpsc::channel();
+    std::thread::spawn(move || {
+        engine.shutdown();
+        done.send(engine.last_status()).unwrap();
+    });
+    let status = ended.recv_timeout(PATIENCE).expect("the threads end");
+    assert_eq!(status.role, crate::node::status::Role::Stopped);
+    assert!(status.stopped.unwrap().contains("panicked"));
+    std::fs::remove_dir_all(directory).unwrap();
+}

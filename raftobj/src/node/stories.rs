@@ -1,0 +1,130 @@
+//! Single stories of one node, or of two.
+
+use super::*;
+use crate::codec::command::{Number, ObjectId};
+use crate::object::Object;
+use crate::object::fixture::{ADD, Tally, arguments, command, session};
+use crate::raft::membership::Member;
+use crate::raft::message::Message as RaftMessage;
+
+fn config(id: u64, size: u64) -> NodeConfig {
+    NodeConfig {
+        node: NodeId(id),
+        incarnation: session(id, 1).incarnation,
+        boot: Boot(1),
+        address: format!("n{id}:1"),
+        founders: (1..=size).map(|id| format!("n{id}:1")).collect(),
+        object: Tally::NAME.to_owned(),
+        methods: Tally::METHODS.iter().map(MethodSignature::of).collect(),
+        method_names: Tally::METHODS.iter().map(|method| (method.id, method.name)).collect(),
+        raft: RaftConfig {
+            id: NodeId(id),
+            seed: 1,
+            heartbeat_ticks: Ticks(2),
+            election_ticks_min: Ticks(8),
+            election_ticks_max: Ticks(16),
+            append_bytes_max: 1_000,
+            window_messages_max: 4,
+            window_bytes_max: 1_000,
+            log_bytes_max: 1 << 20,
+            apply_entries_max: 100,
+            tick_ms: 10,
+            clock_jump_ms_max: 1_000_000,
+        },
+        calls: CallsConfig::default(),
+        gossip_ticks: Ticks(4),
+    }
+}
+
+fn membership(size: u64) -> Membership {
+    let member = |id| Member { incarnation: session(id, 1).incarnation, address: format!("n{id}:1") };
+    Membership { members: (1..=size).map(|id| (NodeId(id), member(id))).collect() }
+}
+
+/// Makes everything durable until nothing follows any more. What was to be sent, and what was to be applied.
+fn settle(node: &mut Node) -> (Vec<(NodeId, Message)>, Vec<Entry>) {
+    let (mut messages, mut committed) = (Vec::new(), Vec::new());
+    while let Some(effects) = node.effects() {
+        messages.extend(effects.messages);
+        committed.extend(effects.committed);
+        effects.persists.last().into_iter().for_each(|persist| node.persisted(persist.id));
+        effects.founding.iter().for_each(|write| node.founding_written(write));
+    }
+    (messages, committed)
+}
+
+/// Node 1 of two, leading.
+fn leader_of_two() -> Node {
+    let remembered = Remembered { formed: Some(membership(2)), ..Remembered::default() };
+    let mut node = Node::new(config(1, 2), remembered);
+    for now in 0..100 {
+        node.tick(Time(1_000 + now));
+        for (to, message) in settle(&mut node).0 {
+            let Message::Raft(term, message) = message else { continue };
+            let answer = match message {
+                RaftMessage::PreVote { .. } => RaftMessage::PreVoteReply { of: term, granted: true },
+                RaftMessage::Vote { .. } => RaftMessage::VoteReply { granted: true },
+                _ => continue,
+            };
+            node.receive(to, Message::Raft(term, answer));
+        }
+        if node.headline().0 == Role::Leader {
+            settle(&mut node);
+            return node;
+        }
+    }
+    panic!("it never leads");
+}
+
+// Breaks: the first calls of a new cluster see the year 1970 as their time.
+#[test]
+fn no_entry_is_stamped_before_the_time_is_known() {
+    let mut node = Node::new(config(1, 1), Remembered::default());
+    node.tick(Time(5_000));
+    node.call(CallId(1), ADD, arguments(3), Ticks(100));
+    let (_, committed) = settle(&mut node);
+    let times: Vec<_> = committed.iter().map(|entry| entry.time).collect();
+    assert_eq!(times, [Time(5_000), Time(5_000)]);
+}
+
+// Breaks: one forged frame, or one node with newer code, stops every replica for ever.
+#[test]
+fn calls_that_no_replica_could_apply_do_not_enter_the_log() {
+    let mut node = leader_of_two();
+    let good = |number| command(session(2, 1), number, 1, ADD, 7);
+    let last = |node: &Node| node.status().last;
+    let before = last(&node);
+    for bad in [
+        Command { method: MethodId(1), ..good(1) },
+        Command { object: ObjectId(1), ..good(1) },
+        Command { session: session(1, 1), ..good(1) },
+        Command { session: SessionId { incarnation: Incarnation(9), ..session(2, 1) }, ..good(1) },
+    ] {
+        node.receive(NodeId(2), Message::Calls(vec![bad]));
+        let refusal = Message::CallsRefused { from: Number(1), why: CallsRefusal::Barred };
+        assert!(settle(&mut node).0.contains(&(NodeId(2), refusal)));
+        assert_eq!(last(&node), before);
+    }
+    // What comes before it is taken, what comes after it waits.
+    let commands = vec![good(1), Command { method: MethodId(1), ..good(2) }, good(3)];
+    node.receive(NodeId(2), Message::Calls(commands));
+    let refusal = Message::CallsRefused { from: Number(2), why: CallsRefusal::Barred };
+    assert!(settle(&mut node).0.contains(&(NodeId(2), refusal)));
+    assert_eq!(last(&node), before.next());
+    // Nor does what a node says that is not in the membership.
+    node.receive(NodeId(3), Message::Calls(vec![command(session(3, 1), 1, 1, ADD, 7)]));
+    settle(&mut node);
+    assert_eq!(last(&node), before.next());
+}
+
+// Breaks: whoever can connect makes the node's memory and log grow, a little with each attempt.
+#[test]
+fn only_a_member_is_worth_a_warning() {
+    let mut node = leader_of_two();
+    for stranger in 3..10 {
+        let mut hello = Node::new(config(stranger, 9), Remembered::default()).hello();
+        hello.methods[0].types ^= 1;
+        assert!(node.judge(&hello.encode(), None).is_err());
+    }
+    assert_eq!(node.effects().map(|effects| effects.warnings), None);
+}

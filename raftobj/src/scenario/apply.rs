@@ -1,0 +1,42 @@
+//! A node's copy of the object: the fixture's tally in a real machine.
+
+use super::disk::Disk;
+use super::member::Options;
+use crate::codec::command::SessionId;
+use crate::object::fixture::Tally;
+use crate::object::lock::StateLock;
+use crate::object::machine::{Applied, Machine, MachineConfig, OnPanic};
+use crate::raft::types::Entry;
+use std::sync::Arc;
+
+/// The object and the machine that applies entries to it.
+pub(super) struct Object {
+    state: Arc<StateLock<Tally>>,
+    machine: Machine<Tally>,
+}
+
+impl Object {
+    /// The object before the first entry.
+    pub(super) fn new(disk: &Disk, options: &Options) -> Object {
+        let tally =
+            Tally { skew: options.skew, lacks: options.lacks.map(|method| method.id), ..Tally::default() };
+        let state = Arc::new(StateLock::new(tally));
+        let config = MachineConfig {
+            own: SessionId { node: disk.node, incarnation: disk.incarnation, boot: disk.boot },
+            reply_bytes_max: 1_000,
+            on_panic: OnPanic::GoOn,
+        };
+        Object { machine: Machine::new(Arc::clone(&state), config), state }
+    }
+
+    pub(super) fn apply(&mut self, entries: &[Entry]) -> Applied {
+        self.machine.apply(entries, &mut || false)
+    }
+
+    /// What it has counted: `1×5 2×1`, key before count.
+    pub(super) fn counts(&self) -> String {
+        let state = self.state.read();
+        let counts: Vec<String> = state.counts.iter().map(|(key, count)| format!("{key}×{count}")).collect();
+        if counts.is_empty() { "nothing".to_owned() } else { counts.join(" ") }
+    }
+}

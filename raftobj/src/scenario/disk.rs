@@ -1,0 +1,122 @@
+//! A disk at the level of what a node asks of it: writes wait in order, are done one by one, and are lost in a
+//! crash if they were not. (What happens within a write is the matter of `storage`'s own tests.)
+
+use crate::node::{FoundingWrite, Remembered};
+use crate::raft::membership::Membership;
+use crate::raft::types::{Boot, Entry, EntryId, HardState, Incarnation, NodeId};
+use crate::raft::{Persist, PersistId};
+use std::collections::VecDeque;
+
+/// One disk, from its making to its loss.
+#[derive(Debug)]
+pub(super) struct Disk {
+    pub(super) node: NodeId,
+    pub(super) incarnation: Incarnation,
+    pub(super) boot: Boot,
+    pub(super) hard_state: HardState,
+    pub(super) entries: Vec<Entry>,
+    proposal: Option<Membership>,
+    pub(super) formed: Option<Membership>,
+    unwritten: VecDeque<Write>,
+    /// The next write fails.
+    pub(super) failing: bool,
+}
+
+/// Something to be made durable.
+#[derive(Debug)]
+pub(super) enum Write {
+    Persist(Persist),
+    Founding(FoundingWrite),
+}
+
+/// What has become durable.
+#[derive(Debug)]
+pub(super) enum Written {
+    Persist(PersistId),
+    Founding(FoundingWrite),
+}
+
+impl Disk {
+    /// An empty disk.
+    pub(super) fn new(node: NodeId, incarnation: Incarnation, formed: Option<Membership>) -> Disk {
+        Disk {
+            node,
+            incarnation,
+            boot: Boot(0),
+            hard_state: HardState::default(),
+            entries: Vec::new(),
+            proposal: None,
+            formed,
+            unwritten: VecDeque::new(),
+            failing: false,
+        }
+    }
+
+    /// What a node that starts finds.
+    pub(super) fn remembered(&self) -> Remembered {
+        Remembered {
+            proposal: self.proposal.clone(),
+            formed: self.formed.clone(),
+            hard_state: self.hard_state,
+            entries: self.entries.clone(),
+        }
+    }
+
+    /// Whether this very entry would survive a crash.
+    pub(super) fn has(&self, id: EntryId) -> bool {
+        let position = usize::try_from(id.index.0).expect("small").checked_sub(1);
+        position.and_then(|position| self.entries.get(position)).is_some_and(|entry| entry.id == id)
+    }
+
+    /// What has not been written yet, oldest first.
+    pub(super) fn unwritten(&self) -> impl Iterator<Item = &Write> {
+        self.unwritten.iter()
+    }
+
+    pub(super) fn push(&mut self, write: Write) {
+        self.unwritten.push_back(write);
+    }
+
+    /// Makes the oldest write durable. `Err`: the disk fails.
+    pub(super) fn write_one(&mut self) -> Result<Option<Written>, String> {
+        if self.failing && !self.unwritten.is_empty() {
+            return Err("the disk failed: input/output error".to_owned());
+        }
+        let Some(write) = self.unwritten.pop_front() else { return Ok(None) };
+        Ok(Some(match write {
+            Write::Persist(persist) => {
+                let id = persist.id;
+                self.put(persist);
+                Written::Persist(id)
+            }
+            Write::Founding(write) => {
+                match &write {
+                    FoundingWrite::Proposal(membership) => self.proposal = Some(membership.clone()),
+                    FoundingWrite::Formed { membership, .. } => self.formed = Some(membership.clone()),
+                }
+                Written::Founding(write)
+            }
+        }))
+    }
+
+    fn put(&mut self, persist: Persist) {
+        if let Some(hard_state) = persist.hard_state {
+            let (new, old) = (hard_state, self.hard_state);
+            assert!(new.term >= old.term, "the term on disk goes back from {} to {}", old.term, new.term);
+            let same = new.term > old.term || old.voted_for.is_none() || new.voted_for == old.voted_for;
+            assert!(same, "another vote in term {} on disk", old.term);
+            self.hard_state = hard_state;
+        }
+        for entry in persist.entries {
+            let before = usize::try_from(entry.id.index.0).expect("small") - 1;
+            assert!(before <= self.entries.len(), "{} leaves a gap on disk", entry.id);
+            self.entries.truncate(before);
+            self.entries.push(entry);
+        }
+    }
+
+    /// The process or the power is gone, and with it what was not written.
+    pub(super) fn crash(&mut self) {
+        self.unwritten.clear();
+    }
+}

@@ -1,0 +1,109 @@
+//! A scenario's file: blocks of commands with their output.
+
+use super::script::Script;
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+
+/// Between the commands of a block and their output.
+const RULE: &str = "---";
+
+/// What stands where commands have no output.
+const SILENCE: &str = "ok";
+
+/// Runs a scenario's commands, and compares the output with what the file has, or writes it there.
+pub(super) fn run(topic: &str, name: &str) {
+    let path = directory().join(topic).join(name);
+    let golden = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    assert!(golden.starts_with("# "), "{topic}/{name} does not begin by saying what it shows");
+    let actual = rerun(&golden);
+    if actual == golden {
+        return;
+    }
+    if std::env::var_os("UPDATE_GOLDENFILES").is_some() {
+        std::fs::write(&path, actual).unwrap();
+        return;
+    }
+    panic!(
+        "{topic}/{name} tells another story now (UPDATE_GOLDENFILES=1 writes it down, then read it):\n{}",
+        difference(&golden, &actual)
+    );
+}
+
+/// Panics if a file is not among these tests.
+pub(super) fn assert_all_listed(tests: &[&str]) {
+    for topic in std::fs::read_dir(directory()).unwrap() {
+        let topic = topic.unwrap();
+        for file in std::fs::read_dir(topic.path()).unwrap() {
+            let name = file.unwrap().file_name();
+            let path = format!("{}/{}", topic.file_name().to_string_lossy(), name.to_string_lossy());
+            assert!(tests.contains(&path.as_str()), "{path} is not in the list of scenarios");
+        }
+    }
+}
+
+fn directory() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios")
+}
+
+/// The file as it would be if all its output were of today.
+fn rerun(golden: &str) -> String {
+    let mut script = Script::new();
+    let mut file = String::new();
+    for block in golden.split("\n\n").map(|block| block.trim_matches('\n')).filter(|block| !block.is_empty())
+    {
+        if !file.is_empty() {
+            file.push('\n');
+        }
+        let mut output = Vec::new();
+        let mut commands = 0;
+        for line in block.lines().take_while(|line| *line != RULE) {
+            writeln!(file, "{line}").unwrap();
+            if !line.starts_with('#') {
+                println!("{line}");
+                commands += 1;
+                output.extend(script.run(line));
+            }
+        }
+        if commands > 0 {
+            if output.is_empty() {
+                output.push(SILENCE.to_owned());
+            }
+            writeln!(file, "{RULE}\n{}", output.join("\n")).unwrap();
+        }
+    }
+    file
+}
+
+/// The lines that only one of the two has, each with the line before it.
+fn difference(old: &str, new: &str) -> String {
+    let (old, new): (Vec<&str>, Vec<&str>) = (old.lines().collect(), new.lines().collect());
+    // The length of the longest common sequence of what follows each pair of positions.
+    let mut common = vec![vec![0_u32; new.len() + 1]; old.len() + 1];
+    for i in (0..old.len()).rev() {
+        for j in (0..new.len()).rev() {
+            common[i][j] = match old[i] == new[j] {
+                true => common[i + 1][j + 1] + 1,
+                false => common[i + 1][j].max(common[i][j + 1]),
+            };
+        }
+    }
+    let (mut i, mut j, mut text, mut told) = (0, 0, String::new(), true);
+    while i < old.len() || j < new.len() {
+        if i < old.len() && j < new.len() && old[i] == new[j] {
+            (i, j, told) = (i + 1, j + 1, false);
+            continue;
+        }
+        if !told && i > 0 {
+            writeln!(text, "{i:>5}   {}", old[i - 1]).unwrap();
+        }
+        told = true;
+        if j == new.len() || (i < old.len() && common[i + 1][j] >= common[i][j + 1]) {
+            writeln!(text, "{:>5} - {}", i + 1, old[i]).unwrap();
+            i += 1;
+        } else {
+            writeln!(text, "      + {}", new[j]).unwrap();
+            j += 1;
+        }
+    }
+    text
+}

@@ -1,0 +1,71 @@
+//! What is on its way between nodes: a queue for each direction of each pair.
+
+use crate::codec::message::Message;
+use crate::raft::types::NodeId;
+use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
+
+/// A machine: its node keeps the name when its disk is lost and another one takes its place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Host(pub(super) u64);
+
+impl fmt::Display for Host {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "n{}", self.0)
+    }
+}
+
+/// One direction between two machines.
+pub(super) type Way = (Host, Host);
+
+/// A message, and from whom.
+#[derive(Clone, Debug)]
+pub(super) struct Parcel {
+    pub(super) from: NodeId,
+    pub(super) to: NodeId,
+    pub(super) message: Message,
+}
+
+/// All directions between all machines.
+#[derive(Debug, Default)]
+pub(super) struct Links {
+    links: BTreeMap<Way, Link>,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Link {
+    pub(super) queue: VecDeque<Parcel>,
+    /// Nothing gets through, and nobody is told.
+    pub(super) cut: bool,
+    /// What is sent stays on its way.
+    pub(super) stalled: bool,
+    /// The ends have accepted each other.
+    pub(super) connected: bool,
+}
+
+impl Links {
+    pub(super) fn new(hosts: &[Host]) -> Links {
+        let pairs = hosts.iter().flat_map(|from| hosts.iter().map(move |to| (*from, *to)));
+        Links { links: pairs.filter(|(from, to)| from != to).map(|way| (way, Link::default())).collect() }
+    }
+
+    pub(super) fn ways(&self) -> Vec<Way> {
+        self.links.keys().copied().collect()
+    }
+
+    pub(super) fn get(&self, way: Way) -> &Link {
+        self.links.get(&way).unwrap_or_else(|| panic!("no link from {} to {}", way.0, way.1))
+    }
+
+    pub(super) fn get_mut(&mut self, way: Way) -> &mut Link {
+        self.links.get_mut(&way).unwrap_or_else(|| panic!("no link from {} to {}", way.0, way.1))
+    }
+
+    /// Puts a message on its way, if there is one.
+    pub(super) fn send(&mut self, way: Way, parcel: Parcel) {
+        let link = self.get_mut(way);
+        if link.connected && !link.cut {
+            link.queue.push_back(parcel);
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! One node with its machine: its disk, its copy of the object, and what waits for either.
+
+use super::apply::Object;
+use super::disk::{Disk, Written};
+use super::links::Host;
+use crate::calls::CallsConfig;
+use crate::codec::hello::MethodSignature;
+use crate::node::{Node, NodeConfig};
+use crate::object::digest::Checkpoint;
+use crate::object::fixture::Tally;
+use crate::object::{Method, Object as _};
+use crate::raft::config::Config as RaftConfig;
+use crate::raft::types::{Entry, Ticks, Time};
+use std::collections::VecDeque;
+
+/// A machine, whether or not its node runs.
+pub(super) struct Member {
+    pub(super) host: Host,
+    pub(super) options: Options,
+    pub(super) disk: Disk,
+    pub(super) life: Option<Life>,
+    /// Writes wait for a command.
+    pub(super) persist_held: bool,
+    /// Entries wait for a command before they are applied.
+    pub(super) apply_held: bool,
+}
+
+/// What differs between the nodes of some scenarios.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Options {
+    pub(super) seed: u64,
+    pub(super) founders: Vec<String>,
+    /// The method that this node's code does not have yet.
+    pub(super) lacks: Option<Method>,
+    /// Makes `skewed` another method here than elsewhere.
+    pub(super) skew: u64,
+    pub(super) append_entries_max: Option<usize>,
+}
+
+/// A node from its start to its end.
+pub(super) struct Life {
+    pub(super) node: Node,
+    pub(super) object: Object,
+    pub(super) unapplied: VecDeque<Entry>,
+    /// How the node's role was told last.
+    pub(super) told: String,
+    ticks: u64,
+}
+
+/// Short times, so that scenarios are: a heartbeat is 3 ticks, an election timeout 10 to 20.
+pub(super) const HEARTBEAT: Ticks = Ticks(3);
+pub(super) const ELECTION_MIN: Ticks = Ticks(10);
+pub(super) const ELECTION_MAX: Ticks = Ticks(20);
+
+/// Payload bytes of an entry that calls `add`, about.
+const ENTRY_BYTES: usize = 32;
+
+impl Member {
+    /// A machine with a disk, whose node is down.
+    pub(super) fn new(host: Host, options: Options, disk: Disk) -> Member {
+        Member { host, options, disk, life: None, persist_held: false, apply_held: false }
+    }
+
+    /// The running node.
+    pub(super) fn life(&mut self) -> &mut Life {
+        let host = self.host;
+        self.life.as_mut().unwrap_or_else(|| panic!("{host} is down"))
+    }
+
+    /// Starts the node from what its disk has.
+    pub(super) fn start(&mut self) {
+        assert!(self.life.is_none(), "{} runs already", self.host);
+        self.disk.boot.0 += 1;
+        self.disk.failing = false;
+        let node = Node::new(self.config(), self.disk.remembered());
+        let object = Object::new(&self.disk, &self.options);
+        self.life = Some(Life { node, object, unapplied: VecDeque::new(), told: String::new(), ticks: 0 });
+    }
+
+    /// The process is gone.
+    pub(super) fn crash(&mut self) {
+        assert!(self.life.is_some(), "{} is down already", self.host);
+        self.disk.crash();
+        self.life = None;
+    }
+
+    /// Makes the oldest write durable, and tells the node. Returns what was written.
+    pub(super) fn write_one(&mut self) -> Option<Written> {
+        let Some(life) = &mut self.life else { return None };
+        match self.disk.write_one() {
+            Ok(None) => None,
+            Ok(Some(written)) => {
+                match &written {
+                    Written::Persist(id) => life.node.persisted(*id),
+                    Written::Founding(write) => life.node.founding_written(write),
+                }
+                Some(written)
+            }
+            Err(reason) => {
+                life.node.stop(&reason);
+                None
+            }
+        }
+    }
+
+    fn config(&self) -> NodeConfig {
+        let Options { seed, founders, lacks, append_entries_max, .. } = &self.options;
+        let methods: Vec<&Method> =
+            Tally::METHODS.iter().filter(|m| Some(m.id) != lacks.map(|l| l.id)).collect();
+        NodeConfig {
+            node: self.disk.node,
+            incarnation: self.disk.incarnation,
+            boot: self.disk.boot,
+            address: self.host.to_string(),
+            founders: founders.clone(),
+            object: Tally::NAME.to_owned(),
+            methods: methods.iter().map(|method| MethodSignature::of(method)).collect(),
+            method_names: methods.iter().map(|method| (method.id, method.name)).collect(),
+            raft: RaftConfig {
+                id: self.disk.node,
+                seed: *seed,
+                heartbeat_ticks: HEARTBEAT,
+                election_ticks_min: ELECTION_MIN,
+                election_ticks_max: ELECTION_MAX,
+                append_bytes_max: append_entries_max.map_or(1 << 20, |entries| entries * ENTRY_BYTES),
+                window_messages_max: 256,
+                window_bytes_max: 16 << 20,
+                log_bytes_max: 1 << 30,
+                apply_entries_max: 65_536,
+                tick_ms: 10,
+                clock_jump_ms_max: 3_600_000,
+            },
+            calls: CallsConfig { resend_ticks: ELECTION_MAX.0, ..CallsConfig::default() },
+            gossip_ticks: Ticks(4 * HEARTBEAT.0),
+        }
+    }
+}
+
+impl Life {
+    pub(super) fn tick(&mut self) {
+        self.ticks += 1;
+        self.node.tick(Time(1_000_000 + 10 * self.ticks));
+    }
+
+    /// Applies the oldest entries that wait, at most `count`. Returns those that were taken, and the digests after
+    /// those that could be applied.
+    pub(super) fn apply(&mut self, count: usize) -> (Vec<Entry>, Vec<Checkpoint>) {
+        let count = count.min(self.unapplied.len());
+        let entries: Vec<Entry> = self.unapplied.drain(..count).collect();
+        if entries.is_empty() {
+            return (entries, Vec::new());
+        }
+        let applied = self.object.apply(&entries);
+        let checkpoints = applied.checkpoints.clone();
+        self.node.applied(applied);
+        (entries, checkpoints)
+    }
+}

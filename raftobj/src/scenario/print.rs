@@ -1,0 +1,209 @@
+//! The words of the output: a node, a message, an outcome, each one line.
+
+use super::disk::Write;
+use super::links::Host;
+use super::member::{Life, Member};
+use crate::codec::command::{Command, SessionId};
+use crate::codec::message::{Announcement, CallsRefusal, Message};
+use crate::node::FoundingWrite;
+use crate::node::status::Role;
+use crate::object::describe::describe;
+use crate::object::fixture::Tally;
+use crate::raft::membership::Membership;
+use crate::raft::message::{Message as RaftMessage, ReadId};
+use crate::raft::types::{Entry, EntryKind, HardState, NodeId};
+use crate::raft::{Persist, Raft};
+
+/// Node ids are the machine's number, and a hundred for each disk that it has lost.
+const LIVES: u64 = 100;
+
+/// The id of a machine's node after so many lost disks.
+pub(super) fn node_id(host: Host, lost: u64) -> NodeId {
+    NodeId(host.0 + LIVES * lost)
+}
+
+/// The machine of a node.
+pub(super) fn host(id: NodeId) -> Host {
+    Host(id.0 % LIVES)
+}
+
+/// `n1`, and after a lost disk `n1'`.
+pub(super) fn name(id: NodeId) -> String {
+    format!("{}{}", host(id), "'".repeat(usize::try_from(id.0 / LIVES).expect("few")))
+}
+
+/// `n1 leader@2 vote=n1 last=5@2 durable=5 commit=5 applied=5 n2=5 n3=4?6`: of peers, what is known to be durable
+/// there; `?` while the leader probes, and then what it sends next.
+pub(super) fn status(member: &Member) -> String {
+    let disk = &member.disk;
+    let named = name(disk.node);
+    let Some(life) = &member.life else {
+        let last = disk.entries.last().map(|entry| entry.id).unwrap_or_default();
+        return format!("{named} down; its disk has {} last={last}", hard_state(disk.hard_state));
+    };
+    if let Some(reason) = life.node.stopped() {
+        return format!("{named} stopped: {reason}");
+    }
+    let Some(raft) = life.node.raft() else {
+        let waiting = life.node.status().waiting_for.join(", ");
+        let unwritten = disk.unwritten().count();
+        let unwritten = if unwritten > 0 { format!(" unwritten={unwritten}") } else { String::new() };
+        return format!("{named} founding, waits for {waiting}{unwritten}");
+    };
+    let status = life.node.status();
+    let mut line = format!("{named} {}", role(life));
+    line += &match raft.hard_state().voted_for {
+        Some(id) => format!(" vote={}", name(id)),
+        None => " vote=none".to_owned(),
+    };
+    line += &format!(" last={} durable={} commit={}", raft.log().last(), raft.stable(), raft.commit());
+    line += &format!(" applied={}", status.applied);
+    for (peer, member) in &raft.membership().members {
+        if let Some((matched, next)) = raft.progress_of(*peer) {
+            let probing = if raft.is_probing(*peer) { format!("?{next}") } else { String::new() };
+            line += &format!(" {}={matched}{probing}", member.address);
+        }
+    }
+    for (label, count) in [
+        ("unwritten", disk.unwritten().count()),
+        ("unapplied", life.unapplied.len()),
+        ("calls", status.calls_sent + status.calls_waiting),
+        ("panics", usize::try_from(status.panics).expect("few")),
+    ] {
+        if count > 0 {
+            line += &format!(" {label}={count}");
+        }
+    }
+    line
+}
+
+/// `leader@2`, `follower@2 of n1`.
+pub(super) fn role(life: &Life) -> String {
+    let (role, term, leader) = life.node.headline();
+    match (role, leader) {
+        (Role::Stopped, _) => format!("stopped: {}", life.node.stopped().unwrap_or_default()),
+        (Role::Candidate, _) if life.node.raft().is_some_and(Raft::is_pre_candidate) => {
+            format!("precandidate@{term}")
+        }
+        (Role::Follower, Some(leader)) => format!("follower@{term} of {}", name(leader)),
+        _ => format!("{role}@{term}"),
+    }
+}
+
+/// `term=2 vote=n1`.
+pub(super) fn hard_state(hard_state: HardState) -> String {
+    let vote = hard_state.voted_for.map_or("none".to_owned(), name);
+    format!("term={} vote={vote}", hard_state.term)
+}
+
+/// `4@2 n1#3 add(5)`: index, term, the call's number in its session, the call. From the second start of a node on
+/// its session shows that too: `n1/2#3`.
+pub(super) fn entry(entry: &Entry) -> String {
+    let session = match entry.kind {
+        EntryKind::Noop => String::new(),
+        EntryKind::Command => match Command::decode(&entry.payload) {
+            Ok(command) => format!("{} ", number(&command)),
+            Err(_) => String::new(),
+        },
+    };
+    format!("{} {session}{}", entry.id, describe::<Tally>(entry))
+}
+
+fn number(command: &Command) -> String {
+    format!("{}#{}", session(command.session), command.number.0)
+}
+
+fn session(session: SessionId) -> String {
+    let boot = if session.boot.0 > 1 { format!("/{}", session.boot) } else { String::new() };
+    format!("{}{boot}", name(session.node))
+}
+
+/// Entries in brackets.
+pub(super) fn entries(entries: &[Entry]) -> String {
+    let entries: Vec<String> = entries.iter().map(entry).collect();
+    format!("[{}]", entries.join(", "))
+}
+
+/// A write: `term=2 vote=n1 [1@2 no-op]`.
+pub(super) fn write(write: &Write) -> String {
+    match write {
+        Write::Persist(Persist { hard_state: changed, entries: new, .. }) => {
+            let parts = [changed.map(hard_state), (!new.is_empty()).then(|| entries(new))];
+            parts.into_iter().flatten().collect::<Vec<_>>().join(" ")
+        }
+        Write::Founding(FoundingWrite::Proposal(membership)) => format!("proposal {}", members(membership)),
+        Write::Founding(FoundingWrite::Formed { membership, .. }) => {
+            format!("formed {}", members(membership))
+        }
+    }
+}
+
+/// `[n1 n2 n3]`.
+pub(super) fn members(membership: &Membership) -> String {
+    let names: Vec<String> = membership.members.keys().copied().map(name).collect();
+    format!("[{}]", names.join(" "))
+}
+
+/// A message: its kind, the sender's term, and what it says.
+pub(super) fn message(message: &Message) -> String {
+    match message {
+        Message::Raft(term, message) => {
+            let (kind, rest) = raft_message(message);
+            format!("{kind}@{term}{rest}")
+        }
+        Message::Calls(commands) => {
+            let calls: Vec<String> = commands
+                .iter()
+                .map(|command| {
+                    let arguments = crate::object::fixture::call_text(command);
+                    format!("{} {arguments} lowest={}", number(command), command.lowest.0)
+                })
+                .collect();
+            format!("calls [{}]", calls.join(", "))
+        }
+        Message::CallsRefused { from, why } => {
+            let why = match why {
+                CallsRefusal::NotLeader => "does not lead",
+                CallsRefusal::Busy => "busy",
+                CallsRefusal::Barred => "barred",
+            };
+            format!("calls-refused from #{}: {why}", from.0)
+        }
+        Message::Founding(Announcement::Waiting) => "founding waiting".to_owned(),
+        Message::Founding(Announcement::Proposed(list)) => format!("founding proposed {}", members(list)),
+        Message::Founding(Announcement::Formed(list)) => format!("founding formed {}", members(list)),
+        Message::Digest { index, .. } => format!("digest of {index}"),
+        Message::DigestsWanted { upto } => format!("digests-wanted up to {upto}"),
+        Message::Digests { first, digests } => format!("digests {} from {first}", digests.len()),
+    }
+}
+
+fn raft_message(message: &RaftMessage) -> (&'static str, String) {
+    let verdict = |granted: bool| if granted { "granted" } else { "refused" };
+    match message {
+        RaftMessage::PreVote { last } => ("prevote", format!(" last={last}")),
+        RaftMessage::PreVoteReply { of, granted } => {
+            ("prevote-reply", format!(" {} of={of}", verdict(*granted)))
+        }
+        RaftMessage::Vote { last } => ("vote", format!(" last={last}")),
+        RaftMessage::VoteReply { granted } => ("vote-reply", format!(" {}", verdict(*granted))),
+        RaftMessage::Append { prev, commit, entries: new } => {
+            ("append", format!(" prev={prev} commit={commit} {}", entries(new)))
+        }
+        RaftMessage::Appended { matched } => ("appended", format!(" matched={matched}")),
+        RaftMessage::Conflict { rejected, hint } => ("conflict", format!(" rejected={rejected} hint={hint}")),
+        RaftMessage::Commit { commit } => ("commit", format!(" {commit}")),
+        RaftMessage::Heartbeat { commit, round } => ("heartbeat", format!(" commit={commit} round={round}")),
+        RaftMessage::HeartbeatReply { round } => ("heartbeat-reply", format!(" round={round}")),
+        RaftMessage::ReadIndex { id } => ("read-index", format!(" id={}", read_id(*id))),
+        RaftMessage::ReadIndexReply { id, index } => {
+            let index = index.map_or("none".to_owned(), |index| index.to_string());
+            ("read-index-reply", format!(" id={} index={index}", read_id(*id)))
+        }
+    }
+}
+
+/// Boot and count.
+fn read_id(id: ReadId) -> String {
+    format!("{}.{}", id.0 >> 40, id.0 & ((1 << 40) - 1))
+}

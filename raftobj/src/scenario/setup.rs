@@ -1,0 +1,79 @@
+//! How a scenario's cluster is made.
+
+use super::cluster::Cluster;
+use super::disk::Disk;
+use super::links::Host;
+use super::member::{Member, Options};
+use super::print;
+use super::script::Words;
+use crate::object::Object;
+use crate::object::fixture::Tally;
+use crate::raft::membership::{Member as ClusterMember, Membership};
+use crate::raft::types::{Entry, EntryId, EntryKind, Incarnation, Index, NodeId, Term, Time};
+use bytes::Bytes;
+use std::collections::BTreeMap;
+
+/// `cluster nodes=3 [founding] [down] [seed=N] [append=N] [older=n3 lacks=METHOD] [skew=n3]`.
+pub(super) fn cluster(words: &Words) -> Cluster {
+    let size = words.number("nodes").unwrap_or(3);
+    let hosts: Vec<Host> = (1..=size).map(Host).collect();
+    let founders: Vec<String> = hosts.iter().map(Host::to_string).collect();
+    let member = |host: &Host| {
+        let member =
+            ClusterMember { incarnation: incarnation(print::node_id(*host, 0)), address: host.to_string() };
+        (print::node_id(*host, 0), member)
+    };
+    let formed = Membership { members: hosts.iter().map(member).collect() };
+    let older = words.value("older").map(super::script::host);
+    let skewed = words.value("skew").map(super::script::host);
+    let lacks = words.value("lacks").unwrap_or("large");
+    let lacks = Tally::METHODS.iter().find(|method| method.name == lacks).copied();
+    let make = |host: Host| {
+        let options = Options {
+            seed: words.number("seed").unwrap_or(1),
+            founders: founders.clone(),
+            lacks: lacks.filter(|_| older == Some(host)),
+            skew: if skewed == Some(host) { 7 } else { 0 },
+            append_entries_max: words
+                .number("append")
+                .map(|entries| usize::try_from(entries).expect("small")),
+        };
+        let node = print::node_id(host, 0);
+        let formed = (!words.has("founding")).then(|| formed.clone());
+        (host, Member::new(host, options, Disk::new(node, incarnation(node), formed)))
+    };
+    let members: BTreeMap<Host, Member> = hosts.iter().copied().map(make).collect();
+    let mut cluster = Cluster::new(members);
+    cluster.checks.may_diverge = skewed.is_some();
+    if !words.has("founding") && !words.has("down") {
+        hosts.into_iter().for_each(|host| cluster.start(host));
+    }
+    cluster
+}
+
+/// A disk for a machine that has lost the one it had.
+pub(super) fn new_disk(old: &Disk) -> Disk {
+    let node = NodeId(old.node.0 + 100);
+    Disk::new(node, incarnation(node), None)
+}
+
+fn incarnation(node: NodeId) -> Incarnation {
+    Incarnation(node.0 * 100)
+}
+
+/// `remember n1 [term=8] [vote=n2] [log=1,1,4]`: the disk has this term, this vote, entries of these terms.
+pub(super) fn remember(disk: &mut Disk, words: &Words) {
+    if let Some(log) = words.value("log") {
+        let terms = log.split(',').map(|term| term.parse().expect("terms are numbers"));
+        let entry = |(index, term): (u64, u64)| Entry {
+            id: EntryId { term: Term(term), index: Index(index) },
+            time: Time(0),
+            kind: EntryKind::Noop,
+            payload: Bytes::new(),
+        };
+        disk.entries = (1..).zip(terms).map(entry).collect();
+    }
+    let last = disk.entries.last().map_or(Term(0), |entry| entry.id.term);
+    disk.hard_state.term = words.number("term").map_or(last, Term);
+    disk.hard_state.voted_for = words.value("vote").map(|vote| print::node_id(super::script::host(vote), 0));
+}
