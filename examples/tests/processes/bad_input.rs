@@ -45,6 +45,45 @@ fn another_list_than_the_founding_one_is_refused() {
     unharmed(cluster, &[0]);
 }
 
+/// If it fails, what one cluster acknowledged is mixed into another that has the same addresses.
+#[test]
+fn a_directory_of_another_cluster_with_the_same_addresses_is_refused_by_the_others() {
+    let mut cluster = Cluster::of_three(&["--deadline", "1"]);
+    cluster.node(0).change("set k former");
+    cluster.wait_until_level();
+    let former = cluster.directory().join("former");
+    for node in 0..3 {
+        cluster.kill(node);
+        match node {
+            0 => fs::rename(cluster.data_dir(node), &former).unwrap(),
+            _ => fs::remove_dir_all(cluster.data_dir(node)).unwrap(),
+        }
+    }
+    (0..3).for_each(|node| cluster.start(node));
+    cluster.wait_for_leader();
+    cluster.node(0).change("set k present");
+    cluster.wait_until_level();
+
+    cluster.kill(0);
+    let present = cluster.directory().join("present");
+    fs::rename(cluster.data_dir(0), &present).unwrap();
+    fs::rename(&former, cluster.data_dir(0)).unwrap();
+    cluster.start(0);
+    let process = cluster.node(0);
+    process.wait_told("is of cluster ");
+    process.wait_told("wrong data directory");
+    let answer = process.ask("set k mixed");
+    assert!(answer.starts_with("error: not applied: "), "{answer}");
+
+    cluster.kill(0);
+    fs::rename(cluster.data_dir(0), &former).unwrap();
+    fs::rename(&present, cluster.data_dir(0)).unwrap();
+    cluster.start(0);
+    cluster.wait_for_leader();
+    cluster.wait_until_level();
+    assert_eq!(cluster.ask_all("get k"), [r#"value="present""#; 3]);
+}
+
 /// If it fails, two processes write to one log.
 #[test]
 fn a_directory_in_use_is_refused() {

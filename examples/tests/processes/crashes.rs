@@ -58,6 +58,27 @@ fn what_was_acknowledged_survives_sigkill_at_its_index_once() {
     assert!(writes.len() >= ROUNDS * 3 * WRITES_MIN, "writes were flowing: {}", writes.len());
 }
 
+/// If it fails, a crash at the wrong moment of the first start leaves nodes that never form a cluster.
+#[test]
+fn a_cluster_forms_although_its_nodes_are_killed_while_they_found_it() {
+    for round in 0..6 {
+        let mut cluster = Cluster::new(3, &["--deadline", "60"]);
+        (0..3).for_each(|node| cluster.start(node));
+        // From its first file on, a node may die at any point of the founding.
+        for node in (0..3).filter(|node| round == 5 || round % 3 == *node) {
+            let identity = cluster.data_dir(node).join("identity");
+            wait_until("the node has an identity", || identity.exists().then_some(()));
+            cluster.kill(node);
+        }
+        for node in (0..3).filter(|node| round == 5 || round % 3 == *node) {
+            cluster.start(node);
+        }
+        cluster.wait_for_leader();
+        (0..3).for_each(|node| drop(cluster.node(node).change("set k v")));
+        cluster.wait_until_level();
+    }
+}
+
 /// Writes on all nodes, kills some of them meanwhile, and goes on for a while on the others.
 fn write_and_kill(cluster: &mut Cluster, round: usize, killed: &[usize]) -> Vec<Write> {
     let stop = AtomicBool::new(false);

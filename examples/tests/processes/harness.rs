@@ -7,13 +7,14 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::collections::HashMap;
 use std::fmt::Debug;
+use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Output, Stdio};
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
@@ -34,16 +35,32 @@ pub(crate) fn wait_until<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T
 }
 
 /// The program, as cargo builds it beside the tests.
-fn program() -> PathBuf {
-    let test = std::env::current_exe().expect("a running test has a path");
-    let profile = test.parent().and_then(Path::parent).expect("tests are in target/<profile>/deps");
-    let program = profile.join("examples").join("kvstorage");
-    assert!(
-        program.exists(),
-        "{} is not built; run `cargo test -p raftobj-examples`, or first `cargo build --example kvstorage`",
-        program.display()
-    );
-    program
+fn program() -> &'static Path {
+    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
+    PROGRAM.get_or_init(|| {
+        let test = std::env::current_exe().expect("a running test has a path");
+        let profile = test.parent().and_then(Path::parent).expect("tests are in target/<profile>/deps");
+        let program = profile.join("examples").join("kvstorage");
+        assert!(
+            is_fresh(&program),
+            "{} is not built from the present sources, as cargo does not build it for a single test target; run \
+             `cargo test -p raftobj-examples`, or first `cargo build --example kvstorage`",
+            program.display()
+        );
+        program
+    })
+}
+
+/// Whether the program is there, and not older than any of its sources, which cargo lists beside it.
+fn is_fresh(program: &Path) -> bool {
+    let made = |path: &Path| fs::metadata(path).and_then(|metadata| metadata.modified()).ok();
+    let Some(program_made) = made(program) else { return false };
+    let list = fs::read_to_string(program.with_extension("d")).unwrap_or_default();
+    let sources = list.split_once(": ").map_or("", |(_, sources)| sources).replace("\\ ", "\0");
+    sources.split_whitespace().all(|source| {
+        let source = source.replace('\0', " ");
+        made(Path::new(&source)).is_some_and(|source_made| source_made <= program_made)
+    })
 }
 
 /// An address that no other test has: the host is this test's own, in 127.0.0.0/8, so its free port stays free.
@@ -201,7 +218,7 @@ impl Process {
 
     /// Memory that the process really has, in KiB.
     pub(crate) fn resident_kib(&self) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("it runs");
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("it runs");
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("Linux tells it");
         line.trim().trim_end_matches(" kB").parse().expect("it is a number")
     }
