@@ -30,7 +30,7 @@ use mailbox::{Event, Mailbox};
 use std::io;
 use std::net::TcpListener;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::JoinHandle;
+use std::thread::{JoinHandle, ThreadId};
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::LocalSet;
@@ -55,7 +55,9 @@ pub(crate) struct Engine {
     mailbox: Arc<Mailbox>,
     status: watch::Receiver<Arc<Status>>,
     call_deadline: Duration,
+    /// Until somebody has waited for them.
     threads: Mutex<Vec<JoinHandle<()>>>,
+    ids: Vec<ThreadId>,
 }
 
 impl Engine {
@@ -91,8 +93,9 @@ impl Engine {
             // A name that is just being resolved would hold the thread until the resolver gives up.
             runtime.shutdown_background();
         })?;
-        let threads = Mutex::new(std::mem::take(&mut started.engine));
-        Ok(Engine { mailbox, status, call_deadline, threads })
+        let threads = std::mem::take(&mut started.engine);
+        let ids = threads.iter().map(|thread| thread.thread().id()).collect();
+        Ok(Engine { mailbox, status, call_deadline, threads: Mutex::new(threads), ids })
     }
 
     pub(crate) fn mailbox(&self) -> &Arc<Mailbox> {
@@ -112,15 +115,21 @@ impl Engine {
         Status::clone(&self.status.borrow())
     }
 
+    /// Ends the node, and waits for nothing.
+    pub(crate) fn begin_shutdown(&self) {
+        // It has ended already where this is not taken.
+        let _ = self.mailbox.put(Event::Shutdown);
+    }
+
     /// Ends the node and waits for its threads. From one of them (a replicated method that owns a replica) it
     /// only begins the end, because a thread cannot wait for itself.
     pub(crate) fn shutdown(&self) {
-        let _ = self.mailbox.put(Event::Shutdown);
-        let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
-        let this = std::thread::current().id();
-        if threads.iter().any(|thread| thread.thread().id() == this) {
+        self.begin_shutdown();
+        // Before the lock: who holds it may be waiting for this very thread.
+        if self.ids.contains(&std::thread::current().id()) {
             return;
         }
+        let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
         for thread in threads.drain(..) {
             // A thread that panicked has said so, and the node has stopped because of it.
             let _ = thread.join();
