@@ -1,5 +1,7 @@
 //! The rules of the house, as tests: who may know whom, what the pure rooms must not see, how long a file may be.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on may stop")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 

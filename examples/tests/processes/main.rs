@@ -2,6 +2,8 @@
 //!
 //! [`harness`] runs them. Every test has addresses and directories of its own and ends what it started.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on may stop")]
+
 mod arguments;
 mod bad_input;
 mod crashes;

@@ -1,0 +1,8 @@
+//! Whole nodes in this process: threads, sockets, files, and the calls of their users.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on may stop")]
+
+mod calls;
+mod cluster;
+mod ends;
+mod limits;
