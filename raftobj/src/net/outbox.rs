@@ -185,7 +185,7 @@ mod tests {
         let push = |bytes: &Bytes| {
             outbox.push(|payload| {
                 payload.bytes().push(b'x');
-                payload.share(&bytes);
+                payload.share(bytes);
             })
         };
         assert_eq!(push(&large), Err(Dropped::TooLarge((1 << 20) + 1)));

@@ -31,6 +31,9 @@ pub(crate) struct Founding {
     /// Who answers at each address.
     met: BTreeMap<String, (NodeId, Incarnation)>,
     proposal: Option<Proposal>,
+    /// The list that forms is being written: nothing that is heard meanwhile changes it, or is answered with
+    /// another write.
+    forming: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,7 +69,7 @@ impl Founding {
         met.insert(address.to_owned(), (own, incarnation));
         let proposal =
             proposal.map(|membership| Proposal { membership, durable: true, announced_by: BTreeSet::new() });
-        Founding { own, addresses: list.iter().cloned().collect(), met, proposal }
+        Founding { own, addresses: list.iter().cloned().collect(), met, proposal, forming: false }
     }
 
     /// Where the founding stands at the start: a list of one needs nobody else.
@@ -84,6 +87,9 @@ impl Founding {
     }
 
     fn propose(&mut self) -> FoundingStep {
+        if self.forming {
+            return FoundingStep::Wait;
+        }
         if self.met.len() < self.addresses.len() {
             return FoundingStep::Wait;
         }
@@ -141,21 +147,29 @@ impl Founding {
                     membership.members.values().map(|m| m.address.clone()).collect();
                 let same_list = listed == self.addresses && membership.members.len() == listed.len();
                 match this_disk && same_list && membership.members.contains_key(&from) {
-                    true => FoundingStep::Form(membership.clone()),
+                    true => self.form(membership.clone()),
                     false => FoundingStep::Wait,
                 }
             }
         }
     }
 
-    fn conclude(&self) -> FoundingStep {
+    fn conclude(&mut self) -> FoundingStep {
         match &self.proposal {
             Some(Proposal { membership, durable: true, announced_by }) => {
                 let all = membership.members.keys().all(|id| *id == self.own || announced_by.contains(id));
-                if all { FoundingStep::Form(membership.clone()) } else { FoundingStep::Wait }
+                if all { self.form(membership.clone()) } else { FoundingStep::Wait }
             }
             _ => FoundingStep::Wait,
         }
+    }
+
+    /// The list forms: to be written, once.
+    fn form(&mut self, membership: Membership) -> FoundingStep {
+        if std::mem::replace(&mut self.forming, true) {
+            return FoundingStep::Wait;
+        }
+        FoundingStep::Form(membership)
     }
 
     /// What this node tells the others.

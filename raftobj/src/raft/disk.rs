@@ -158,3 +158,22 @@ impl Disk {
         free
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // Breaks: an entry counts as durable because another one was, at the same index, before it was cut.
+    #[test]
+    fn a_late_report_of_a_cut_tail_does_not_count_for_the_new_tail() {
+        let mut disk = Disk::new(Index(1));
+        let write = |disk: &mut Disk| disk.next_write(HardState::default(), Index(3)).unwrap().0;
+        let old = write(&mut disk);
+        disk.log_cut(Index(2));
+        let new = write(&mut disk);
+        disk.persisted(old);
+        assert_eq!(disk.stable(), Index(1));
+        disk.persisted(new);
+        assert_eq!(disk.stable(), Index(3));
+    }
+}

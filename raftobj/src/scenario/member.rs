@@ -34,7 +34,7 @@ pub(super) struct Options {
     pub(super) lacks: Option<Method>,
     /// Makes `skewed` another method here than elsewhere.
     pub(super) skew: u64,
-    pub(super) append_entries_max: Option<usize>,
+    pub(super) append_bytes_max: usize,
 }
 
 /// A node from its start to its end.
@@ -51,9 +51,6 @@ pub(super) struct Life {
 pub(super) const HEARTBEAT: Ticks = Ticks(3);
 pub(super) const ELECTION_MIN: Ticks = Ticks(10);
 pub(super) const ELECTION_MAX: Ticks = Ticks(20);
-
-/// Payload bytes of an entry that calls `add`, about.
-const ENTRY_BYTES: usize = 32;
 
 impl Member {
     /// A machine with a disk, whose node is down.
@@ -104,7 +101,7 @@ impl Member {
     }
 
     fn config(&self) -> NodeConfig {
-        let Options { seed, founders, lacks, append_entries_max, .. } = &self.options;
+        let Options { seed, founders, lacks, append_bytes_max, .. } = &self.options;
         let methods: Vec<&Method> =
             Tally::METHODS.iter().filter(|m| Some(m.id) != lacks.map(|l| l.id)).collect();
         NodeConfig {
@@ -122,7 +119,7 @@ impl Member {
                 heartbeat_ticks: HEARTBEAT,
                 election_ticks_min: ELECTION_MIN,
                 election_ticks_max: ELECTION_MAX,
-                append_bytes_max: append_entries_max.map_or(1 << 20, |entries| entries * ENTRY_BYTES),
+                append_bytes_max: *append_bytes_max,
                 window_messages_max: 256,
                 window_bytes_max: 16 << 20,
                 log_bytes_max: 1 << 30,

@@ -55,6 +55,7 @@ scenarios! {
         a_pre_vote_counts_from_a_voter_of_a_lower_term
         a_pre_vote_is_refused_beside_a_live_leader
         a_refused_pre_vote_teaches_the_term
+        a_refused_vote_is_not_kept
         a_returning_node_of_a_higher_term_is_heard
         a_single_node_leads_itself
         a_split_vote_is_retried
@@ -68,10 +69,51 @@ scenarios! {
         a_restarted_follower_catches_up
         a_stale_append_does_not_truncate
         acknowledgements_of_an_old_term_do_not_count
+        figure_7_followers_of_all_kinds
+        figure_8_an_entry_of_its_own_term_commits_those_before
+        figure_8_an_old_entry_is_not_committed_by_counting
         only_confirmed_entries_are_committed
     }
     disk {
+        a_leaders_disk_fails
+        a_tail_overwritten_before_it_was_written_does_not_count
         a_vote_is_durable_before_it_is_told
+        all_nodes_crash_at_once
         term_and_vote_outlive_a_leader
+        the_leader_sends_before_its_own_fsync
+    }
+    read {
+        a_follower_reads_what_is_committed_at_the_leader
+        a_read_at_a_deposed_leader_is_not_served_from_the_past
+        a_read_waits_for_the_no_op
+        a_read_without_a_majority_ends
+        a_retry_has_a_fresh_id
+        reads_share_a_round
+    }
+    sessions {
+        a_call_given_up_may_have_taken_effect
+        a_call_given_up_never_takes_effect_after_a_later_one
+        a_connection_lost_after_forwarding
+        a_gap_after_a_leader_change_is_filled_in_order
+        a_new_boot_retires_the_one_before
+        a_retry_after_a_leader_change_applies_once
+    }
+    calls {
+        a_node_that_does_not_lead_refuses
+        a_panic_is_an_outcome
+        an_unknown_method_stops_the_node_that_lacks_it
+        replies_too_large_are_told_by_their_size
+        without_a_majority_a_call_ends
+    }
+    founding {
+        a_crash_in_the_middle_of_founding
+        a_lagging_node_adopts_the_formed_list
+        a_wiped_node_is_refused_and_the_others_go_on
+        all_three_found_together
+        two_wiped_nodes_of_three_are_refused
+    }
+    divergence {
+        a_leader_that_is_alone_stops
+        the_node_that_is_alone_stops
     }
 }

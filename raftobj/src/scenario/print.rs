@@ -45,10 +45,11 @@ pub(super) fn status(member: &Member) -> String {
         return format!("{named} stopped: {reason}");
     }
     let Some(raft) = life.node.raft() else {
-        let waiting = life.node.status().waiting_for.join(", ");
-        let unwritten = disk.unwritten().count();
-        let unwritten = if unwritten > 0 { format!(" unwritten={unwritten}") } else { String::new() };
-        return format!("{named} founding, waits for {waiting}{unwritten}");
+        let mut waiting = life.node.status().waiting_for;
+        if disk.unwritten().count() > 0 {
+            waiting.push("its disk".to_owned());
+        }
+        return format!("{named} founding, waits for {}", waiting.join(", "));
     };
     let status = life.node.status();
     let mut line = format!("{named} {}", role(life));

@@ -201,11 +201,13 @@ fn command(cluster: &mut Cluster, words: &Words) {
         "fail" => cluster.member(hosts[0]).disk.failing = true,
         // call n1 METHOD KEY [times=N] [deadline=TICKS]
         "call" => call(cluster, words),
-        // read n1 [deadline=TICKS]: a linearizable read.
+        // read n1 [times=N] [deadline=TICKS]: linearizable reads.
         "read" => {
-            let ticket = cluster.next_read();
             let deadline = Ticks(words.number("deadline").unwrap_or(DEADLINE));
-            cluster.member(hosts[0]).life().node.read(ticket, deadline);
+            for _ in 0..words.number("times").unwrap_or(1) {
+                let ticket = cluster.next_read();
+                cluster.member(hosts[0]).life().node.read(ticket, deadline);
+            }
             cluster.settle(hosts[0]);
         }
         _ => show(cluster, words),

@@ -7,13 +7,12 @@ use super::member::{Member, Options};
 use super::print;
 use super::script::Words;
 use crate::object::Object;
-use crate::object::fixture::Tally;
+use crate::object::fixture::{self, ADD, Tally};
 use crate::raft::membership::{Member as ClusterMember, Membership};
-use crate::raft::types::{Entry, EntryId, EntryKind, Incarnation, Index, NodeId, Term, Time};
-use bytes::Bytes;
+use crate::raft::types::{Incarnation, NodeId, Term};
 use std::collections::BTreeMap;
 
-/// `cluster nodes=3 [founding] [down] [seed=N] [append=N] [older=n3 lacks=METHOD] [skew=n3]`.
+/// `cluster nodes=3 [leader=n1] [founding] [down] [seed=N] [append_bytes=N] [older=n3 [lacks=METHOD]] [skew=n3]`.
 pub(super) fn cluster(words: &Words) -> Cluster {
     let size = words.number("nodes").unwrap_or(3);
     let hosts: Vec<Host> = (1..=size).map(Host).collect();
@@ -34,9 +33,8 @@ pub(super) fn cluster(words: &Words) -> Cluster {
             founders: founders.clone(),
             lacks: lacks.filter(|_| older == Some(host)),
             skew: if skewed == Some(host) { 7 } else { 0 },
-            append_entries_max: words
-                .number("append")
-                .map(|entries| usize::try_from(entries).expect("small")),
+            append_bytes_max: usize::try_from(words.number("append_bytes").unwrap_or(1 << 20))
+                .expect("small"),
         };
         let node = print::node_id(host, 0);
         let formed = (!words.has("founding")).then(|| formed.clone());
@@ -61,17 +59,19 @@ fn incarnation(node: NodeId) -> Incarnation {
     Incarnation(node.0 * 100)
 }
 
-/// `remember n1 [term=8] [vote=n2] [log=1,1,4]`: the disk has this term, this vote, entries of these terms.
+/// `remember n1 [term=8] [vote=n2] [log=1,1,4+]`: the disk has this term, this vote, entries of these terms: no-ops,
+/// and with a `+` calls of a node that is not there, each of which takes effect.
 pub(super) fn remember(disk: &mut Disk, words: &Words) {
     if let Some(log) = words.value("log") {
-        let terms = log.split(',').map(|term| term.parse().expect("terms are numbers"));
-        let entry = |(index, term): (u64, u64)| Entry {
-            id: EntryId { term: Term(term), index: Index(index) },
-            time: Time(0),
-            kind: EntryKind::Noop,
-            payload: Bytes::new(),
+        let entry = |(index, word): (u64, &str)| {
+            let term = word.trim_end_matches('+').parse().expect("terms are numbers");
+            let command = fixture::command(fixture::session(9, 1), index, index, ADD, term);
+            match word.ends_with('+') {
+                true => fixture::entry(term, index, &command),
+                false => fixture::noop(term, index),
+            }
         };
-        disk.entries = (1..).zip(terms).map(entry).collect();
+        disk.entries = (1..).zip(log.split(',')).map(entry).collect();
     }
     let last = disk.entries.last().map_or(Term(0), |entry| entry.id.term);
     disk.hard_state.term = words.number("term").map_or(last, Term);
