@@ -64,9 +64,17 @@ enum End {
 fn run(arguments: &Arguments) -> Result<(), Failure> {
     let settings = Settings::keep();
     let mut input = Input::open();
-    let at_terminal = matches!(input, Input::Terminal(_));
-    let mut notices = Notices::new(input.printer());
+    let notices = Notices::new(input.printer());
     notices.take_traces();
+    let done = run_nodes(arguments, input, &notices);
+    drop(settings);
+    notices.flush();
+    done
+}
+
+/// Runs the nodes until there is a reason to end.
+fn run_nodes(arguments: &Arguments, input: Input, notices: &Notices) -> Result<(), Failure> {
+    let at_terminal = matches!(input, Input::Terminal(_));
     let nodes = Nodes::start(arguments)?;
     notices.say(&nodes.banner);
 
@@ -75,7 +83,7 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
     // After the input is open: an editor takes over signals, and these handlers call the former ones.
     on_signals(end.clone())?;
     let watch = nodes.first().node().watch();
-    let stopped = end.clone();
+    let (stopped, notices) = (end.clone(), notices.clone());
     thread::spawn(move || stopped.send(End::Stopped(notices.follow(watch))));
     if !arguments.serve {
         let node = nodes.first().clone();
@@ -91,8 +99,6 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
         println!();
     }
     nodes.shutdown();
-    drop(nodes);
-    drop(settings);
     match why {
         Ok(End::Stopped(reason)) => {
             Err(Failure { code: 1, sentence: format!("the node has stopped: {reason}") })

@@ -5,39 +5,58 @@
 use raftobj::Watch;
 use rustyline::ExternalPrinter;
 use std::io::{self, IsTerminal, Write};
-use std::sync::mpsc::{self, Sender};
+use std::sync::mpsc::{self, SyncSender};
 use std::thread;
 use std::time::Duration;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
-/// Where notices go.
+/// The way to standard error.
+///
+/// A thread of its own writes: whoever reads there may be slow, or a frozen terminal, and a node must not wait.
 #[derive(Clone, Debug)]
-pub(crate) enum Notices {
-    /// Straight to standard error.
-    Stderr,
-    /// Above the prompt.
-    AbovePrompt(Sender<String>),
+pub(crate) struct Notices {
+    queue: SyncSender<Notice>,
 }
+
+#[derive(Debug)]
+enum Notice {
+    Line(String),
+    /// Everything before it is written.
+    Flush(SyncSender<()>),
+}
+
+/// Notices that may wait to be written; more are lost.
+const QUEUE_MAX: usize = 1024;
+
+/// The longest that the end of the process waits for its last notices to be read.
+const FLUSH_TAKES_MAX: Duration = Duration::from_secs(1);
 
 impl Notices {
     /// Notices that go above the prompt of `printer`, if standard error is that terminal too.
-    ///
-    /// The printer may wait for the prompt; a node must not. So it has a thread.
     pub(crate) fn new(printer: Option<impl ExternalPrinter + Send + 'static>) -> Notices {
-        let Some(mut printer) = printer.filter(|_| io::stderr().is_terminal()) else {
-            return Notices::Stderr;
-        };
-        let (sender, notices) = mpsc::channel();
+        let mut printer = printer.filter(|_| io::stderr().is_terminal());
+        let (queue, notices) = mpsc::sync_channel(QUEUE_MAX);
         thread::spawn(move || {
             for notice in notices {
-                if printer.print(notice).is_err() {
-                    return;
+                // Nobody may be listening; the node goes on.
+                match (notice, &mut printer) {
+                    (Notice::Line(line), Some(printer)) => drop(printer.print(line)),
+                    (Notice::Line(line), None) => drop(io::stderr().write_all(line.as_bytes())),
+                    (Notice::Flush(done), _) => drop(done.send(())),
                 }
             }
         });
-        Notices::AbovePrompt(sender)
+        Notices { queue }
+    }
+
+    /// Waits, but not for ever, until all that was told is written.
+    pub(crate) fn flush(&self) {
+        let (done, flushed) = mpsc::sync_channel(1);
+        if self.queue.try_send(Notice::Flush(done)).is_ok() {
+            let _ = flushed.recv_timeout(FLUSH_TAKES_MAX);
+        }
     }
 
     /// Sends what nodes tell through `tracing` here: from level info, or as `RUST_LOG` says.
@@ -51,13 +70,12 @@ impl Notices {
     }
 
     /// Tells a line.
-    pub(crate) fn say(&mut self, line: &str) {
-        // Nobody may be listening; the node goes on.
-        let _ = self.write_all(format!("{line}\n").as_bytes());
+    pub(crate) fn say(&self, line: &str) {
+        let _ = self.queue.try_send(Notice::Line(format!("{line}\n")));
     }
 
     /// Tells for whom a new cluster waits, until it is formed. Returns why the node has stopped.
-    pub(crate) fn follow(&mut self, mut watch: Watch) -> String {
+    pub(crate) fn follow(&self, mut watch: Watch) -> String {
         let mut waited_for = Vec::new();
         let mut status = watch.status();
         loop {
@@ -91,13 +109,8 @@ const FOUNDING_TAKES: Duration = Duration::from_millis(200);
 
 impl Write for Notices {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match self {
-            Notices::Stderr => io::stderr().write(bytes),
-            Notices::AbovePrompt(sender) => {
-                let _ = sender.send(String::from_utf8_lossy(bytes).into_owned());
-                Ok(bytes.len())
-            }
-        }
+        let _ = self.queue.try_send(Notice::Line(String::from_utf8_lossy(bytes).into_owned()));
+        Ok(bytes.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {

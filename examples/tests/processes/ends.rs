@@ -1,7 +1,9 @@
 //! How the program ends, and that nothing else ends it.
 
-use crate::harness::{Process, address, assert_tells, run};
+use crate::harness::{PATIENCE, Process, address, assert_tells, run};
 use nix::sys::signal::Signal;
+use std::io::Write;
+use std::net::TcpStream;
 
 /// If it fails, a script or a supervisor takes an orderly end for a fault.
 #[test]
@@ -54,13 +56,32 @@ fn with_serve_it_reads_nothing_and_runs_until_a_signal() {
     assert_eq!(server.wait().code(), Some(0), "{}", server.told());
 }
 
+/// If it fails, whoever does not read what a node tells stops the node.
+#[test]
+fn a_node_runs_although_nobody_reads_what_it_tells() {
+    let directory = tempfile::tempdir().unwrap();
+    let address = address();
+    let mut process = Process::start_deaf(directory.path(), &[&address], &[("RUST_LOG", "trace")]);
+    // It listens when it answers.
+    process.change("set k v");
+    // Every refused connection is told, and more than a pipe and the queue hold are refused.
+    let target = address.parse().unwrap();
+    for round in 0..3_000 {
+        let mut peer = TcpStream::connect_timeout(&target, PATIENCE).expect("the node accepts");
+        // The node may have hung up already.
+        let _ = peer.write_all(format!("{round:016}").as_bytes());
+    }
+    process.change("set k w");
+    assert_eq!(process.close().code(), Some(0));
+}
+
 /// If it fails, `cargo run --example kvstorage` does not show what it should, or leaves files behind.
 #[test]
 fn without_arguments_three_nodes_run_in_this_process() {
     let directory = tempfile::tempdir().unwrap();
     let temporary = directory.path().join("temporary");
     std::fs::create_dir(&temporary).unwrap();
-    let mut process = Process::start_with(directory.path(), &[], &[("TMPDIR", &temporary)]);
+    let mut process = Process::start_with(directory.path(), &[], &[("TMPDIR", temporary.to_str().unwrap())]);
     let changed = process.change(r#"set greeting "hello world""#);
     assert_eq!(process.ask("get greeting"), r#"value="hello world""#);
     assert_eq!(process.status()["applied"], changed.index.to_string());

@@ -11,7 +11,7 @@ use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, Command, ExitStatus, Output, Stdio};
+use std::process::{Child, ChildStderr, ChildStdin, Command, ExitStatus, Output, Stdio};
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex, OnceLock};
@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 /// The longest that anything may take.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Asks again and again until there is an answer.
 pub(crate) fn wait_until<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
@@ -95,7 +95,7 @@ pub(crate) fn refusal(directory: &Path, arguments: &[&str]) -> (Option<i32>, Str
     (status.code(), sentence)
 }
 
-fn spawn(directory: &Path, arguments: &[&str], environment: &[(&str, &Path)]) -> Child {
+fn spawn(directory: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Child {
     Command::new(program())
         .args(arguments)
         .current_dir(directory)
@@ -115,6 +115,7 @@ pub(crate) struct Process {
     stdin: Option<ChildStdin>,
     answers: Receiver<String>,
     stderr: Arc<Mutex<String>>,
+    unread: Option<ChildStderr>,
 }
 
 impl Process {
@@ -124,7 +125,22 @@ impl Process {
     }
 
     /// The same, with these variables in its environment.
-    pub(crate) fn start_with(directory: &Path, arguments: &[&str], environment: &[(&str, &Path)]) -> Process {
+    pub(crate) fn start_with(directory: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Process {
+        let mut process = Process::start_deaf(directory, arguments, environment);
+        let lines = BufReader::new(process.unread.take().expect("nobody reads it yet"));
+        let told = Arc::clone(&process.stderr);
+        thread::spawn(move || {
+            for line in lines.lines().map_while(Result::ok) {
+                let mut told = told.lock().expect("nobody panics with it");
+                told.push_str(&line);
+                told.push('\n');
+            }
+        });
+        process
+    }
+
+    /// The same, and nobody reads its standard error.
+    pub(crate) fn start_deaf(directory: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Process {
         let mut child = spawn(directory, arguments, environment);
         let (sender, answers) = mpsc::channel();
         let stdout = BufReader::new(child.stdout.take().expect("it is piped"));
@@ -135,18 +151,9 @@ impl Process {
                 }
             }
         });
-        let stderr = Arc::new(Mutex::new(String::new()));
-        let lines = BufReader::new(child.stderr.take().expect("it is piped"));
-        let told = Arc::clone(&stderr);
-        thread::spawn(move || {
-            for line in lines.lines().map_while(Result::ok) {
-                let mut told = told.lock().expect("nobody panics with it");
-                told.push_str(&line);
-                told.push('\n');
-            }
-        });
         let stdin = child.stdin.take();
-        Process { name: arguments.join(" "), child, stdin, answers, stderr }
+        let (name, stderr, unread) = (arguments.join(" "), Arc::default(), child.stderr.take());
+        Process { name, child, stdin, answers, stderr, unread }
     }
 
     /// Types a command. False if the process is gone.

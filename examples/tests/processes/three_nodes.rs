@@ -1,6 +1,7 @@
 //! What a user sees of three nodes.
 
 use crate::harness::{Cluster, assert_tells};
+use nix::sys::signal::Signal;
 
 /// If it fails, the object is not the same on every node, or writes work on the leader only.
 #[test]
@@ -38,6 +39,24 @@ fn a_linearizable_get_sees_what_was_set_elsewhere_before() {
         cluster.node(round % 3).change(&format!("set k {round}"));
         let read = cluster.node((round + 1) % 3).ask("get --linearizable k");
         assert_eq!(read, format!("value=\"{round}\""));
+    }
+}
+
+/// If it fails, a process that hangs holds the others up, or answers from the past when it goes on.
+#[test]
+fn a_leader_that_hangs_is_replaced_and_reads_nothing_stale_afterwards() {
+    let mut cluster = Cluster::of_three(&["--deadline", "60"]);
+    for round in 0..3 {
+        let leader = cluster.wait_for_leader();
+        let other = (leader + 1) % 3;
+        cluster.node(leader).change(&format!("set k before-{round}"));
+        cluster.node(leader).signal(Signal::SIGSTOP);
+        cluster.node(other).change(&format!("set k meanwhile-{round}"));
+        cluster.node(leader).signal(Signal::SIGCONT);
+        let read = cluster.node(leader).ask("get --linearizable k");
+        assert_eq!(read, format!("value=\"meanwhile-{round}\""));
+        cluster.wait_for_leader();
+        cluster.wait_until_level();
     }
 }
 
