@@ -172,6 +172,14 @@ impl Founding {
         FoundingStep::Form(membership)
     }
 
+    /// The connection to `peer` is a new one: what it announced over another may be of an earlier time. It will
+    /// say so again.
+    pub(crate) fn reconnected(&mut self, peer: NodeId) {
+        if let Some(proposal) = &mut self.proposal {
+            proposal.announced_by.remove(&peer);
+        }
+    }
+
     /// What this node tells the others.
     pub(crate) fn announcement(&self) -> Announcement {
         match &self.proposal {
@@ -193,7 +201,12 @@ impl Founding {
             Some(proposal) if unmet.is_empty() => {
                 let silent = proposal.membership.members.iter();
                 let silent = silent.filter(|(id, _)| **id != self.own && !proposal.announced_by.contains(id));
-                silent.map(|(_, member)| member.address.clone()).collect()
+                let silent: Vec<String> = silent.map(|(_, member)| member.address.clone()).collect();
+                match (silent.is_empty(), proposal.membership.members.get(&self.own)) {
+                    // Nobody is missing; what is not there yet is this node's own write.
+                    (true, Some(own)) => vec![own.address.clone()],
+                    _ => silent,
+                }
             }
             _ => unmet,
         }

@@ -5,74 +5,37 @@
 //! sockets and files; a test or a simulator runs the same node under a seed. It never sees tokio, a file or a
 //! socket, nor the user's object: entries go out to be applied, and what applying them did comes back.
 //!
-//! Begin with [`Node::effects`]. The topics: `handshake` (whom it talks to), `founding`, `divergence`, `status`.
+//! Begin with [`Node::effects`]. The topics: `interface` (what goes in and out), `handshake` (whom it talks
+//! to), `proposals` (calls into the log), `founding`, `divergence`, `status`.
 
 pub(crate) mod divergence;
 pub(crate) mod founding;
 mod handshake;
+mod interface;
+mod proposals;
 pub(crate) mod status;
 #[cfg(test)]
 mod stories;
 #[cfg(test)]
 mod tests;
 
-use crate::calls::outcome::{Outcome, ReadError};
-use crate::calls::{CallId, Calls, CallsConfig, CallsReady, Leader, ReadTicket};
-use crate::codec::command::{Command, SessionId};
-use crate::codec::hello::MethodSignature;
+use crate::calls::{CallId, Calls, Leader, ReadTicket};
+use crate::codec::command::SessionId;
 use crate::codec::membership::cluster_id;
-use crate::codec::message::{Announcement, CallsRefusal, Message};
+use crate::codec::message::{Announcement, Message};
+use crate::object::MethodId;
 use crate::object::machine::Applied;
-use crate::object::{MethodId, door};
-use crate::raft::config::Config as RaftConfig;
 use crate::raft::membership::Membership;
 use crate::raft::message::Envelope;
-use crate::raft::types::{Boot, Entry, HardState, Incarnation, Index, NodeId, Term, Ticks, Time};
-use crate::raft::{Persist, PersistId, ProposeError, Raft, Restored};
+use crate::raft::types::{Entry, Index, NodeId, Term, Ticks, Time};
+use crate::raft::{PersistId, Raft, Restored};
 use bytes::Bytes;
+pub(crate) use interface::{Effects, FoundingWrite, NodeConfig, Remembered};
+
 use divergence::Divergence;
 use founding::{Founding, FoundingStep};
 use status::Role;
 use std::collections::{BTreeMap, BTreeSet};
-
-/// What a node is told at its start.
-#[derive(Clone, Debug)]
-pub(crate) struct NodeConfig {
-    pub(crate) node: NodeId,
-    pub(crate) incarnation: Incarnation,
-    pub(crate) boot: Boot,
-    /// Its own address, as in `founders`.
-    pub(crate) address: String,
-    /// The founding list, sorted, its own address in it.
-    pub(crate) founders: Vec<String>,
-    /// The object's name.
-    pub(crate) object: String,
-    pub(crate) methods: Vec<MethodSignature>,
-    /// Names for the ids in `methods`, for people.
-    pub(crate) method_names: Vec<(MethodId, &'static str)>,
-    pub(crate) raft: RaftConfig,
-    pub(crate) calls: CallsConfig,
-    /// How often digests are told, and announcements repeated while the cluster is founded.
-    pub(crate) gossip_ticks: Ticks,
-}
-
-impl NodeConfig {
-    pub(crate) fn method_name(&self, id: MethodId) -> &'static str {
-        self.method_names.iter().find(|(method, _)| *method == id).map_or("unknown method", |(_, name)| name)
-    }
-}
-
-/// What a node's disk remembers.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Remembered {
-    /// The list that it announced, while the cluster is being founded.
-    pub(crate) proposal: Option<Membership>,
-    /// The members, once the cluster is formed.
-    pub(crate) formed: Option<Membership>,
-    pub(crate) hard_state: HardState,
-    /// The log, without gaps from index 1 on.
-    pub(crate) entries: Vec<Entry>,
-}
 
 /// One node.
 #[derive(Clone, Debug)]
@@ -101,49 +64,6 @@ pub(crate) struct Node {
 enum Stage {
     Founding(Founding),
     Formed { raft: Raft, cluster: u64 },
-}
-
-/// What is to be done. The lanes are independent of each other, and each is in order.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Effects {
-    /// Send now. What cannot be sent is dropped: the protocol sends again what still matters.
-    pub(crate) messages: Vec<(NodeId, Message)>,
-    /// Write and fsync in this order, then call [`Node::persisted`] with the last one's id.
-    pub(crate) persists: Vec<Persist>,
-    /// Write durably, then call [`Node::founding_written`].
-    pub(crate) founding: Option<FoundingWrite>,
-    /// Apply in this order, then call [`Node::applied`].
-    pub(crate) committed: Vec<Entry>,
-    /// Calls that have ended.
-    pub(crate) completions: Vec<(CallId, Outcome)>,
-    /// Reads that have ended: serve them now, or never.
-    pub(crate) reads: Vec<(ReadTicket, Result<Index, ReadError>)>,
-    /// For the log of the process.
-    pub(crate) warnings: Vec<String>,
-}
-
-/// A step of the founding that has to be durable before it is told.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum FoundingWrite {
-    /// This list is announced next.
-    Proposal(Membership),
-    /// The cluster is formed, with this id; the node takes part from now on.
-    Formed { membership: Membership, cluster: u64 },
-}
-
-/// Bytes of calls in one message to the leader, unless a single call has more.
-const CALLS_MESSAGE_BYTES: usize = 1 << 20;
-
-impl Effects {
-    fn is_empty(&self) -> bool {
-        self.messages.is_empty()
-            && self.persists.is_empty()
-            && self.founding.is_none()
-            && self.committed.is_empty()
-            && self.completions.is_empty()
-            && self.reads.is_empty()
-            && self.warnings.is_empty()
-    }
 }
 
 impl Node {
@@ -248,6 +168,7 @@ impl Node {
         *self.connections.entry(peer).or_default() += 1;
         match &mut self.stage {
             Stage::Founding(founding) => {
+                founding.reconnected(peer);
                 self.effects.messages.push((peer, Message::Founding(founding.announcement())));
             }
             Stage::Formed { raft, .. } => {
@@ -361,73 +282,6 @@ impl Node {
             }
         }
         (!self.effects.is_empty()).then(|| std::mem::take(&mut self.effects))
-    }
-
-    /// Does what the calls of this process need.
-    fn serve(&mut self, ready: CallsReady) {
-        let CallsReady { leader, commands, read, completions, read_completions } = ready;
-        self.effects.completions.extend(completions);
-        self.effects.reads.extend(read_completions);
-        let Some(leader) = leader else { return };
-        if leader.node == self.config.node {
-            if let Err((number, _)) = self.propose(&commands) {
-                self.calls.refused(leader.node, number);
-            }
-        } else {
-            let mut batch = Vec::new();
-            let mut bytes = 0;
-            for command in commands {
-                bytes += command.arguments.len();
-                if bytes > CALLS_MESSAGE_BYTES && !batch.is_empty() {
-                    self.effects.messages.push((leader.node, Message::Calls(std::mem::take(&mut batch))));
-                    bytes = command.arguments.len();
-                }
-                batch.push(command);
-            }
-            if !batch.is_empty() {
-                self.effects.messages.push((leader.node, Message::Calls(batch)));
-            }
-        }
-        if let (Some(id), Stage::Formed { raft, .. }) = (read, &mut self.stage) {
-            raft.read_index(id);
-        }
-    }
-
-    /// Puts calls into the log; the first that is not taken is named, and those after it are not tried.
-    fn propose(&mut self, commands: &[Command]) -> Result<(), (crate::codec::command::Number, ProposeError)> {
-        let Stage::Formed { raft, .. } = &mut self.stage else { return Ok(()) };
-        for command in commands {
-            raft.propose(command.encode()).map_err(|error| (command.number, error))?;
-        }
-        Ok(())
-    }
-
-    /// A peer takes this node for the leader. What no replica could apply stays out of the log: it would stop them
-    /// all. Calls behind such a one wait for it, as they would behind one that was lost.
-    fn propose_for(&mut self, from: NodeId, commands: Vec<Command>) {
-        let Some(member) = self.membership().and_then(|membership| membership.members.get(&from)) else {
-            return;
-        };
-        let knows = |id| self.config.methods.iter().any(|method| method.id == id);
-        let judge = |command| door::admit(command, from, member.incarnation, knows);
-        let barred = commands.iter().enumerate().find_map(|(at, command)| Some((at, judge(command).err()?)));
-        let admitted = barred.map_or(&commands[..], |(at, _)| &commands[..at]);
-        let address = member.address.clone();
-        let refused = match (self.propose(admitted), barred) {
-            (Err((number, ProposeError::NotLeader)), _) => Some((number, CallsRefusal::NotLeader)),
-            (Err((number, ProposeError::Busy { .. })), _) => Some((number, CallsRefusal::Busy)),
-            (Ok(()), Some((at, error))) => {
-                if self.barred.insert(from) {
-                    let warning = format!("a call that {address} has forwarded is not taken: {error}");
-                    self.effects.warnings.push(warning);
-                }
-                Some((commands[at].number, CallsRefusal::Barred))
-            }
-            (Ok(()), None) => None,
-        };
-        if let Some((number, why)) = refused {
-            self.effects.messages.push((from, Message::CallsRefused { from: number, why }));
-        }
     }
 
     /// Does what the founding needs next.
