@@ -1,5 +1,7 @@
 //! What can be set, with defaults and units.
 
+use crate::codec::command::COMMAND_OVERHEAD_MAX;
+use crate::object::sessions::SESSION_CALLS_MAX;
 use std::time::Duration;
 
 /// A node's options. The defaults suit a local network; all nodes of a cluster should have the same.
@@ -85,6 +87,24 @@ impl Options {
                 return Err(format!("{name} must be at least 1"));
             }
         }
+        if self.window_calls_max as u64 > SESSION_CALLS_MAX {
+            return Err(format!("window_calls_max ({}) exceeds {SESSION_CALLS_MAX}", self.window_calls_max));
+        }
+        if self.command_bytes_max <= COMMAND_OVERHEAD_MAX {
+            return Err(format!(
+                "command_bytes_max ({}) leaves no room for arguments: {COMMAND_OVERHEAD_MAX} bytes go before them",
+                self.command_bytes_max
+            ));
+        }
+        if self.election_ms_max > SPAN_MS_MAX {
+            return Err(format!("election_ms_max ({}) exceeds {SPAN_MS_MAX}, a day", self.election_ms_max));
+        }
+        if self.heartbeat_ms > self.election_ms_max {
+            return Err(format!(
+                "heartbeat_ms ({}) exceeds election_ms_max ({})",
+                self.heartbeat_ms, self.election_ms_max
+            ));
+        }
         if self.heartbeat_ms < self.tick_ms {
             return Err(format!("heartbeat_ms ({}) is below tick_ms ({})", self.heartbeat_ms, self.tick_ms));
         }
@@ -119,6 +139,9 @@ impl Options {
     }
 }
 
+/// Whoever waits a day for a leader waits for ever.
+const SPAN_MS_MAX: u64 = 86_400_000;
+
 /// No option raises the largest command beyond it: a frame's length has 32 bits, and lengths near its end are
 /// better called damaged.
 const COMMAND_BYTES_CEILING: usize = 1 << 30;
@@ -139,6 +162,10 @@ mod tests {
         named(Options { election_ms_min: 100, ..Options::default() }, "election_ms_min");
         named(Options { election_ms_max: 250, ..Options::default() }, "election_ms_max");
         named(Options { log_bytes_max: 1 << 20, ..Options::default() }, "log_bytes_max");
+        named(Options { window_calls_max: 8_193, ..Options::default() }, "window_calls_max");
+        named(Options { command_bytes_max: 55, ..Options::default() }, "command_bytes_max");
+        named(Options { heartbeat_ms: u64::MAX, ..Options::default() }, "heartbeat_ms");
+        named(Options { election_ms_max: u64::MAX, ..Options::default() }, "election_ms_max");
         named(Options { segment_bytes: 1, ..Options::default() }, "segment_bytes");
     }
 }
