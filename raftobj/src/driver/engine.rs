@@ -5,7 +5,7 @@
 
 use super::gate::NodeGate;
 use super::jobs::Jobs;
-use super::mailbox::{CallRequest, Event, Mailbox};
+use super::mailbox::{CallRequest, Event, Mailbox, tell, wake};
 use super::wal_thread::WalJob;
 use crate::calls::outcome::{Outcome, ReadError};
 use crate::calls::{CallId, ReadTicket};
@@ -170,9 +170,9 @@ impl Engine {
             // Whoever asked may have gone.
             Event::Status(done) => {
                 drop(node);
-                drop(done.send(self.status()));
+                tell(done, self.status());
             }
-            Event::Log { count, done } => drop(done.send(node.log(count))),
+            Event::Log { count, done } => tell(done, node.log(count)),
             Event::Persisted(id) => node.persisted(id),
             Event::FoundingWritten(write) => node.founding_written(&write),
             Event::Applied(applied) => node.applied(applied),
@@ -219,12 +219,12 @@ impl Engine {
             if let Some((done, bytes)) = self.calls.remove(&call) {
                 self.setup.mailbox.call_ended(bytes);
                 // Fire-and-forget: nobody may be waiting.
-                let _ = done.send(outcome);
+                tell(done, outcome);
             }
         }
         for (ticket, outcome) in reads {
             if let Some(done) = self.reads.remove(&ticket) {
-                let _ = done.send(outcome.map(|_| ()));
+                tell(done, outcome.map(|_| ()));
             }
         }
         for warning in warnings {
@@ -265,12 +265,15 @@ impl Engine {
 
     fn publish(&self) -> Arc<Status> {
         let status = Arc::new(self.status());
-        self.setup.status.send_if_modified(|last| {
+        let publish = |last: &mut Arc<Status>| {
             let changed = **last != *status;
             if changed {
                 *last = Arc::clone(&status);
             }
             changed
+        };
+        wake(|| {
+            self.setup.status.send_if_modified(publish);
         });
         status
     }
@@ -315,7 +318,7 @@ impl Rest {
     fn end(&self, node: &Rc<RefCell<Node>>, reason: &str) {
         self.wal.close();
         self.apply.close();
-        self.status.send_replace(Arc::new(node.borrow().status()));
+        wake(|| drop(self.status.send_replace(Arc::new(node.borrow().status()))));
         for event in self.mailbox.close(reason) {
             event.refuse(reason);
         }
@@ -328,11 +331,12 @@ impl Drop for Rest {
         self.wal.close();
         self.apply.close();
         if std::thread::panicking() {
-            self.status.send_modify(|last| {
+            let stop = |last: &mut Arc<Status>| {
                 let stopped = Some("its engine panicked".to_owned());
                 let status = Status::clone(last);
                 *last = Arc::new(Status { role: Role::Stopped, leader: None, stopped, ..status });
-            });
+            };
+            wake(|| self.status.send_modify(stop));
         }
     }
 }

@@ -12,6 +12,7 @@ use crate::object::machine::Applied;
 use crate::raft::PersistId;
 use crate::raft::types::Entry;
 use bytes::Bytes;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -63,12 +64,27 @@ impl Event {
         match self {
             Event::Call(request) => {
                 let reason = NotAppliedReason::Stopped(reason.to_owned());
-                let _ = request.done.send(Err(CallError::NotApplied { reason, retry: Retry::Elsewhere }));
+                tell(request.done, Err(CallError::NotApplied { reason, retry: Retry::Elsewhere }));
             }
-            Event::Read { done, .. } => drop(done.send(Err(ReadError::Stopped(reason.to_owned())))),
+            Event::Read { done, .. } => tell(done, Err(ReadError::Stopped(reason.to_owned()))),
             // Their senders are dropped, which is an answer too; the others have none.
             _ => {}
         }
+    }
+}
+
+/// Answers whoever asked; they may have gone.
+pub(crate) fn tell<T>(done: oneshot::Sender<T>, answer: T) {
+    wake(|| drop(done.send(answer)));
+}
+
+/// Does something that wakes others.
+///
+/// NB: a waker is its owner's code, and runs on our thread. If it panics, that must end neither the node nor, while
+/// another panic unwinds, the process.
+pub(crate) fn wake(others: impl FnOnce()) {
+    if catch_unwind(AssertUnwindSafe(others)).is_err() {
+        tracing::error!("a waker of this program panicked; whoever it belongs to may wait for ever");
     }
 }
 

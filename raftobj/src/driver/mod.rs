@@ -30,7 +30,7 @@ use mailbox::{Event, Mailbox};
 use std::io;
 use std::net::TcpListener;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use std::thread::JoinHandle;
+use std::thread::{JoinHandle, ThreadId};
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::LocalSet;
@@ -58,7 +58,9 @@ pub(crate) struct Engine {
     mailbox: Arc<Mailbox>,
     status: watch::Receiver<Arc<Status>>,
     call_deadline: Duration,
+    /// Until somebody has waited for them.
     threads: Mutex<Vec<JoinHandle<()>>>,
+    ids: Vec<ThreadId>,
     running: Arc<Running>,
 }
 
@@ -125,9 +127,10 @@ impl Engine {
             // A name that is just being resolved would hold the thread until the resolver gives up.
             runtime.shutdown_background();
         })?;
-        let threads = Mutex::new(std::mem::take(&mut started.threads));
+        let threads = std::mem::take(&mut started.threads);
+        let ids = threads.iter().map(|thread| thread.thread().id()).collect();
         let running = Arc::clone(&started.running);
-        Ok(Engine { mailbox, status, call_deadline, threads, running })
+        Ok(Engine { mailbox, status, call_deadline, threads: Mutex::new(threads), ids, running })
     }
 
     pub(crate) fn mailbox(&self) -> &Arc<Mailbox> {
@@ -147,16 +150,22 @@ impl Engine {
         Status::clone(&self.status.borrow())
     }
 
+    /// Ends the node, and waits for nothing.
+    pub(crate) fn begin_shutdown(&self) {
+        // It has ended already where this is not taken.
+        let _ = self.mailbox.put(Event::Shutdown);
+    }
+
     /// Ends the node and waits for its threads, but not for ever: a disk that hangs, or a method that does not
     /// return, keeps its thread, and is told of in the process's log. From one of its threads (a replicated method
     /// that owns a replica) it only begins the end, because a thread cannot wait for itself.
     pub(crate) fn shutdown(&self) {
-        let _ = self.mailbox.put(Event::Shutdown);
-        let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
-        let this = std::thread::current().id();
-        if threads.iter().any(|thread| thread.thread().id() == this) {
+        self.begin_shutdown();
+        // Before the lock: who holds it may be waiting for this very thread.
+        if self.ids.contains(&std::thread::current().id()) {
             return;
         }
+        let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
         if !self.running.wait_until_none(SHUTDOWN_WAIT_MAX) {
             let busy = threads.iter().filter(|thread| !thread.is_finished());
             let busy: Vec<&str> = busy.filter_map(|thread| thread.thread().name()).collect();

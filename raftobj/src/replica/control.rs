@@ -74,8 +74,14 @@ impl<'a, T: Object> NodeControl<'a, T> {
 
     /// Ends the node: its calls end, its files are closed, its threads are gone when this returns. The object can
     /// still be read.
+    ///
+    /// On a thread that holds a read guard of the object, and in a replicated method, it only begins the end:
+    /// the node's threads need the object, and are gone soon after it is free.
     pub fn shutdown(&self) {
-        self.shared.engine.shutdown();
+        match self.shared.state.id().is_held() {
+            true => self.shared.engine.begin_shutdown(),
+            false => self.shared.engine.shutdown(),
+        }
     }
 }
 
