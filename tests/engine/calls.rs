@@ -1,0 +1,179 @@
+//! Calls and reads, from threads and from tasks.
+
+use crate::cluster::{Cluster, PATIENCE, agree, leader, wait_until};
+use raftobj::{AppliedReason, CallError, ReadError, Role, UnknownReason};
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, SystemTime};
+
+const CALLS: u64 = 200;
+
+// Breaks: a call from one of many threads is lost, done twice, or answered with another's outcome.
+#[test]
+fn calls_from_many_threads_take_effect_once_and_in_each_threads_order() {
+    let (_cluster, nodes) = Cluster::start(3, |_| ());
+    let indexes: Vec<Vec<u64>> = std::thread::scope(|scope| {
+        let caller = |at: usize| {
+            let node = &nodes[at % 3];
+            move || {
+                let name = at.to_string();
+                let calls: Vec<_> = (0..CALLS).map(|_| node.add(&name)).collect();
+                let done = calls.into_iter().map(|call| call.wait().unwrap());
+                done.enumerate()
+                    .map(|(i, done)| {
+                        assert_eq!(done.value, i as u64 + 1);
+                        done.index.0
+                    })
+                    .collect()
+            }
+        };
+        let threads: Vec<_> = (0..6).map(|at| scope.spawn(caller(at))).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    assert!(indexes.iter().all(|indexes| indexes.is_sorted()));
+    let distinct: BTreeSet<u64> = indexes.into_iter().flatten().collect();
+    assert_eq!(distinct.len() as u64, 6 * CALLS);
+    agree(&nodes);
+    for node in &nodes {
+        assert!((0..6).all(|at| node.count(&at.to_string()) == CALLS));
+    }
+}
+
+#[test]
+fn calls_from_tasks_are_awaited() {
+    let (_cluster, nodes) = Cluster::start(3, |_| ());
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).build().unwrap();
+    let read = runtime.block_on(async {
+        let mut tasks = tokio::task::JoinSet::new();
+        for at in 0..50 {
+            let node = nodes[at % 3].clone();
+            tasks.spawn(async move {
+                let _ = node.add("tasks").await.unwrap();
+                // What this node acknowledged, it has.
+                assert!(node.count("tasks") > 0);
+                node.linearizable().await.map(|node| node.count("tasks")).unwrap()
+            });
+        }
+        let mut read = 0;
+        while let Some(done) = tasks.join_next().await {
+            read = read.max(done.unwrap());
+        }
+        read
+    });
+    assert_eq!(read, 50);
+}
+
+#[test]
+fn a_linearizable_read_on_any_node_has_what_was_acknowledged_on_any_other() {
+    let (_cluster, nodes) = Cluster::start(3, |_| ());
+    for round in 1..=30 {
+        let writer = &nodes[round as usize % 3];
+        assert_eq!(*writer.add("x").wait().unwrap(), round);
+        for reader in &nodes {
+            assert_eq!(reader.linearizable().wait().unwrap().count("x"), round);
+        }
+    }
+}
+
+#[test]
+fn borrowed_arguments_and_inner_errors_arrive_as_they_were() {
+    let (_cluster, nodes) = Cluster::start(3, |_| ());
+    nodes[0].cas("k", None, "one").wait().unwrap().into_inner().unwrap();
+    let refused = nodes[1].cas("k", Some("two"), "three").wait().unwrap();
+    assert_eq!(refused.into_inner(), Err(Some("one".to_owned())));
+    assert_eq!(*nodes[2].measure(&[1; 1000]).wait().unwrap(), 1000);
+    let text: Vec<_> = nodes[2].node().log(2).iter().map(|entry| entry.what.clone()).collect();
+    assert_eq!(text[0], r#"cas("k", Some("two"), "three")"#);
+    assert!(text[1].starts_with("measure([1, 1,"), "{}", text[1]);
+}
+
+#[test]
+fn the_context_is_the_same_on_every_node() {
+    let (_cluster, nodes) = Cluster::start(3, |_| ());
+    let before = SystemTime::now() - Duration::from_secs(60);
+    let done: Vec<_> = nodes.iter().map(|node| node.look().wait().unwrap()).collect();
+    for done in &done {
+        assert_eq!((done.value.index, done.value.term), (done.index.0, done.term.0));
+        assert!(done.value.now > before, "{:?}", done.value.now);
+    }
+    assert_ne!(done[0].random, done[1].random);
+    agree(&nodes);
+    let seen: Vec<_> = done.into_iter().map(|done| done.value).collect();
+    assert!(nodes.iter().all(|node| node.seen() == seen));
+}
+
+// Breaks: a method that fails wedges the cluster, or replicas differ after it.
+#[test]
+fn a_panic_is_the_calls_outcome_and_the_next_call_works() {
+    let (_cluster, nodes) = Cluster::start(3, |_| ());
+    match nodes[0].boom("x").wait() {
+        Err(CallError::Applied { index, reason: AppliedReason::Panicked(text) }) => {
+            assert!(index.0 > 0);
+            assert_eq!(text, "boom x");
+        }
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(*nodes[1].add("x").wait().unwrap(), 2);
+    agree(&nodes);
+    assert!(nodes.iter().all(|node| node.node().status().panics == 1));
+}
+
+// Breaks: a thread waits for itself.
+#[test]
+fn waiting_under_a_guard_is_an_error_at_once() {
+    let (_cluster, nodes) = Cluster::start(1, |_| ());
+    let node = &nodes[0];
+    let guard = node.read();
+    let waited = node.add("x").wait();
+    assert!(matches!(waited, Err(CallError::Unknown { reason: UnknownReason::UnderGuard })), "{waited:?}");
+    assert_eq!(node.linearizable().wait().err(), Some(ReadError::UnderGuard));
+    drop(guard);
+    // It takes effect all the same, before the one behind it.
+    assert_eq!(*node.add("x").wait().unwrap(), 2);
+}
+
+// Breaks: a nested read dead-locks with a writer that waits between the two.
+#[test]
+fn a_thread_reads_under_its_own_guard_while_others_write() {
+    let (_cluster, nodes) = Cluster::start(1, |_| ());
+    let (node, stop) = (&nodes[0], AtomicBool::new(false));
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !stop.load(Ordering::Relaxed) {
+                let _ = node.add("x").wait().unwrap();
+            }
+        });
+        for _ in 0..500 {
+            let outer = node.read();
+            let inner = node.read();
+            assert_eq!(outer.count("x"), inner.count("x"));
+            assert_eq!(node.count("x"), outer.count("x"));
+        }
+        let before = node.count("x");
+        wait_until("writes flow", || (node.count("x") > before).then_some(()));
+        stop.store(true, Ordering::Relaxed);
+    });
+}
+
+#[test]
+fn watchers_see_the_role_change_when_the_leader_goes() {
+    let (_cluster, mut nodes) = Cluster::start(3, |_| ());
+    let old = leader(&nodes);
+    let term = nodes[old].node().status().term;
+    let mut gone = nodes[old].node().watch();
+    let stopped = nodes.remove(old);
+    let mut watch = nodes[0].node().watch();
+    drop(stopped);
+    loop {
+        let status = watch.wait().unwrap();
+        if status.term > term && status.leader.is_some() {
+            break;
+        }
+    }
+    let mut last = gone.status();
+    while let Some(status) = gone.wait() {
+        last = status;
+    }
+    assert_eq!(last.role, Role::Stopped);
+    let _ = nodes[0].add("x").deadline(PATIENCE).wait().unwrap();
+}

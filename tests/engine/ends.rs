@@ -1,0 +1,103 @@
+//! How nodes end: what stays, what is freed, and what those are told who still wait.
+
+use crate::cluster::{Cluster, PATIENCE, agree, wait_until};
+use raftobj::{CallError, NotAppliedReason, ReadError, Role, UnknownReason};
+use std::future::{Future, IntoFuture};
+use std::pin::pin;
+use std::sync::{Arc, mpsc};
+use std::task::{Context, Poll, Wake, Waker};
+
+/// Runs on a thread of its own; panics where it does not end.
+fn ends<T: Send + 'static>(what: &str, run: impl FnOnce() -> T + Send + 'static) -> T {
+    let (done, ended) = mpsc::channel();
+    std::thread::spawn(move || done.send(run()));
+    ended.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("{what} does not end"))
+}
+
+#[test]
+fn all_nodes_start_again_with_what_was_acknowledged() {
+    let (cluster, mut nodes) = Cluster::start(3, |_| ());
+    for round in 1..=3_u64 {
+        for node in &nodes {
+            let _ = node.add("x").wait().unwrap();
+        }
+        drop(nodes);
+        nodes = (0..3).map(|at| cluster.restart(at)).collect();
+        for node in &nodes {
+            assert_eq!(node.linearizable().wait().unwrap().count("x"), 3 * round);
+            assert_eq!(node.node().status().boot.0, round + 1);
+        }
+    }
+    agree(&nodes);
+}
+
+#[test]
+fn a_shutdown_ends_what_is_pending_and_refuses_what_comes_later() {
+    let (_cluster, mut nodes) = Cluster::start(3, |_| ());
+    let node = nodes.remove(0);
+    // Without a majority nothing is decided.
+    drop(nodes);
+    let sent = node.add("x");
+    wait_until("the call is sent, or waits", || {
+        let status = node.node().status();
+        (status.calls_sent + status.calls_waiting > 0).then_some(())
+    });
+    let read = node.linearizable().into_future();
+    node.node().shutdown();
+    match sent.wait() {
+        Err(CallError::Unknown { reason: UnknownReason::Stopped(_) }) => {}
+        Err(CallError::NotApplied { reason: NotAppliedReason::Stopped(_), .. }) => {}
+        other => panic!("{other:?}"),
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    assert!(matches!(runtime.block_on(read), Err(ReadError::Stopped(_))));
+    match node.add("x").wait() {
+        Err(CallError::NotApplied { reason: NotAppliedReason::Stopped(_), .. }) => {}
+        other => panic!("{other:?}"),
+    }
+    assert!(matches!(node.linearizable().wait(), Err(ReadError::Stopped(_))));
+    assert_eq!(node.node().status().role, Role::Stopped);
+    assert_eq!(node.node().log(9), []);
+    // The object can still be read, and a second end is none.
+    assert_eq!(node.count("x"), 0);
+    node.node().shutdown();
+}
+
+// Breaks: a program that ends its node while it looks at the object hangs.
+#[test]
+fn a_shutdown_under_a_guard_does_not_wait_for_itself() {
+    let (_cluster, mut nodes) = Cluster::start(1, |_| ());
+    let node = nodes.remove(0);
+    ends("a shutdown under a guard", move || {
+        let guard = node.read();
+        let _queued = node.add("x");
+        wait_until("it is to be applied", || (node.node().status().commit.0 > 1).then_some(()));
+        node.node().shutdown();
+        drop(guard);
+        node.node().shutdown();
+    });
+}
+
+struct Bomb;
+
+impl Wake for Bomb {
+    fn wake(self: Arc<Self>) {
+        panic!("a waker of the user's");
+    }
+}
+
+// Breaks: what callers do ends the node for all others.
+#[test]
+fn a_waker_that_panics_is_its_owners_affair() {
+    let (_cluster, mut nodes) = Cluster::start(1, |_| ());
+    let node = nodes.remove(0);
+    let guard = node.read();
+    let mut call = pin!(node.add("x").into_future());
+    let mut read = pin!(node.linearizable().into_future());
+    let waker = Waker::from(Arc::new(Bomb));
+    // Under a guard neither can have ended yet.
+    assert!(matches!(call.as_mut().poll(&mut Context::from_waker(&waker)), Poll::Pending));
+    let _ = read.as_mut().poll(&mut Context::from_waker(&waker));
+    drop(guard);
+    assert_eq!(*node.add("x").wait().unwrap(), 2);
+}
