@@ -13,6 +13,8 @@ mod handshake;
 pub(crate) mod status;
 #[cfg(test)]
 mod stories;
+#[cfg(test)]
+mod tests;
 
 use crate::calls::outcome::{Outcome, ReadError};
 use crate::calls::{CallId, Calls, CallsConfig, CallsReady, Leader, ReadTicket};

@@ -7,7 +7,7 @@ use crate::object::fixture::{ADD, Tally, arguments, command, session};
 use crate::raft::membership::Member;
 use crate::raft::message::Message as RaftMessage;
 
-fn config(id: u64, size: u64) -> NodeConfig {
+pub(super) fn config(id: u64, size: u64) -> NodeConfig {
     NodeConfig {
         node: NodeId(id),
         incarnation: session(id, 1).incarnation,
