@@ -97,7 +97,7 @@ pub enum NotAppliedReason {
         limit: String,
     },
     /// The node has not met all its peers for the first time yet. Retry here.
-    #[error("the cluster is not formed yet; waiting for {}", .waiting_for.join(", "))]
+    #[error("the cluster is not formed yet; waiting for {}", missing(.waiting_for))]
     Founding {
         /// The addresses that it waits for.
         waiting_for: Vec<String>,
@@ -190,7 +190,7 @@ pub enum ReadError {
         applied: Index,
     },
     /// The node has not met all its peers for the first time yet.
-    #[error("the cluster is not formed yet; waiting for {}", .waiting_for.join(", "))]
+    #[error("the cluster is not formed yet; waiting for {}", missing(.waiting_for))]
     Founding {
         /// The addresses that it waits for.
         waiting_for: Vec<String>,
@@ -209,4 +209,12 @@ pub enum ReadError {
     /// The node was shut down, or stopped by a fault.
     #[error("the node has stopped: {0}")]
     Stopped(String),
+}
+
+/// The nodes that a cluster waits for before it is formed.
+fn missing(addresses: &[String]) -> String {
+    match addresses {
+        [] => "this node's own disk".to_owned(),
+        _ => addresses.join(", "),
+    }
 }

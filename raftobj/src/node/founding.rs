@@ -193,7 +193,8 @@ impl Founding {
         self.met.get(address).map(|(id, _)| *id)
     }
 
-    /// The addresses whose nodes were not met, or have not announced the list yet.
+    /// The addresses whose nodes were not met, or have not announced the list yet. Empty while only this node's
+    /// own write is under way.
     pub(crate) fn waiting_for(&self) -> Vec<String> {
         let unmet = self.addresses.iter().filter(|address| !self.met.contains_key(*address));
         let unmet: Vec<String> = unmet.cloned().collect();
@@ -201,12 +202,7 @@ impl Founding {
             Some(proposal) if unmet.is_empty() => {
                 let silent = proposal.membership.members.iter();
                 let silent = silent.filter(|(id, _)| **id != self.own && !proposal.announced_by.contains(id));
-                let silent: Vec<String> = silent.map(|(_, member)| member.address.clone()).collect();
-                match (silent.is_empty(), proposal.membership.members.get(&self.own)) {
-                    // Nobody is missing; what is not there yet is this node's own write.
-                    (true, Some(own)) => vec![own.address.clone()],
-                    _ => silent,
-                }
+                silent.map(|(_, member)| member.address.clone()).collect()
             }
             _ => unmet,
         }

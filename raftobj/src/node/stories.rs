@@ -1,11 +1,16 @@
 //! Single stories of one node, or of two.
 
 use super::*;
-use crate::codec::command::{Number, ObjectId};
+use crate::calls::CallsConfig;
+use crate::codec::command::{Command, Number, ObjectId};
+use crate::codec::hello::MethodSignature;
+use crate::codec::message::CallsRefusal;
 use crate::object::Object;
 use crate::object::fixture::{ADD, Tally, arguments, command, session};
+use crate::raft::config::Config as RaftConfig;
 use crate::raft::membership::Member;
 use crate::raft::message::Message as RaftMessage;
+use crate::raft::types::{Boot, Incarnation};
 
 pub(super) fn config(id: u64, size: u64) -> NodeConfig {
     NodeConfig {

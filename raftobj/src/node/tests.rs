@@ -8,9 +8,12 @@
 use super::stories::config;
 use super::*;
 use crate::calls::outcome::{AppliedReason, CallError, Committed};
+use crate::codec::command::Command;
 use crate::object::fixture::{ADD, BOOM, Tally, TestRandom, arguments, session};
 use crate::object::lock::StateLock;
 use crate::object::machine::{Machine, MachineConfig, OnPanic};
+use crate::raft::Persist;
+use crate::raft::types::Boot;
 use crate::raft::types::EntryKind;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -48,6 +51,8 @@ struct World {
     servers: BTreeMap<NodeId, Server>,
     wire: Vec<(NodeId, NodeId, Vec<u8>)>,
     now: Ticks,
+    /// This one is cut off, until then.
+    cut: Option<(NodeId, Ticks)>,
     made: u64,
     /// What was ever handed out to be applied.
     log: Vec<Entry>,
@@ -68,6 +73,7 @@ impl World {
             servers: (1..=size).map(|id| (NodeId(id), Server::default())).collect(),
             wire: Vec::new(),
             now: Ticks(0),
+            cut: None,
             made: 0,
             log: Vec::new(),
             digests: BTreeMap::new(),
@@ -270,6 +276,9 @@ impl World {
 
     fn deliver(&mut self, at: usize, keep: bool) {
         let (from, to, bytes) = if keep { self.wire[at].clone() } else { self.wire.swap_remove(at) };
+        if self.cut.is_some_and(|(cut, until)| (cut == from || cut == to) && self.now < until) {
+            return;
+        }
         let message = Message::decode(Bytes::from(bytes)).unwrap();
         if let Some(node) = self.node(to) {
             node.receive(from, message);
@@ -287,7 +296,9 @@ impl World {
             }
             4 => {
                 let ticks = self.random.below(80);
-                self.read(id, ticks);
+                // Who is cut off may not know yet what the others have done since.
+                let reader = self.cut.filter(|_| self.random.one_in(2)).map_or(id, |(cut, _)| cut);
+                self.read(reader, ticks);
             }
             5 if self.random.one_in(20) => self.crash(id),
             6 if self.servers[&id].process.is_none() => self.start(id),
@@ -297,17 +308,25 @@ impl World {
                     self.connect(id, other);
                 }
             }
+            7 if self.random.one_in(12) => {
+                // Nobody but a leader is worth it.
+                let (latest, leader) =
+                    self.leaders.last_key_value().map_or((Term(0), id), |(t, id)| (*t, *id));
+                let cut = if latest > Term(0) { leader } else { id };
+                self.cut = Some((cut, Ticks(self.now.0 + self.random.below(40))));
+            }
             8..=11 => self.write(id),
             12..=14 => self.apply(id),
-            _ if !self.wire.is_empty() => {
-                let at = self.random.below(self.wire.len() as u64) as usize;
-                match self.random.below(20) {
-                    0 => drop(self.wire.swap_remove(at)),
-                    1 => self.deliver(at, true),
-                    _ => self.deliver(at, false),
+            _ => {
+                for _ in 0..self.random.below(5).min(self.wire.len() as u64) {
+                    let at = self.random.below(self.wire.len() as u64) as usize;
+                    match self.random.below(30) {
+                        0 => drop(self.wire.swap_remove(at)),
+                        1 => self.deliver(at, true),
+                        _ => self.deliver(at, false),
+                    }
                 }
             }
-            _ => {}
         }
         if self.wire.len() > 200 {
             self.wire.drain(..100);
@@ -321,8 +340,13 @@ impl World {
                 self.start(id);
             }
         }
+        let silent = 101 + self.random.below(3);
         for round in 0..400 {
             self.tick();
+            if (silent..silent + 12).contains(&round) {
+                // A pause of the network, after which no more than before has to be said.
+                self.wire.clear();
+            }
             for id in (1..=self.size).map(NodeId) {
                 // Once: whoever is to learn that an entry is committed learns it without another entry.
                 if round == 100 {
