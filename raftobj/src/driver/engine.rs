@@ -19,7 +19,9 @@ use crate::raft::types::{Entry, NodeId, Term, Ticks, Time};
 use bytes::Bytes;
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::future::{Future, poll_fn};
 use std::net::TcpListener;
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -116,13 +118,23 @@ pub(crate) async fn run(setup: EngineSetup) {
 }
 
 impl Engine {
-    /// Sleeps until something happens. The connections' tasks get their turn in any case.
+    /// Sleeps until something happens. The connections' tasks get their turn in any case: while this one sleeps, or
+    /// by its yielding where there is no time to sleep.
     async fn wait(&self) {
-        tokio::task::yield_now().await;
         let Engine { setup, gate, net, next_tick, .. } = self;
         let messages = race(net.arrived(), gate.touched());
         let sooner = race(setup.mailbox.woken(), messages);
-        race(sooner, tokio::time::sleep_until(*next_tick)).await;
+        let mut event = pin!(race(sooner, tokio::time::sleep_until(*next_tick)));
+        let mut slept = false;
+        poll_fn(|context| {
+            let poll = event.as_mut().poll(context);
+            slept |= poll.is_pending();
+            poll
+        })
+        .await;
+        if !slept {
+            tokio::task::yield_now().await;
+        }
     }
 
     fn turn(&mut self, events: &mut Vec<Event>) {
