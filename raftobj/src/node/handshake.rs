@@ -105,6 +105,15 @@ impl Node {
         if !own.founders.contains(&hello.address) {
             return Err(format!("{} is not in the list [{}]", hello.address, own.founders.join(", ")));
         }
+        if let Stage::Founding(founding) = &self.stage
+            && founding.waits_for_another(&hello.address, hello.node, hello.incarnation)
+        {
+            return Err(format!(
+                "{} founds a cluster with another disk at {}: start that node with its own data directory; if it \
+                 is lost, and none of the nodes has formed the cluster, begin anew with empty directories",
+                own.address, hello.address
+            ));
+        }
         Ok(())
     }
 

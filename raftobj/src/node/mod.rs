@@ -168,7 +168,6 @@ impl Node {
         *self.connections.entry(peer).or_default() += 1;
         match &mut self.stage {
             Stage::Founding(founding) => {
-                founding.reconnected(peer);
                 self.effects.messages.push((peer, Message::Founding(founding.announcement())));
             }
             Stage::Formed { raft, .. } => {
