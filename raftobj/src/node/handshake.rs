@@ -31,7 +31,8 @@ impl Node {
             Err(error) => return Err(format!("{error} (told by {})", self.config.address)),
         };
         self.judge_hello(&hello, dialled)?;
-        if let (Some(address), Stage::Founding(founding)) = (dialled, &mut self.stage) {
+        // With a node that has formed its cluster nothing can be founded any more: this one is in that, or out.
+        if let (Some(address), Stage::Founding(founding), None) = (dialled, &mut self.stage, hello.cluster) {
             let step = founding.meet(address, hello.node, hello.incarnation);
             self.found(step);
         }

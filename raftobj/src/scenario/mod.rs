@@ -107,6 +107,7 @@ scenarios! {
     }
     founding {
         a_crash_in_the_middle_of_founding
+        a_disk_lost_in_the_middle_of_founding
         a_lagging_node_adopts_the_formed_list
         a_wiped_node_is_refused_and_the_others_go_on
         all_three_found_together
