@@ -36,7 +36,10 @@ impl<J> Jobs<J> {
     pub(crate) fn push(&self, job: J) {
         let mut state = self.lock();
         state.jobs.push(job);
-        if state.jobs.len() == 1 {
+        let first = state.jobs.len() == 1;
+        // The thread that wakes finds the lock free.
+        drop(state);
+        if first {
             self.filled.notify_one();
         }
     }
