@@ -34,6 +34,26 @@ fn a_command_over_the_limit_is_not_applied_and_one_below_it_is() {
     }
 }
 
+// Breaks: callers of a full log are told that a majority is away.
+#[test]
+fn a_full_log_takes_no_calls_and_says_so() {
+    let (_cluster, nodes) = Cluster::start(3, |options| {
+        options.command_bytes_max = 10_000;
+        options.log_bytes_max = 40_000;
+        options.call_deadline = Duration::from_millis(500);
+    });
+    for node in &nodes {
+        let refused = (0..20).find_map(|_| node.measure(&[0; 9_000]).wait().err());
+        assert_eq!(refused, Some(CallError::Unknown { reason: UnknownReason::LogFull }));
+        assert!(node.node().status().log_bytes <= 40_000);
+    }
+    for node in &nodes {
+        node.linearizable().wait().unwrap();
+    }
+    let statuses: Vec<_> = nodes.iter().map(|node| node.node().status()).collect();
+    assert!(statuses.windows(2).all(|two| two[0].digest == two[1].digest), "{statuses:?}");
+}
+
 // Breaks: a frame that is too long for the other end closes the connection, again and again.
 #[test]
 fn large_commands_travel_beside_many_small_ones() {

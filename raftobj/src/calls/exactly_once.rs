@@ -165,7 +165,7 @@ impl World {
             self.wire.push((from, to, command.clone()));
         }
         if self.leader != Some(to) || (self.faulty && self.random.one_in(20)) {
-            self.nodes[from].calls.refused(to.node, command.number);
+            self.nodes[from].calls.refused(to.node, command.number, CallsRefusal::Busy);
             return;
         }
         self.log.push(entry(self.term, self.log.len() as u64 + 1, &command));

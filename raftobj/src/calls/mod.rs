@@ -26,6 +26,7 @@ mod window;
 pub(crate) use config::{CallId, CallsConfig, CallsReady, Leader, ReadTicket};
 
 use crate::codec::command::{COMMAND_OVERHEAD_MAX, Command, Number, ObjectId, SessionId};
+use crate::codec::message::CallsRefusal;
 use crate::object::MethodId;
 use crate::object::reply::{Decision, Reply, Verdict};
 use crate::raft::message::ReadId;
@@ -53,6 +54,8 @@ pub(crate) struct Calls {
     leader: Option<Leader>,
     founding: Option<Vec<String>>,
     stopped: Option<String>,
+    /// Why the present leader took nothing, since something was decided last.
+    refusal: Option<CallsRefusal>,
     applied: Index,
     queue: Queue,
     window: Window,
@@ -87,6 +90,7 @@ impl Calls {
             leader: None,
             founding: None,
             stopped: None,
+            refusal: None,
             applied: Index(0),
             queue: Queue::default(),
             window: Window::default(),
@@ -182,6 +186,7 @@ impl Calls {
             return;
         }
         self.leader = leader;
+        self.refusal = None;
         self.reads.ask_again();
         if leader.is_some() {
             self.pace.start_over(self.now);
@@ -199,9 +204,10 @@ impl Calls {
 
     /// A node that was taken for the leader did not take a command: it does not lead, or is busy. Calls from
     /// this one on are sent again after a pause that grows while nothing is decided.
-    pub(crate) fn refused(&mut self, by: NodeId, number: Number) {
+    pub(crate) fn refused(&mut self, by: NodeId, number: Number, why: CallsRefusal) {
         // Of what is to be sent again anyway, a refusal says nothing new.
         if self.leader.is_some_and(|leader| leader.node == by) && self.window.is_sent(number) {
+            self.refusal = Some(why);
             self.window.rewind(number);
             self.pace.refused(self.now, number);
         }
@@ -228,6 +234,7 @@ impl Calls {
             }
         };
         if let Some(call) = self.window.end(number) {
+            self.refusal = None;
             self.pace.progress(self.now, number);
             self.close(call);
             self.complete(call, outcome);
@@ -368,7 +375,13 @@ impl Calls {
             }
             Place::Window(number) => {
                 self.window.end(number);
-                CallError::Unknown { reason: UnknownReason::Deadline }
+                // NB: unknown all the same: an earlier leader may have taken it.
+                let reason = match self.refusal {
+                    Some(CallsRefusal::Busy) => UnknownReason::LogFull,
+                    Some(CallsRefusal::Barred) => UnknownReason::NotKnown,
+                    Some(CallsRefusal::NotLeader) | None => UnknownReason::Deadline,
+                };
+                CallError::Unknown { reason }
             }
         };
         self.close(call);

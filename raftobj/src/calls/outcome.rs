@@ -127,6 +127,13 @@ pub enum UnknownReason {
         "the call was sent, but no majority confirmed it within the deadline; read the value before trying again"
     )]
     Deadline,
+    /// The leader's log was full until the deadline. Where the leader did not change meanwhile, nothing was applied.
+    #[error("the leader takes no calls: its log holds as much as log_bytes_max allows; see its status")]
+    LogFull,
+    /// The leader does not know the method, because it runs other code. Where it did not change meanwhile, nothing
+    /// was applied.
+    #[error("the leader does not know the method; run the same version on all nodes")]
+    NotKnown,
     /// The call was waited for under a read guard of the same thread: it cannot be applied here before the
     /// guard is dropped, and then it will be. Drop the guard first.
     #[error(

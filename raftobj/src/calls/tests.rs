@@ -180,19 +180,19 @@ fn a_refusal_is_answered_after_a_pause_that_grows() {
     calls.leader(led_by(PEER, 1));
     submit(&mut calls, 1..=3, 500);
     assert_eq!(sent(&mut calls).len(), 3);
-    calls.refused(NodeId(3), Number(1));
-    calls.refused(PEER, Number(2));
-    calls.refused(PEER, Number(3));
+    calls.refused(NodeId(3), Number(1), CallsRefusal::NotLeader);
+    calls.refused(PEER, Number(2), CallsRefusal::NotLeader);
+    calls.refused(PEER, Number(3), CallsRefusal::NotLeader);
     assert_eq!(sent(&mut calls), [], "no busy loop");
     calls.tick(Ticks(1));
     assert_eq!(sent(&mut calls), [(2, 1), (3, 1)], "from the one that was refused");
-    calls.refused(PEER, Number(2));
+    calls.refused(PEER, Number(2), CallsRefusal::NotLeader);
     replied(&mut calls, 1);
     calls.tick(Ticks(2));
     assert_eq!(sent(&mut calls), []);
     calls.tick(Ticks(3));
     assert_eq!(sent(&mut calls), [(2, 2), (3, 2)], "two ticks the second time");
-    calls.refused(PEER, Number(2));
+    calls.refused(PEER, Number(2), CallsRefusal::NotLeader);
     calls.leader(led_by(HERE, 2));
     assert_eq!(sent(&mut calls), [(2, 2), (3, 2)], "another leader is asked at once");
 }

@@ -8,6 +8,7 @@
 //! | cluster | 8 | zero: not founded yet |
 //! | address | varint length, then UTF-8 | as the sender's own list has it |
 //! | founders | varint count, then each as the address | the list the sender was founded, or is being founded, with |
+//! | largest command | varint | nodes that differ would close each other's connections at a large one |
 //! | object | varint length, then UTF-8 | the struct's name |
 //! | methods | varint count, then 4 + 1 + 4 bytes each | id, arity, hash of the types' spelling |
 //!
@@ -39,6 +40,8 @@ pub(crate) struct Hello {
     pub(crate) address: String,
     /// The founding list, sorted.
     pub(crate) founders: Vec<String>,
+    /// Bytes of the largest command that the sender takes.
+    pub(crate) command_bytes_max: u64,
     pub(crate) object: String,
     pub(crate) methods: Vec<MethodSignature>,
 }
@@ -84,6 +87,7 @@ impl Hello {
         for founder in &self.founders {
             buffer.put_slice(founder.as_bytes());
         }
+        buffer.put_varint(self.command_bytes_max);
         buffer.put_slice(self.object.as_bytes());
         buffer.put_varint(self.methods.len() as u64);
         for method in &self.methods {
@@ -117,6 +121,7 @@ fn take_after_version(input: &mut Bytes) -> Result<Hello, DecodeError> {
     let address = take_address(input)?;
     let founders = take_count(input, "count of founders", MEMBERS_MAX)?;
     let founders = (0..founders).map(|_| take_address(input)).collect::<Result<_, _>>()?;
+    let command_bytes_max = input.take_varint("largest command")?;
     let object = input.take_string("object")?;
     let methods = take_count(input, "count of methods", HELLO_BYTES_MAX / 9)?;
     let method = |_| {
@@ -125,7 +130,7 @@ fn take_after_version(input: &mut Bytes) -> Result<Hello, DecodeError> {
         Ok(MethodSignature { id, arity, types: input.take_u32("method types")? })
     };
     let methods = (0..methods).map(method).collect::<Result<_, DecodeError>>()?;
-    Ok(Hello { node, incarnation, cluster, address, founders, object, methods })
+    Ok(Hello { node, incarnation, cluster, address, founders, command_bytes_max, object, methods })
 }
 
 fn take_address(input: &mut Bytes) -> Result<String, DecodeError> {
@@ -156,6 +161,7 @@ mod tests {
             cluster: None,
             address: "a:1".into(),
             founders: vec!["a:1".into(), "b:2".into()],
+            command_bytes_max: 1 << 25,
             object: "KvStorage".into(),
             methods: vec![MethodSignature { id: MethodId::of("set"), arity: 2, types: 5 }],
         }

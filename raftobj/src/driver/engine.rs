@@ -142,8 +142,8 @@ impl Engine {
         for event in events.drain(..) {
             self.handle(event);
         }
-        for link in self.gate.take_arrived() {
-            self.net.hurry(link);
+        for address in self.gate.take_arrived() {
+            self.net.hurry(self.net.dial(&address));
         }
         for _ in 0..MESSAGES_A_TURN {
             let Some(inbound) = self.net.pop() else { break };

@@ -14,8 +14,9 @@ pub(crate) struct NodeGate {
     node: Rc<RefCell<Node>>,
     /// Where messages for a peer go.
     links: RefCell<BTreeMap<NodeId, LinkId>>,
-    /// Peers that have connected to us since the engine's last turn: they are there, so dial them at once.
-    arrived: RefCell<BTreeSet<NodeId>>,
+    /// Addresses of peers that have connected to us since the engine's last turn: they are there, so dial them at
+    /// once.
+    arrived: RefCell<BTreeSet<String>>,
     /// The last refusal that each address was told of in the log.
     told: RefCell<BTreeMap<String, Bytes>>,
     touched: Notify,
@@ -37,10 +38,9 @@ impl NodeGate {
         self.links.borrow().get(&peer).copied()
     }
 
-    /// The links of the peers that have connected to us since the last time.
-    pub(crate) fn take_arrived(&self) -> Vec<LinkId> {
-        let arrived = std::mem::take(&mut *self.arrived.borrow_mut());
-        arrived.into_iter().filter_map(|peer| self.link(peer)).collect()
+    /// The addresses of the peers that have connected to us since the last time.
+    pub(crate) fn take_arrived(&self) -> BTreeSet<String> {
+        std::mem::take(&mut *self.arrived.borrow_mut())
     }
 
     /// Returns when the node was told something here.
@@ -61,7 +61,11 @@ impl Gate for NodeGate {
         };
         let judged = self.node.borrow_mut().judge(hello, dialled);
         self.touched.notify_one();
-        judged.map(|node| PeerKey(node.0)).map_err(Bytes::from)
+        let (node, address) = judged.map_err(Bytes::from)?;
+        if dialled.is_none() {
+            self.arrived.borrow_mut().insert(address);
+        }
+        Ok(PeerKey(node.0))
     }
 
     fn refused(&self, side: Side<'_>, reason: &[u8]) {
@@ -82,9 +86,7 @@ impl Gate for NodeGate {
                 self.links.borrow_mut().insert(peer, link);
                 self.node.borrow_mut().connected(peer);
             }
-            Side::Accepted { .. } => {
-                self.arrived.borrow_mut().insert(peer);
-            }
+            Side::Accepted { .. } => {}
         }
         self.touched.notify_one();
     }

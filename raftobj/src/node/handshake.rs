@@ -17,14 +17,15 @@ impl Node {
             cluster: self.cluster(),
             address: self.config.address.clone(),
             founders: self.config.founders.clone(),
+            command_bytes_max: self.config.calls.command_bytes_max as u64,
             object: self.config.object.clone(),
             methods: self.config.methods.clone(),
         }
     }
 
-    /// Who the other end is, if this node talks to it. `dialled` is the address that was dialled, where this
-    /// node did.
-    pub(crate) fn judge(&mut self, hello: &[u8], dialled: Option<&str>) -> Result<NodeId, String> {
+    /// Who the other end is, and its address, if this node talks to it. `dialled` is the address that was dialled,
+    /// where this node did.
+    pub(crate) fn judge(&mut self, hello: &[u8], dialled: Option<&str>) -> Result<(NodeId, String), String> {
         let hello = match Hello::decode(Bytes::copy_from_slice(hello)) {
             Ok(hello) => hello,
             Err(error @ HelloError::Foreign) => return Err(error.to_string()),
@@ -36,7 +37,7 @@ impl Node {
             let step = founding.meet(address, hello.node, hello.incarnation);
             self.found(step);
         }
-        Ok(hello.node)
+        Ok((hello.node, hello.address))
     }
 
     fn judge_hello(&mut self, hello: &Hello, dialled: Option<&str>) -> Result<(), String> {
@@ -61,6 +62,12 @@ impl Node {
             return Err(format!(
                 "{} replicates `{}`, {} replicates `{}`: run the same program on both",
                 hello.address, hello.object, own.address, own.object
+            ));
+        }
+        if hello.command_bytes_max != own.calls.command_bytes_max as u64 {
+            return Err(format!(
+                "{} takes commands of {} bytes, {} of {}: give all nodes the same command_bytes_max",
+                hello.address, hello.command_bytes_max, own.address, own.calls.command_bytes_max
             ));
         }
         match &self.stage {
@@ -131,7 +138,9 @@ impl Node {
         }
         let Some(membership) = self.membership() else { return Ok(()) };
         match membership.members.get(&hello.node) {
-            Some(member) if member.incarnation == hello.incarnation => Ok(()),
+            Some(member) if member.incarnation == hello.incarnation && member.address == hello.address => {
+                Ok(())
+            }
             _ if membership.members.values().any(|member| member.address == hello.address) => Err(format!(
                 "the cluster was formed with another disk at {}: start that node with its own data directory (a \
                  node whose directory is lost cannot come back: it has forgotten its votes)",

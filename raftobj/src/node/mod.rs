@@ -138,7 +138,7 @@ impl Node {
                 raft.step(Envelope { from, to: self.config.node, term, message });
             }
             (Message::Calls(commands), Stage::Formed { .. }) => self.propose_for(from, commands),
-            (Message::CallsRefused { from: number, why: _ }, _) => self.calls.refused(from, number),
+            (Message::CallsRefused { from: number, why }, _) => self.calls.refused(from, number, why),
             (Message::Founding(announcement), Stage::Founding(founding)) => {
                 let step = founding.heard(from, &announcement);
                 self.found(step);

@@ -19,8 +19,8 @@ impl Node {
         self.effects.reads.extend(read_completions);
         let Some(leader) = leader else { return };
         if leader.node == self.config.node {
-            if let Err((number, _)) = self.propose(&commands) {
-                self.calls.refused(leader.node, number);
+            if let Err((number, why)) = self.propose(&commands) {
+                self.calls.refused(leader.node, number, why);
             }
         } else {
             let mut batch = Vec::new();
@@ -43,10 +43,15 @@ impl Node {
     }
 
     /// Puts calls into the log; the first that is not taken is named, and those after it are not tried.
-    fn propose(&mut self, commands: &[Command]) -> Result<(), (Number, ProposeError)> {
+    fn propose(&mut self, commands: &[Command]) -> Result<(), (Number, CallsRefusal)> {
         let Stage::Formed { raft, .. } = &mut self.stage else { return Ok(()) };
         for command in commands {
-            raft.propose(command.encode()).map_err(|error| (command.number, error))?;
+            let why = match raft.propose(command.encode()) {
+                Ok(_) => continue,
+                Err(ProposeError::NotLeader) => CallsRefusal::NotLeader,
+                Err(ProposeError::Busy { .. }) => CallsRefusal::Busy,
+            };
+            return Err((command.number, why));
         }
         Ok(())
     }
@@ -63,8 +68,7 @@ impl Node {
         let admitted = barred.map_or(&commands[..], |(at, _)| &commands[..at]);
         let address = member.address.clone();
         let refused = match (self.propose(admitted), barred) {
-            (Err((number, ProposeError::NotLeader)), _) => Some((number, CallsRefusal::NotLeader)),
-            (Err((number, ProposeError::Busy { .. })), _) => Some((number, CallsRefusal::Busy)),
+            (Err(refused), _) => Some(refused),
             (Ok(()), Some((at, error))) => {
                 if self.barred.insert(from) {
                     let warning = format!("a call that {address} has forwarded is not taken: {error}");

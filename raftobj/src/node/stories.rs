@@ -133,3 +133,14 @@ fn only_a_member_is_worth_a_warning() {
     }
     assert_eq!(node.effects().map(|effects| effects.warnings), None);
 }
+
+// Breaks: the largest commands of one node close the other's connections, again and again.
+#[test]
+fn nodes_that_take_commands_of_other_sizes_refuse_each_other() {
+    let mut node = leader_of_two();
+    let mut hello = Node::new(config(2, 2), Remembered::default()).hello();
+    assert!(node.judge(&hello.encode(), None).is_ok());
+    hello.command_bytes_max += 1;
+    let refusal = node.judge(&hello.encode(), None).unwrap_err();
+    assert!(refusal.contains("command_bytes_max"), "{refusal}");
+}

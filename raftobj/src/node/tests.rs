@@ -123,9 +123,14 @@ impl World {
         };
         let (Some(ours), Some(theirs)) = (hello(self, from), hello(self, to)) else { return };
         let address = format!("n{}:1", to.0);
-        assert_eq!(self.node(to).unwrap().judge(&ours, None), Ok(from), "seed {}", self.seed);
+        assert_eq!(
+            self.node(to).unwrap().judge(&ours, None).map(|(id, _)| id),
+            Ok(from),
+            "seed {}",
+            self.seed
+        );
         let node = self.node(from).unwrap();
-        assert_eq!(node.judge(&theirs, Some(&address)), Ok(to));
+        assert_eq!(node.judge(&theirs, Some(&address)).map(|(id, _)| id), Ok(to));
         node.disconnected(to);
         node.connected(to);
         self.settle(from);

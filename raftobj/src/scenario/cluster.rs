@@ -125,7 +125,7 @@ impl Cluster {
                     }
                 }
             }
-            if let (Ok(_), Ok(peer)) = (accepted, judged) {
+            if let (Ok(_), Ok((peer, _))) = (accepted, judged) {
                 self.links.get_mut(way).connected = true;
                 self.member(dialler).life().node.connected(peer);
             }
