@@ -1,4 +1,68 @@
 //! raftobj makes a plain Rust object the same on every node.
+//!
+//! [`#[replicated]`](macro@replicated) turns the mutating methods of a struct into entries of a log; a Raft engine in the
+//! background writes them to the disks of a majority and applies them, in one order, on every replica. Methods that
+//! are not annotated read locally.
+//!
+//! ```no_run
+//! use raftobj::{ApplyContext, Replica, replicated};
+//! use std::collections::BTreeMap;
+//!
+//! #[replicated]
+//! #[derive(Default)]
+//! pub struct Accounts {
+//!     balances: BTreeMap<String, u64>,
+//! }
+//!
+//! #[replicated]
+//! impl Accounts {
+//!     /// A method's own `Result` is data: it arrives inside the call's.
+//!     #[replicated]
+//!     pub fn transfer(&mut self, from: &str, to: &str, amount: u64) -> Result<(), String> {
+//!         let left = self.balance(from).checked_sub(amount).ok_or("not enough")?;
+//!         self.balances.insert(from.to_owned(), left);
+//!         *self.balances.entry(to.to_owned()).or_default() += amount;
+//!         Ok(())
+//!     }
+//!
+//!     /// Index, term, time and random numbers that are the same on every replica.
+//!     #[replicated]
+//!     pub fn open(&mut self, name: &str, context: &ApplyContext) -> u64 {
+//!         *self.balances.entry(name.to_owned()).or_insert(context.index().0)
+//!     }
+//!
+//!     pub fn balance(&self, name: &str) -> u64 {
+//!         self.balances.get(name).copied().unwrap_or_default()
+//!     }
+//! }
+//!
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let accounts: Replica<Accounts> = Replica::builder("10.0.0.1:4321")
+//!     .peers(["10.0.0.2:4321", "10.0.0.3:4321"])
+//!     .data_dir("/var/lib/accounts")
+//!     .start(Accounts::default())?;
+//! accounts.ready().await?;
+//! let done = accounts.transfer("ann", "bob", 5).await?; // from any node, once, durable at a majority
+//! println!("decided at index {} of the log", done.index);
+//! done.into_inner()?;                                   // the method's own result
+//! accounts.linearizable().await?.balance("bob");        // sees all that was committed before
+//! accounts.open("carl").wait()?;                        // without an async runtime
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Where to begin
+//! [`Replica`] and its [`Builder`]; [`Call`] and how it ends ([`Committed`], [`CallError`]); [`Options`] with every limit
+//! and its default; [`Status`] for operators; [`inspect`] for the files of a node that does not run.
+//!
+//! # What a replicated method must be
+//! Deterministic: a function of the object, its arguments and its [`ApplyContext`]. No clock, no random numbers, no order
+//! of a `HashMap`, no files. Replicas compare digests of all replies; one that is alone with its result stops.
+//! A method that panics is its caller's outcome, and apply goes on ([`OnPanic`]).
+//!
+//! Arguments and replies are encoded with postcard; derive `Serialize` and `Deserialize` for their types. The log names a
+//! method by a hash of its name: rename it with `#[replicated(name = "old name")]`, and never change the types of one
+//! that is in a log; make a new method.
 
 // The rooms; ARCHITECTURE.md is the map.
 pub(crate) mod calls;
