@@ -75,6 +75,7 @@ impl Notices {
     }
 
     /// Tells for whom a new cluster waits, until it is formed. Returns why the node has stopped.
+    #[allow(clippy::disallowed_methods, reason = "what is over in a moment is not worth a line")]
     pub(crate) fn follow(&self, mut watch: Watch) -> String {
         let mut waited_for = Vec::new();
         let mut status = watch.status();

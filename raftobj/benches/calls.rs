@@ -7,6 +7,7 @@
 //!
 //! CPU seconds are those of the three processes together, callers included.
 
+#![allow(clippy::disallowed_methods, reason = "a benchmark reads clocks")]
 #![allow(missing_docs, reason = "a benchmark has no users")]
 #![allow(clippy::unwrap_used, reason = "a benchmark that fails may stop")]
 

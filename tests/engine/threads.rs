@@ -1,6 +1,7 @@
 //! What is left of a node after its end: nothing. Threads are counted over the whole process, so this test has one of
 //! its own.
 
+#![allow(clippy::disallowed_methods, reason = "waits have bounds")]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on may stop")]
 
 #[allow(dead_code, reason = "shared with the other tests of the engine")]

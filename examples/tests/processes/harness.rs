@@ -5,7 +5,7 @@
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
@@ -188,7 +188,7 @@ impl Process {
     }
 
     /// The fields of `status`.
-    pub(crate) fn status(&mut self) -> HashMap<String, String> {
+    pub(crate) fn status(&mut self) -> BTreeMap<String, String> {
         let line = self.ask("status");
         let field =
             |field: &str| field.split_once('=').map(|(name, value)| (name.to_owned(), value.to_owned()));
@@ -387,7 +387,7 @@ impl Cluster {
     }
 
     /// Waits until all running nodes have applied their whole logs, all the same; what they say then.
-    pub(crate) fn wait_until_level(&mut self) -> HashMap<String, String> {
+    pub(crate) fn wait_until_level(&mut self) -> BTreeMap<String, String> {
         wait_until("all nodes have the same", || {
             let all: Vec<_> = self.running().into_iter().map(|node| self.node(node).status()).collect();
             let same = |name: &str| all.iter().all(|status| status[name] == all[0][name]);

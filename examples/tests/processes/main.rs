@@ -2,6 +2,7 @@
 //!
 //! [`harness`] runs them. Every test has addresses and directories of its own and ends what it started.
 
+#![allow(clippy::disallowed_methods, reason = "waits have bounds, in one place")]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on may stop")]
 
 mod arguments;
