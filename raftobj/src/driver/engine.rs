@@ -240,7 +240,7 @@ impl Engine {
             }
         }
         for warning in warnings {
-            tracing::warn!("{warning}");
+            tracing::warn!("{}: {warning}", self.setup.status.borrow().address);
         }
     }
 

@@ -7,6 +7,7 @@
 use crate::codec::message::Message;
 use crate::object::MethodId;
 use crate::object::digest::{Checkpoint, DIGEST_RING_MAX, DigestRing};
+use crate::raft::membership::Membership;
 use crate::raft::types::{Index, NodeId};
 use std::collections::BTreeMap;
 
@@ -18,7 +19,8 @@ pub(crate) struct Divergence {
     claims: BTreeMap<NodeId, (Index, u64)>,
     /// While a dispute is open: what each peer told, oldest first.
     told: BTreeMap<NodeId, Vec<Checkpoint>>,
-    disputed: bool,
+    /// While a dispute is open: how many rounds of gossip it has lasted.
+    disputed: Option<u32>,
 }
 
 /// What was found.
@@ -58,10 +60,10 @@ impl Divergence {
             return None;
         }
         let own = self.ring.at(index)?;
-        if own.digest == digest || self.disputed {
+        if own.digest == digest || self.disputed.is_some() {
             return None;
         }
-        self.disputed = true;
+        self.disputed = Some(0);
         self.told.clear();
         Some(Message::DigestsWanted { upto: index })
     }
@@ -73,23 +75,38 @@ impl Divergence {
         Message::Digests { first, digests: checkpoints.iter().map(|checkpoint| checkpoint.digest).collect() }
     }
 
-    /// A peer has answered. The dispute is decided when a quorum agrees, with this node or on something else, or
-    /// when all `others` have answered. `quorum` says whether the nodes for which its argument holds are one.
+    /// A peer has answered.
     pub(crate) fn told(
         &mut self,
         from: NodeId,
         first: Index,
         digests: &[u64],
-        others: usize,
-        quorum: impl Fn(&dyn Fn(NodeId) -> bool) -> bool,
+        members: &Membership,
         own: NodeId,
     ) -> Option<Difference> {
-        if !self.disputed {
-            return None;
-        }
+        self.disputed?;
         let numbered = (first.0..).zip(digests);
         let checkpoint = |(index, &digest)| Checkpoint { index: Index(index), digest, method: None };
         self.told.insert(from, numbered.map(checkpoint).collect());
+        let all = self.told.len() + 1 == members.members.len();
+        self.decide(all, members, own)
+    }
+
+    /// A round of gossip has passed. A dispute that has lasted long is decided with what was told: a member that is
+    /// away, perhaps because it has stopped over the same difference, does not keep it open.
+    pub(crate) fn round(&mut self, members: &Membership, own: NodeId) -> Option<Difference> {
+        let rounds = self.disputed.as_mut()?;
+        *rounds += 1;
+        let long = *rounds >= ROUNDS_MAX;
+        let decided = self.decide(long, members, own);
+        if long {
+            self.disputed = None;
+        }
+        decided
+    }
+
+    /// Decides the dispute where a quorum agrees, with this node or on something else; in the `end` in any case.
+    fn decide(&mut self, end: bool, members: &Membership, own: NodeId) -> Option<Difference> {
         let differences = self.told.iter().filter_map(|(peer, theirs)| {
             let ours = self.ring.first_difference(theirs)?.ours;
             Some((ours.index, *peer, ours))
@@ -101,18 +118,13 @@ impl Divergence {
             Some(theirs[position].digest)
         };
         let other = says(peer);
-        let outvoted = quorum(&|id| id != own && says(id) == other);
-        let confirmed = quorum(&|id| id == own || says(id) == Some(ours.digest));
-        if !outvoted && !confirmed && self.told.len() < others {
+        let outvoted = members.is_quorum(|id| id != own && says(id) == other);
+        let confirmed = members.is_quorum(|id| id == own || says(id) == Some(ours.digest));
+        if !outvoted && !confirmed && !end {
             return None;
         }
-        self.disputed = false;
+        self.disputed = None;
         Some(Difference { index, method: ours.method, outvoted, confirmed })
-    }
-
-    /// The dispute takes too long, because a member is away: the next claim opens another.
-    pub(crate) fn give_up(&mut self) {
-        self.disputed = false;
     }
 
     fn last(&self) -> Index {
@@ -120,9 +132,14 @@ impl Divergence {
     }
 }
 
+/// Rounds of gossip that a dispute may last: a second, with the defaults.
+const ROUNDS_MAX: u32 = 5;
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::raft::membership::Member;
+    use crate::raft::types::Incarnation;
 
     fn checkpoint(index: u64, digest: u64) -> Checkpoint {
         Checkpoint { index: Index(index), digest, method: Some(MethodId(digest as u32)) }
@@ -136,8 +153,9 @@ mod tests {
         divergence
     }
 
-    fn majority_of_three(agrees: &dyn Fn(NodeId) -> bool) -> bool {
-        (1..=3).filter(|&id| agrees(NodeId(id))).count() >= 2
+    fn three() -> Membership {
+        let member = Member { incarnation: Incarnation(1), address: String::new() };
+        Membership { members: (1..=3).map(|id| (NodeId(id), member.clone())).collect() }
     }
 
     #[test]
@@ -149,9 +167,9 @@ mod tests {
         let others = with(&[1, 2, 3, 4, 5]);
         let Message::Digests { first, digests } = others.answer(Index(4)) else { panic!("an answer") };
         assert_eq!((first, digests.len()), (Index(1), 4));
-        let told = alone.told(NodeId(2), first, &digests, 2, majority_of_three, NodeId(1));
+        let told = alone.told(NodeId(2), first, &digests, &three(), NodeId(1));
         assert_eq!(told, None, "one against one decides nothing");
-        let told = alone.told(NodeId(3), first, &digests, 2, majority_of_three, NodeId(1)).unwrap();
+        let told = alone.told(NodeId(3), first, &digests, &three(), NodeId(1)).unwrap();
         assert_eq!((told.index, told.outvoted, told.confirmed), (Index(3), true, false));
         assert_eq!(told.method, Some(MethodId(30)));
     }
@@ -168,8 +186,22 @@ mod tests {
     fn a_node_with_the_majority_stays() {
         let mut node = with(&[1, 2]);
         node.claimed(NodeId(3), Index(2), 9);
-        assert_eq!(node.told(NodeId(3), Index(1), &[1, 9], 2, majority_of_three, NodeId(1)), None);
-        let told = node.told(NodeId(2), Index(1), &[1, 2], 2, majority_of_three, NodeId(1)).unwrap();
+        assert_eq!(node.told(NodeId(3), Index(1), &[1, 9], &three(), NodeId(1)), None);
+        let told = node.told(NodeId(2), Index(1), &[1, 2], &three(), NodeId(1)).unwrap();
         assert_eq!((told.index, told.outvoted, told.confirmed), (Index(2), false, true));
+    }
+
+    /// Breaks: replicas of which no two agree go on acknowledging, because one has stopped and never answers.
+    #[test]
+    fn a_dispute_that_nobody_can_win_ends() {
+        let mut node = with(&[1, 2]);
+        node.claimed(NodeId(3), Index(2), 9);
+        assert_eq!(node.told(NodeId(3), Index(1), &[1, 9], &three(), NodeId(1)), None);
+        for _ in 1..ROUNDS_MAX {
+            assert_eq!(node.round(&three(), NodeId(1)), None);
+        }
+        let found = node.round(&three(), NodeId(1)).unwrap();
+        assert_eq!((found.index, found.outvoted, found.confirmed), (Index(2), false, false));
+        assert_eq!(node.round(&three(), NodeId(1)), None);
     }
 }

@@ -32,7 +32,7 @@ use crate::raft::{PersistId, Raft, Restored};
 use bytes::Bytes;
 pub(crate) use interface::{Effects, FoundingWrite, NodeConfig, Remembered};
 
-use divergence::Divergence;
+use divergence::{Difference, Divergence};
 use founding::{Founding, FoundingStep};
 use status::Role;
 use std::collections::{BTreeMap, BTreeSet};
@@ -304,8 +304,9 @@ impl Node {
     fn gossip(&mut self) {
         match &self.stage {
             Stage::Founding(founding) => self.tell_all(&Message::Founding(founding.announcement())),
-            Stage::Formed { .. } => {
-                self.divergence.give_up();
+            Stage::Formed { raft, .. } => {
+                let found = self.divergence.round(raft.membership(), self.config.node);
+                self.act_on(found);
                 if let Some(latest) = self.divergence.latest() {
                     self.tell_all(&Message::Digest { index: latest.index, digest: latest.digest });
                 }
@@ -319,25 +320,32 @@ impl Node {
         }
     }
 
-    /// A peer has told its digests. The node that is alone with its own stops; where nobody is, because too few
-    /// are left to agree, the one that does not lead does.
+    /// A peer has told its digests.
     fn compare(&mut self, from: NodeId, first: Index, digests: &[u64]) {
         let Stage::Formed { raft, .. } = &self.stage else { return };
-        let members = raft.membership();
-        let quorum = |agrees: &dyn Fn(NodeId) -> bool| members.is_quorum(agrees);
-        let others = members.members.len() - 1;
-        let found = self.divergence.told(from, first, digests, others, quorum, self.config.node);
+        let found = self.divergence.told(from, first, digests, raft.membership(), self.config.node);
+        self.act_on(found);
+    }
+
+    /// The node that is alone with its state stops. Where no majority agrees on any state, all stop but the leader,
+    /// which then serves nobody.
+    fn act_on(&mut self, found: Option<Difference>) {
         let Some(difference) = found else { return };
-        let is_leader = raft.is_leader();
+        let is_leader = self.leader().is_some_and(|leader| leader.node == self.config.node);
         let method = difference.method.map_or("no method", |method| self.config.method_name(method));
         let what = format!("replicas differ from index {} on, after `{method}`", difference.index);
-        if difference.outvoted || (!difference.confirmed && !is_leader) {
-            self.stop(&format!(
-                "{what}: this node is alone with its state. The method is not deterministic, or runs in different \
-                 versions: correct it on all nodes, then start them again"
-            ));
-        } else {
+        let cause = "The method is not deterministic, or runs in different versions: correct it on all nodes, then \
+                     start them again";
+        if difference.outvoted {
+            self.stop(&format!("{what}: this node is alone with its state. {cause}"));
+        } else if difference.confirmed {
             self.effects.warnings.push(format!("{what}: this node agrees with the majority"));
+        } else if is_leader {
+            let rest =
+                "no majority agrees on any state; the others stop, and without them nothing is acknowledged";
+            self.effects.warnings.push(format!("{what}: {rest}. {cause}"));
+        } else {
+            self.stop(&format!("{what}: no majority agrees on any state. {cause}"));
         }
     }
 
