@@ -13,6 +13,7 @@ pub(crate) fn run(mut input: Input, node: &Replica<KvStorage>) {
         Input::Terminal(_) => Style::Terminal,
         Input::Pipe => Style::Pipe,
     };
+    let mut session = Session { node, style, ready: false };
     loop {
         let answer = match input.next() {
             Next::End => return,
@@ -20,7 +21,7 @@ pub(crate) fn run(mut input: Input, node: &Replica<KvStorage>) {
             Next::Line(line) => match Command::parse(&line) {
                 Ok(None) => continue,
                 Ok(Some(Command::Quit)) => return,
-                Ok(Some(command)) => carry_out(command, node, style),
+                Ok(Some(command)) => session.carry_out(command),
                 Err(sentence) => style.error(&sentence),
             },
         };
@@ -30,19 +31,34 @@ pub(crate) fn run(mut input: Input, node: &Replica<KvStorage>) {
     }
 }
 
-fn carry_out(command: Command, node: &Replica<KvStorage>, style: Style) -> String {
-    match command {
-        Command::Set { key, value } => style.changed(node.set(key, value).wait()),
-        Command::Pop { key } => style.changed(node.pop(&key).wait()),
-        Command::Get { key, linearizable: false } => style.value(node.get(&key)),
-        Command::Get { key, linearizable: true } => match node.linearizable().wait() {
-            Ok(node) => style.value(node.get(&key)),
-            Err(error) => style.not_read(&error),
-        },
-        Command::Status => style.status(&node.node().status()),
-        Command::Log { count } => style.log(&node.node().log(count)),
-        Command::Help => style.help(),
-        Command::Quit => String::new(),
+struct Session<'a> {
+    node: &'a Replica<KvStorage>,
+    style: Style,
+    /// Whether the node has applied, once since its start, all that was committed before. Until then its object is
+    /// being rebuilt from the log, and a key that is not there yet would look lost.
+    ready: bool,
+}
+
+impl Session<'_> {
+    fn carry_out(&mut self, command: Command) -> String {
+        let Session { node, style, .. } = *self;
+        match command {
+            Command::Set { key, value } => style.changed(node.set(key, value).wait()),
+            Command::Pop { key } => style.changed(node.pop(&key).wait()),
+            Command::Get { key, linearizable } => {
+                if linearizable || !self.ready {
+                    if let Err(error) = node.linearizable().wait() {
+                        return style.not_read(&error);
+                    }
+                    self.ready = true;
+                }
+                style.value(node.get(&key))
+            }
+            Command::Status => style.status(&node.node().status()),
+            Command::Log { count } => style.log(&node.node().log(count)),
+            Command::Help => style.help(),
+            Command::Quit => String::new(),
+        }
     }
 }
 

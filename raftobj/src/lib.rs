@@ -85,7 +85,7 @@ extern crate self as raftobj;
 pub use calls::outcome::{
     AppliedReason, CallError, Committed, NotAppliedReason, ReadError, Retry, UnknownReason,
 };
-pub use node::status::{PeerStatus, Role, Status};
+pub use node::status::{PeerStatus, Role, Status, Traffic};
 pub use object::context::ApplyContext;
 pub use object::lock::ReadGuard;
 pub use object::{Method, MethodError, MethodId, Object, Replicated};

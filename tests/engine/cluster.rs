@@ -69,6 +69,13 @@ impl Store {
         panic!("boom {name}");
     }
 
+    /// Not deterministic: each replica counts on.
+    #[replicated]
+    pub(crate) fn drift(&mut self) -> u64 {
+        static COUNT: AtomicU64 = AtomicU64::new(0);
+        COUNT.fetch_add(1, Ordering::Relaxed)
+    }
+
     /// Remembers its context.
     #[replicated]
     pub(crate) fn look(&mut self, context: &ApplyContext) -> Seen {

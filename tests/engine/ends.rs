@@ -1,11 +1,12 @@
 //! How nodes end: what stays, what is freed, and what those are told who still wait.
 
-use crate::cluster::{Cluster, PATIENCE, agree, wait_until};
-use raftobj::{CallError, NotAppliedReason, ReadError, Role, UnknownReason};
+use crate::cluster::{Cluster, PATIENCE, Store, agree, wait_until};
+use raftobj::{CallError, NotAppliedReason, ReadError, Replica, Role, UnknownReason};
 use std::future::{Future, IntoFuture};
 use std::pin::pin;
 use std::sync::{Arc, mpsc};
 use std::task::{Context, Poll, Wake, Waker};
+use std::time::Duration;
 
 /// Runs on a thread of its own; panics where it does not end.
 fn ends<T: Send + 'static>(what: &str, run: impl FnOnce() -> T + Send + 'static) -> T {
@@ -100,4 +101,17 @@ fn a_waker_that_panics_is_its_owners_affair() {
     let _ = read.as_mut().poll(&mut Context::from_waker(&waker));
     drop(guard);
     assert_eq!(*node.add("x").wait().unwrap(), 2);
+}
+
+// Breaks: replicas of which no two agree go on, and acknowledge.
+#[test]
+fn where_no_two_replicas_agree_nothing_is_acknowledged_any_more() {
+    let (_cluster, nodes) = Cluster::start(3, |options| options.call_deadline = Duration::from_millis(500));
+    let _ = nodes[0].drift().wait();
+    let stopped =
+        |node: &Replica<Store>| node.node().status().stopped.is_some_and(|why| why.contains("`drift`"));
+    wait_until("two have stopped", || (nodes.iter().filter(|node| stopped(node)).count() == 2).then_some(()));
+    for node in &nodes {
+        assert!(node.add("x").wait().is_err());
+    }
 }

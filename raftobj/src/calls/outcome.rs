@@ -8,7 +8,7 @@ use std::ops::Deref;
 ///
 /// Derefs to the method's return value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[must_use]
+#[must_use = "it holds what the method returned, perhaps an error of its own; `let _ =` says that it does not matter"]
 pub struct Committed<R> {
     /// What the method returned.
     pub value: R,

@@ -66,7 +66,7 @@ pub struct Status {
     pub peers: Vec<PeerStatus>,
     /// While founding: the addresses of the nodes that are missing.
     pub waiting_for: Vec<String>,
-    /// Bytes that the log holds in memory, and the most it may.
+    /// Bytes that the log holds in memory.
     pub log_bytes: usize,
     /// The limit of `log_bytes`: a leader at it refuses calls.
     pub log_bytes_max: usize,
@@ -124,7 +124,7 @@ pub struct Traffic {
     pub bytes_received: u64,
 }
 
-/// Prints what the role line of a log needs: `node=… role=… leader=… term=… commit=… applied=… last=… digest=…`.
+/// One line for scripts: `node=… role=… leader=… term=… commit=… applied=… last=… digest=…`.
 impl fmt::Display for Status {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let leader = self.leader.as_deref().unwrap_or("none");

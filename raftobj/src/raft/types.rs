@@ -58,7 +58,7 @@ random_id! {
 }
 random_id! {
     /// One life of a member's disk: drawn at random when its data directory is made. A disk that was wiped
-    /// comes back with another, and is refused (Identity and founding).
+    /// comes back with another, and is refused.
     Incarnation
 }
 

@@ -61,7 +61,7 @@ pub enum StartError {
     /// The data directory cannot be used: in use, foreign, damaged, of a later version, or the disk fails.
     #[error("{0}")]
     Storage(String),
-    /// The data directory was founded with another list of nodes, address or object.
+    /// The data directory was first started with another list of nodes, address or object.
     #[error("{0}")]
     Mismatch(String),
     /// The system gives no thread, socket or random number.
@@ -231,6 +231,15 @@ fn check_identity(
         return Err(StartError::Mismatch(format!(
             "{path} belongs to the node {}, this one is {address}: choose another data directory",
             identity.address
+        )));
+    }
+    if identity.founding != founders && identity.formed.is_none() && identity.proposal.is_none() {
+        return Err(StartError::Mismatch(format!(
+            "{path} was first started with the nodes [{}], this start lists [{}], and a directory keeps its first \
+             list. No cluster was formed, so nothing is in it: if the first list was a mistake, remove the directory, \
+             or choose another",
+            identity.founding.join(", "),
+            founders.join(", ")
         )));
     }
     if identity.founding != founders {

@@ -26,7 +26,7 @@ pub struct LogEntry {
     pub term: Term,
     /// The leader's clock then.
     pub time: Time,
-    /// What it says: `set("a", "1")`, or `no-op`.
+    /// What it says: `set("a", "1")`, or `no-op`; cut after 1,000 characters.
     pub what: String,
 }
 
@@ -66,7 +66,11 @@ impl<'a, T: Object> NodeControl<'a, T> {
             _ => Vec::new(),
         };
         let line = |entry: Entry| {
-            let what = describe::<T>(&entry);
+            let mut what = describe::<T>(&entry);
+            if let Some((end, _)) = what.char_indices().nth(WHAT_CHARS_MAX) {
+                what.truncate(end);
+                what.push('…');
+            }
             LogEntry { index: entry.id.index, term: entry.id.term, time: entry.time, what }
         };
         entries.into_iter().map(line).collect()
@@ -84,6 +88,9 @@ impl<'a, T: Object> NodeControl<'a, T> {
         }
     }
 }
+
+/// Longer arguments are cut in [`LogEntry::what`].
+const WHAT_CHARS_MAX: usize = 1_000;
 
 /// A node's status as it changes.
 #[derive(Clone, Debug)]

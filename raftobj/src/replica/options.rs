@@ -5,6 +5,12 @@ use crate::object::sessions::SESSION_CALLS_MAX;
 use std::time::Duration;
 
 /// A node's options. The defaults suit a local network; all nodes of a cluster should have the same.
+///
+/// ```
+/// let mut options = raftobj::Options::default();
+/// options.election_ms_min = 1_000;
+/// options.election_ms_max = 2_000;
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Options {
@@ -87,6 +93,9 @@ impl Options {
                 return Err(format!("{name} must be at least 1"));
             }
         }
+        if self.call_deadline.is_zero() {
+            return Err("call_deadline must not be zero: every call would end at once".to_owned());
+        }
         if self.window_calls_max as u64 > SESSION_CALLS_MAX {
             return Err(format!("window_calls_max ({}) exceeds {SESSION_CALLS_MAX}", self.window_calls_max));
         }
@@ -108,13 +117,13 @@ impl Options {
         if self.heartbeat_ms < self.tick_ms {
             return Err(format!("heartbeat_ms ({}) is below tick_ms ({})", self.heartbeat_ms, self.tick_ms));
         }
-        if self.election_ms_min < 3 * self.heartbeat_ms {
+        if self.election_ms_min < self.heartbeat_ms.saturating_mul(3) {
             return Err(format!(
                 "election_ms_min ({}) is below three heartbeats of {} ms: one late heartbeat would elect anew",
                 self.election_ms_min, self.heartbeat_ms
             ));
         }
-        if self.election_ms_max < self.election_ms_min + self.tick_ms {
+        if self.election_ms_max < self.election_ms_min.saturating_add(self.tick_ms) {
             return Err(format!(
                 "election_ms_max ({}) must exceed election_ms_min ({}), so that candidates do not collide",
                 self.election_ms_max, self.election_ms_min
@@ -126,7 +135,7 @@ impl Options {
                 self.command_bytes_max
             ));
         }
-        if self.log_bytes_max < 2 * self.command_bytes_max {
+        if self.log_bytes_max < self.command_bytes_max.saturating_mul(2) {
             return Err(format!(
                 "log_bytes_max ({}) is below two commands of command_bytes_max ({})",
                 self.log_bytes_max, self.command_bytes_max
@@ -157,6 +166,8 @@ mod tests {
             let error = options.check().unwrap_err();
             assert!(error.contains(name), "{error}");
         };
+        named(Options { call_deadline: Duration::ZERO, ..Options::default() }, "call_deadline");
+        named(Options { election_ms_min: u64::MAX, ..Options::default() }, "election_ms_max");
         named(Options { tick_ms: 0, ..Options::default() }, "tick_ms");
         named(Options { heartbeat_ms: 5, ..Options::default() }, "heartbeat_ms");
         named(Options { election_ms_min: 100, ..Options::default() }, "election_ms_min");

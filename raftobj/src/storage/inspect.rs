@@ -103,6 +103,12 @@ pub enum InspectError {
     /// The disk failed, or there is no such directory.
     #[error(transparent)]
     Disk(#[from] DiskError),
+    /// There is neither an identity nor a log in it.
+    #[error("{} is not a data directory: it holds neither `identity` nor `wal-…`; one of its folders may be", path.display())]
+    NoNode {
+        /// The directory.
+        path: PathBuf,
+    },
     /// A node is using it.
     #[error("{} is in use: stop the node first, or look at a copy", path.display())]
     Locked {
@@ -133,6 +139,10 @@ pub(super) fn inspect<D: Disk>(
     if disk.list(dir)?.is_none() {
         let missing = std::io::ErrorKind::NotFound.into();
         return Err(InspectError::Disk(DiskError::at("list", dir)(missing)));
+    }
+    let names = disk.list(dir)?.unwrap_or_default();
+    if !names.iter().any(|name| name == "identity" || name.starts_with("wal-")) {
+        return Err(InspectError::NoNode { path: dir.to_owned() });
     }
     // A copy may lack the lock file: then nobody can be using it.
     let _lock = match disk.open_read(&dir.join("LOCK")) {
