@@ -73,6 +73,9 @@ impl Style {
             if let Some(matched) = peer.matched {
                 let _ = write!(text, ", has the log to {matched}");
             }
+            if let Some(refusal) = &peer.refusal {
+                let _ = write!(text, ", refuses this node: {refusal}");
+            }
         }
         if !status.waiting_for.is_empty() {
             let _ = write!(text, "\nwaiting for {} to found the cluster", status.waiting_for.join(", "));

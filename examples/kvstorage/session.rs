@@ -4,7 +4,7 @@ use crate::answer::Style;
 use crate::command::Command;
 use crate::input::{Input, Next};
 use crate::storage::KvStorage;
-use raftobj::Replica;
+use raftobj::{Call, Replica};
 use std::io::{self, Write};
 
 /// Carries out one command after the other, until the input ends or nobody takes the answers.
@@ -43,8 +43,8 @@ impl Session<'_> {
     fn carry_out(&mut self, command: Command) -> String {
         let Session { node, style, .. } = *self;
         match command {
-            Command::Set { key, value } => style.changed(node.set(key, value).wait()),
-            Command::Pop { key } => style.changed(node.pop(&key).wait()),
+            Command::Set { key, value } => self.changed(node.set(key, value)),
+            Command::Pop { key } => self.changed(node.pop(&key)),
             Command::Get { key, linearizable } => {
                 if linearizable || !self.ready {
                     if let Err(error) = node.linearizable().wait() {
@@ -59,6 +59,13 @@ impl Session<'_> {
             Command::Help => style.help(),
             Command::Quit => String::new(),
         }
+    }
+
+    /// Waits for a change. One that was applied here was so after all before it.
+    fn changed(&mut self, call: Call<Option<String>>) -> String {
+        let outcome = call.wait();
+        self.ready |= outcome.is_ok();
+        self.style.changed(outcome)
     }
 }
 

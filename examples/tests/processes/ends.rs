@@ -131,3 +131,15 @@ fn all_files_are_under_the_data_directory_which_is_told() {
     assert_eq!(names(directory.path()), ["kvstorage-data"]);
     assert_eq!(names(&directory.path().join("kvstorage-data")), [&*name]);
 }
+
+/// If it fails, the first look after a restart says that everything is lost.
+#[test]
+fn a_get_right_after_a_start_waits_for_what_the_log_holds() {
+    let directory = tempfile::tempdir().unwrap();
+    let address = address();
+    run(directory.path(), &[&address], "set a b\n");
+    for _ in 0..5 {
+        let output = run(directory.path(), &[&address], "get a\n");
+        assert_eq!(String::from_utf8_lossy(&output.stdout), "value=\"b\"\n");
+    }
+}

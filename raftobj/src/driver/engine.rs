@@ -297,6 +297,7 @@ impl Engine {
         status.inbox_bytes = net.inbox_bytes;
         status.strangers = net.handshakes;
         for peer in &mut status.peers {
+            peer.refusal = self.gate.refusal(&peer.address);
             let link = peer.node.and_then(|node| self.gate.link(node));
             for lane in net.dialled.iter().filter(|lane| Some(lane.link) == link) {
                 peer.connected |= lane.connected.is_some();

@@ -38,6 +38,11 @@ impl NodeGate {
         self.links.borrow().get(&peer).copied()
     }
 
+    /// Why the node at an address refuses this one, if it does.
+    pub(crate) fn refusal(&self, address: &str) -> Option<String> {
+        self.told.borrow().get(address).map(|reason| String::from_utf8_lossy(reason).into_owned())
+    }
+
     /// The addresses of the peers that have connected to us since the last time.
     pub(crate) fn take_arrived(&self) -> BTreeSet<String> {
         std::mem::take(&mut *self.arrived.borrow_mut())

@@ -100,6 +100,8 @@ pub struct PeerStatus {
     pub matched: Option<Index>,
     /// On a leader: the next entry to be sent there.
     pub next: Option<Index>,
+    /// Why it refuses this node, if it does: with that said, it is there.
+    pub refusal: Option<String>,
     /// What went over the connections to and from it.
     pub traffic: Traffic,
 }
@@ -199,6 +201,6 @@ impl Node {
             _ => None,
         };
         let (matched, next) = (progress.map(|(matched, _)| matched), progress.map(|(_, next)| next));
-        PeerStatus { address, node, connected, matched, next, traffic: Traffic::default() }
+        PeerStatus { address, node, connected, matched, next, refusal: None, traffic: Traffic::default() }
     }
 }

@@ -1,4 +1,7 @@
 //! The user's face of a node: [`Replica`] and its calls.
+//!
+//! It encodes, locks and waits; of how a call is carried out it knows only the engine's mailbox. Begin with [`Replica`],
+//! then `builder` (how a node starts), `call` (what a method returns), `control` (status, log, end), `options`.
 
 pub(crate) mod address;
 pub(crate) mod builder;
@@ -48,7 +51,8 @@ impl<T: Object> Replica<T> {
 
     /// Locks the object on this node for reading: any `&self` method, borrowed results too.
     ///
-    /// Local: what is read was committed, but another node may have more. While the guard lives nothing is
+    /// Local: what is read was committed, but another node may have more; right after a start the object is still
+    /// being rebuilt from the log ([`ready`](Replica::ready) waits for that). While the guard lives nothing is
     /// applied here, so drop it soon; it cannot be sent to another thread. A thread that holds one may read again.
     pub fn read(&self) -> ReadGuard<'_, T> {
         self.core().read()
