@@ -17,7 +17,7 @@ impl KvStorage {
         old: Option<&str>,
         new: &[u8],
     ) -> Result<(), CasError> {
-        todo!()
+        self.only_expanded()
     }
     fn clear(&mut self) {
         self.data.clear()

@@ -38,13 +38,13 @@ where
         of: &Self,
         _: u8,
     ) -> Option<V> {
-        todo!()
+        self.only_expanded()
     }
     pub fn count<Q: Ord>(&self, keys: impl Iterator<Item = Q>) -> usize
     where
         K: Borrow<Q>,
     {
-        todo!()
+        self.only_expanded()
     }
 }
 #[cfg(feature = "maps")]
