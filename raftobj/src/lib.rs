@@ -78,6 +78,8 @@ pub(crate) mod raft;
 pub(crate) mod replica;
 #[cfg(test)]
 mod scenario;
+#[cfg(any(test, feature = "sim"))]
+pub mod sim;
 pub(crate) mod storage;
 
 extern crate self as raftobj;
