@@ -397,7 +397,7 @@ impl Node {
     }
 
     /// Its part in the protocol, once the cluster is formed.
-    #[cfg(test)]
+    #[cfg(any(test, feature = "sim"))]
     pub(crate) fn raft(&self) -> Option<&Raft> {
         match &self.stage {
             Stage::Formed { raft, .. } => Some(raft),

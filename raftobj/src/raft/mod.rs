@@ -307,7 +307,7 @@ impl Raft {
     }
 
     /// Term and vote, durable or not.
-    #[cfg(test)]
+    #[cfg(any(test, feature = "sim"))]
     pub(crate) fn hard_state(&self) -> HardState {
         self.hard_state
     }
