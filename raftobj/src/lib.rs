@@ -70,6 +70,7 @@ pub(crate) mod codec;
 #[allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "the real world's clock is read here")]
 pub(crate) mod driver;
 pub(crate) mod hash;
+pub(crate) mod marks;
 #[allow(clippy::disallowed_methods, reason = "connections have timeouts")]
 pub(crate) mod net;
 pub(crate) mod node;

@@ -11,6 +11,7 @@
 //! is younger than the read (etcd #20418).
 
 use super::config::{CallsConfig, ReadTicket, after};
+use crate::marks::mark;
 use crate::raft::message::ReadId;
 use crate::raft::types::{Boot, Index, Ticks};
 use std::collections::{BTreeMap, BTreeSet};
@@ -89,7 +90,10 @@ impl Reads {
 
     /// An answer; of a question that is no longer open it is dropped.
     pub(super) fn answered(&mut self, id: ReadId, index: Option<Index>, now: Ticks) {
-        let Some(ask) = self.asked.remove(&id) else { return };
+        let Some(ask) = self.asked.remove(&id) else {
+            mark!(ReadAnswerLate);
+            return;
+        };
         match index {
             Some(index) => {
                 for ticket in ask.tickets {
@@ -132,6 +136,7 @@ impl Reads {
             if deadline > now {
                 break;
             }
+            mark!(ReadDeadline);
             late.push((ticket, self.end(ticket)));
         }
         // Asked in the order of their ids: the first is the oldest.
@@ -155,6 +160,7 @@ impl Reads {
     }
 
     fn requeue(&mut self, ask: Ask) {
+        mark!(ReadAskedAgain if !ask.tickets.is_empty());
         for ticket in ask.tickets {
             self.set_stage(ticket, Stage::Queued);
             self.queued.insert(ticket);

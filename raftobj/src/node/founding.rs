@@ -22,6 +22,7 @@
 //! A node counts and gives no vote before its list is formed.
 
 use crate::codec::message::Announcement;
+use crate::marks::mark;
 use crate::raft::membership::{Member, Membership};
 use crate::raft::types::{Incarnation, NodeId};
 use std::collections::{BTreeMap, BTreeSet};
@@ -139,6 +140,7 @@ impl Founding {
             // All have announced it, so this disk has: it is this node's own proposal, or a lie.
             Announcement::Formed(membership) => match &self.proposal {
                 Some(proposal) if proposal.durable && proposal.membership == *membership => {
+                    mark!(FormedListAdopted if !self.forming);
                     self.form(membership.clone())
                 }
                 _ => FoundingStep::Wait,

@@ -23,6 +23,7 @@ use crate::calls::{CallId, Calls, Leader, ReadTicket};
 use crate::codec::command::SessionId;
 use crate::codec::membership::cluster_id;
 use crate::codec::message::{Announcement, Message};
+use crate::marks::mark;
 use crate::object::MethodId;
 use crate::object::machine::Applied;
 use crate::raft::membership::Membership;
@@ -303,7 +304,11 @@ impl Node {
     /// Tells the others, now and then, what they may have missed.
     fn gossip(&mut self) {
         match &self.stage {
-            Stage::Founding(founding) => self.tell_all(&Message::Founding(founding.announcement())),
+            Stage::Founding(founding) => {
+                let announcement = founding.announcement();
+                mark!(AnnouncementRepeated if matches!(announcement, Announcement::Proposed(_)));
+                self.tell_all(&Message::Founding(announcement));
+            }
             Stage::Formed { raft, .. } => {
                 let found = self.divergence.round(raft.membership(), self.config.node);
                 self.act_on(found);
@@ -336,6 +341,8 @@ impl Node {
         let what = format!("replicas differ from index {} on, after `{method}`", difference.index);
         let cause = "The method is not deterministic, or runs in different versions: correct it on all nodes, then \
                      start them again";
+        mark!(DivergenceOutvoted if difference.outvoted);
+        mark!(DivergenceUndecided if !difference.outvoted && !difference.confirmed);
         if difference.outvoted {
             self.stop(&format!("{what}: this node is alone with its state. {cause}"));
         } else if difference.confirmed {

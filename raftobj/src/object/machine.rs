@@ -12,6 +12,7 @@ use super::sessions::{Admission, Sessions};
 use super::{MethodError, MethodId, Object};
 use crate::codec::DecodeError;
 use crate::codec::command::{Command, ObjectId, SessionId};
+use crate::marks::mark;
 use crate::raft::types::{Entry, EntryId, EntryKind, Index, Time};
 use bytes::Bytes;
 use std::any::Any;
@@ -189,6 +190,7 @@ impl<T: Object> Machine<T> {
                 let reply = match called {
                     Ok(()) => value_or_size(&self.buffer, self.config.reply_bytes_max),
                     Err(Failure::Panicked(message)) => {
+                        mark!(MethodPanicked);
                         applied.panics += 1;
                         if self.config.on_panic == OnPanic::Stop {
                             let name = method_name::<T>(method).unwrap_or("unknown");
@@ -198,6 +200,7 @@ impl<T: Object> Machine<T> {
                         Reply::Panicked(message)
                     }
                     Err(Failure::Refused(MethodError::Reply { reason, .. })) => {
+                        mark!(ReplyUnencodable);
                         Reply::Unencodable(reason.into())
                     }
                     Err(Failure::Refused(error)) => {
@@ -290,7 +293,10 @@ fn message(panic: Box<dyn Any + Send>) -> Cow<'static, str> {
 
 fn value_or_size(value: &[u8], limit: usize) -> Reply {
     match value.len() {
-        bytes if bytes > limit => Reply::TooLarge { bytes, limit },
+        bytes if bytes > limit => {
+            mark!(ReplyTooLarge);
+            Reply::TooLarge { bytes, limit }
+        }
         _ => Reply::Value(Bytes::copy_from_slice(value)),
     }
 }

@@ -12,6 +12,7 @@
 
 use super::reply::Reply;
 use crate::codec::command::{Number, SessionId};
+use crate::marks::mark;
 use crate::raft::types::{Boot, EntryId, Incarnation, NodeId};
 use std::collections::{BTreeMap, VecDeque};
 
@@ -79,21 +80,26 @@ impl Sessions {
         assert!(lowest <= number, "lowest {} beyond number {}", lowest.0, number.0);
         let session = self.by_node.entry(id.node).or_insert_with(|| Session::new(id));
         if id.incarnation != session.incarnation || id.boot < session.boot {
+            mark!(CallOfRetiredBoot);
             return Admission::Retired;
         }
         if id.boot > session.boot {
+            mark!(BootRetired);
             *session = Session::new(id);
         }
         session.raise(lowest);
         if number < session.lowest {
+            mark!(RepeatForgotten);
             return Admission::Forgotten;
         }
         if number <= session.last {
+            mark!(RepeatAnswered);
             return Admission::Decided(session.kept(number));
         }
         if number == session.expected() && number.0 - session.lowest.0 < SESSION_CALLS_MAX {
             return Admission::Fresh;
         }
+        mark!(CallAfterGap);
         Admission::Gap
     }
 
@@ -160,6 +166,7 @@ impl Session {
     fn raise(&mut self, lowest: Number) {
         while self.lowest < lowest {
             let Some(kept) = self.replies.pop_front() else {
+                mark!(NumberSkipped);
                 self.lowest = lowest;
                 return;
             };

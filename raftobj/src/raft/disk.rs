@@ -11,6 +11,7 @@
 
 use super::message::{Envelope, Message};
 use super::types::{Entry, HardState, Index};
+use crate::marks::mark;
 use std::collections::VecDeque;
 
 /// Counts the writes of one life of a node.
@@ -85,6 +86,7 @@ impl Disk {
     /// The log was cut: entries from `from` on are gone, whatever was or will be reported of them.
     pub(crate) fn log_cut(&mut self, from: Index) {
         let last = from.previous();
+        mark!(CutWhileWritten if self.flights.iter().any(|flight| flight.last > last));
         self.stable = self.stable.min(last);
         self.handed = self.handed.min(last);
         for flight in &mut self.flights {
@@ -110,6 +112,7 @@ impl Disk {
             && let Message::Appended { matched: before } = &mut newest.message
             && (*id, newest.to, newest.term) == (needs, envelope.to, envelope.term)
         {
+            mark!(AcknowledgementsMerged);
             *before = matched.max(*before);
             return None;
         }

@@ -41,6 +41,7 @@ mod stories;
 mod tests;
 pub(crate) mod types;
 
+use crate::marks::mark;
 use clock::Clock;
 use config::Config;
 use disk::{Disk, Tells};
@@ -191,7 +192,10 @@ impl Raft {
                 // A pre-vote is a question: it never moves a term.
                 Message::PreVote { .. } => {}
                 // Leader stickiness: a server that cannot hear the leader must not depose it (thesis §4.2.3).
-                Message::Vote { .. } if self.hears_a_leader() => return,
+                Message::Vote { .. } if self.hears_a_leader() => {
+                    mark!(VoteRequestIgnored);
+                    return;
+                }
                 Message::Append { .. } | Message::Heartbeat { .. } | Message::Commit { .. } => {
                     self.become_follower(term, Some(from));
                 }
@@ -200,7 +204,10 @@ impl Raft {
         } else if term < self.hard_state.term {
             match message {
                 // The answer of a server whose term is behind the question's: it names the question's.
-                Message::PreVoteReply { of, granted } => self.handle_pre_vote_reply(from, of, granted),
+                Message::PreVoteReply { of, granted } => {
+                    mark!(PreVoteGrantedByLowerTerm if granted);
+                    self.handle_pre_vote_reply(from, of, granted);
+                }
                 _ => self.answer_stale(from, term, &message),
             }
             self.check_invariants();
@@ -272,6 +279,8 @@ impl Raft {
     fn take_committed(&mut self) -> Vec<Entry> {
         let durable = self.commit.min(self.disk.stable());
         let upto = durable.min(Index(self.applied.0 + self.config.apply_entries_max));
+        mark!(CommittedNotDurable if durable < self.commit);
+        mark!(ApplyBehind if upto < durable);
         if upto <= self.handed {
             return Vec::new();
         }

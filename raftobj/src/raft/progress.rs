@@ -12,6 +12,7 @@
 //! Invariant: `matched < next`; `matched` never goes back within a term.
 
 use super::types::{Index, Ticks};
+use crate::marks::mark;
 use std::collections::VecDeque;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -101,10 +102,12 @@ impl Progress {
     /// The peer has everything up to `matched` on its disk. Acknowledgements may come late and out of order;
     /// only the highest counts.
     pub(crate) fn acknowledged(&mut self, matched: Index, now: Ticks) {
+        mark!(AcknowledgementLate if matched < self.matched);
         self.matched = self.matched.max(matched);
         self.next = self.next.max(matched.next());
         match &mut self.mode {
             Mode::Probe { .. } => {
+                mark!(ProbeAnswered);
                 self.next = self.matched.next();
                 self.mode = Mode::Replicate { flights: VecDeque::new(), bytes: 0, moved: now };
             }
@@ -151,6 +154,8 @@ impl Progress {
             _ => return,
         };
         if now.0 - since.0 >= patience.0 {
+            mark!(ProbeRepeated if self.is_probing());
+            mark!(AppendsGivenUp if !self.is_probing());
             self.lost();
         }
     }

@@ -4,6 +4,7 @@ use super::disk::Tells;
 use super::message::Message;
 use super::types::{Entry, EntryId, EntryKind, Index, NodeId, Ticks};
 use super::{Leader, Raft, Role};
+use crate::marks::mark;
 use bytes::Bytes;
 
 /// Why a proposal was not taken. Applied: no.
@@ -26,6 +27,7 @@ impl Raft {
         }
         let (bytes, limit) = (self.log.bytes() + payload.len(), self.config.log_bytes_max);
         if bytes > limit {
+            mark!(ProposalRefusedFull);
             return Err(ProposeError::Busy { bytes, limit });
         }
         Ok(self.append_own(EntryKind::Command, payload))
@@ -35,6 +37,7 @@ impl Raft {
         let last = self.log.last();
         let id = EntryId { term: self.hard_state.term, index: last.index.next() };
         let before = self.log.get(last.index).map_or(super::types::Time(0), |entry| entry.time);
+        mark!(StampHeldByLog if self.clock.now() < before);
         self.log.append(Entry { id, time: self.clock.now().max(before), kind, payload });
         id
     }
@@ -68,7 +71,9 @@ impl Raft {
                 append(progress.next(), entries);
                 progress.sent(end, bytes, self.now);
             }
+            mark!(WindowFull if progress.next() <= last && !progress.is_probing());
             if !told && !progress.is_probing() && self.commit > progress.commit_told {
+                mark!(CommitTold);
                 messages.push((peer, Message::Commit { commit: self.commit }));
                 told = true;
             }
@@ -88,6 +93,7 @@ impl Raft {
         }
         // What is committed here is in the leader's log too (§5.4.3): only above it can logs differ.
         if prev.index >= self.commit && !self.log.has(prev) {
+            mark!(AppendConflict);
             let hint = self.log.last_with_term_at_most(prev.index, prev.term);
             return self.send(from, Message::Conflict { rejected: prev.index, hint }, Tells::HardState);
         }
@@ -95,6 +101,8 @@ impl Raft {
         // Only a real conflict cuts: a late append must not take back what came after it (§5.3, figure 13).
         let known = entries.iter().take_while(|e| e.id.index <= self.commit || self.log.has(e.id)).count();
         let new = &entries[known..];
+        mark!(AppendBelowCommit if prev.index < self.commit);
+        mark!(AppendKnownAlready if known > 0 && new.is_empty());
         let cut = new.first().map(|first| first.id.index).filter(|first| *first <= self.log.last_index());
         // A leader keeps what it has confirmed in its term, and its log's terms never go down: the sender lies.
         let follows = |first: &Entry| self.log.term_at(first.id.index.previous()) <= Some(first.id.term);
@@ -106,9 +114,11 @@ impl Raft {
         let kept = self.log.bytes() - cut.map_or(0, |from| self.log.bytes_from(from));
         if incoming > 0 && kept + incoming > self.config.log_bytes_max + self.config.window_bytes_max {
             // No room, because apply lags: not answered, so the leader asks again when its patience ends.
+            mark!(AppendWithoutRoom);
             return;
         }
         if let Some(from) = cut {
+            mark!(TailOverwritten);
             self.log.truncate(from);
             self.disk.log_cut(from);
         }
@@ -136,6 +146,7 @@ impl Raft {
     /// The leader's commit index counts only over entries that it has confirmed in this term: beyond them this
     /// log may hold a tail that the leader does not have.
     fn commit_confirmed(&mut self, leader_commit: Index) {
+        mark!(CommitBeyondConfirmed if leader_commit > self.confirmed);
         self.commit = self.commit.max(leader_commit.min(self.confirmed));
     }
 
@@ -157,7 +168,10 @@ impl Raft {
         if let Some(progress) = self.heard_from(from)
             && progress.is_news(rejected)
         {
+            mark!(BackedOffByTerm if candidate.index.next() < rejected);
             progress.back_off(candidate.index);
+        } else {
+            mark!(ConflictLate);
         }
     }
 
@@ -203,7 +217,11 @@ impl Raft {
         };
         let reached = self.membership.quorum_value(on_disk).unwrap_or_default();
         if reached > self.commit && self.log.term_at(reached) == Some(self.hard_state.term) {
+            mark!(CommitCoversEarlierTerm if self.log.term_at(self.commit.next()) != Some(self.hard_state.term));
+            mark!(CommitBeforeOwnDisk if stable < reached);
             self.commit = reached;
+        } else {
+            mark!(CommitHeldByTerm if reached > self.commit);
         }
     }
 }

@@ -16,6 +16,7 @@ use super::segment::{
 };
 use super::wal::Wal;
 use super::{Options, Owner};
+use crate::marks::mark;
 use crate::raft::membership::Membership;
 use crate::raft::types::{Boot, Incarnation, NodeId};
 use bytes::Bytes;
@@ -104,6 +105,7 @@ impl<D: Disk> Directory<D> {
             return Ok(Directory { disk, path: path.to_owned(), identity, _lock: lock });
         }
         refuse_foreign(&disk, path, &disk.list(path)?.unwrap_or_default())?;
+        mark!(DirectoryBegunAgain if has_our_lock);
         lock.write_at(LOCK_TEXT, 0)?;
         lock.sync()?;
         disk.sync_dir(path)?;

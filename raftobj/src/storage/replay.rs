@@ -2,6 +2,7 @@
 
 use super::record::{Record, Stored};
 use super::recovery::Place;
+use crate::marks::mark;
 use crate::raft::types::{Entry, HardState};
 use bytes::Bytes;
 
@@ -32,6 +33,7 @@ impl Replay {
                 // Rule 11: an entry removes those at its index and after it.
                 if let Some(first) = self.entries.first() {
                     let kept = entry.id.index.0.saturating_sub(first.id.index.0) as usize;
+                    mark!(ConflictReplayed if kept < self.entries.len());
                     self.entries.truncate(kept);
                     self.origins.truncate(kept);
                 }
