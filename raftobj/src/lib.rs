@@ -71,6 +71,7 @@ pub(crate) mod codec;
 pub(crate) mod driver;
 pub(crate) mod hash;
 pub(crate) mod marks;
+pub(crate) mod memory;
 #[allow(clippy::disallowed_methods, reason = "connections have timeouts")]
 pub(crate) mod net;
 pub(crate) mod node;

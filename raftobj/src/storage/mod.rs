@@ -42,6 +42,7 @@ pub(crate) use directory::{Directory, Newcomer};
 pub(crate) use disk::RealDisk;
 pub(crate) use identity::{Formed, Identity};
 pub(crate) use record::Record;
+pub(crate) use recovery::Cut;
 pub(crate) use wal::{Prepared, Wal};
 
 use crate::raft::types::{Boot, Incarnation, NodeId};
