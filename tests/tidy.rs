@@ -6,9 +6,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// A room, and the rooms that it may name. ARCHITECTURE.md draws the same.
-const ROOMS: [(&str, &[&str]); 13] = [
+const ROOMS: [(&str, &[&str]); 14] = [
     ("hash", &[]),
     ("marks", &[]),
+    ("planted", &[]),
     ("raft", &["hash"]),
     // Codec and object name each other: commands carry method ids, methods are called with commands.
     ("codec", &["raft", "object", "hash"]),
@@ -23,11 +24,11 @@ const ROOMS: [(&str, &[&str]); 13] = [
     ("sim", &["raft", "codec", "object", "calls", "node", "storage", "memory", "hash", "replica"]),
 ];
 
-/// What every room may name beside those: an instrument, an empty macro in what users build.
-const INSTRUMENTS: [&str; 1] = ["marks"];
+/// What every room may name beside those: instruments, which are empty macros in what users build.
+const INSTRUMENTS: [&str; 2] = ["marks", "planted"];
 
 /// Rooms that are functions of their inputs: a simulator owns their time, their threads and their chance.
-const PURE: [&str; 8] = ["hash", "marks", "raft", "codec", "object", "calls", "node", "sim"];
+const PURE: [&str; 9] = ["hash", "marks", "planted", "raft", "codec", "object", "calls", "node", "sim"];
 
 /// What would make a pure room depend on the world, or on the order of a hash map.
 const IMPURE: [&str; 9] = [

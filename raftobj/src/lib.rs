@@ -76,6 +76,7 @@ pub(crate) mod memory;
 pub(crate) mod net;
 pub(crate) mod node;
 pub(crate) mod object;
+pub(crate) mod planted;
 pub(crate) mod raft;
 pub(crate) mod replica;
 #[cfg(test)]

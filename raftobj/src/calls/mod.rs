@@ -30,6 +30,7 @@ use crate::codec::message::CallsRefusal;
 use crate::marks::mark;
 use crate::object::MethodId;
 use crate::object::reply::{Decision, Reply, Verdict};
+use crate::planted::planted;
 use crate::raft::message::ReadId;
 use crate::raft::types::{EntryId, Index, NodeId, Ticks};
 use bytes::Bytes;
@@ -190,6 +191,9 @@ impl Calls {
         if leader == self.leader {
             return;
         }
+        if planted!(CompletionDropped) {
+            self.done.completions.clear();
+        }
         self.leader = leader;
         self.refusal = None;
         self.reads.ask_again();
@@ -348,6 +352,9 @@ impl Calls {
         while let Some(pending) = self.queue.pop_if(|pending| self.window.has_room(pending, &self.config)) {
             let call = pending.call;
             let number = self.window.push(pending);
+            if planted!(DeadlineForgotten) {
+                self.deadlines.remove(&(self.open[&call].deadline, call));
+            }
             self.open.get_mut(&call).expect("what is queued is open").place = Place::Window(number);
         }
         mark!(CallWindowFull if self.queue.calls() > 0);
@@ -369,6 +376,9 @@ impl Calls {
 
     /// Everything that is unanswered is to be sent again.
     fn send_again(&mut self) {
+        if planted!(NeverResent) {
+            return;
+        }
         if self.window.in_flight() {
             self.pace.sent_again(self.now, self.window.lowest());
         }

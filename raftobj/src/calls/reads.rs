@@ -12,6 +12,7 @@
 
 use super::config::{CallsConfig, ReadTicket, after};
 use crate::marks::mark;
+use crate::planted::planted;
 use crate::raft::message::ReadId;
 use crate::raft::types::{Boot, Index, Ticks};
 use std::collections::{BTreeMap, BTreeSet};
@@ -78,6 +79,10 @@ impl Reads {
         if self.queued.is_empty() || now < self.pause_until || self.asked.len() >= ASKS_MAX {
             return None;
         }
+        if planted!(ReadIdReused) {
+            let first = ReadId(self.next.0 >> 40 << 40);
+            self.next = self.asked.last_key_value().map_or(first, |(last, _)| ReadId(last.0 + 1));
+        }
         let id = self.next;
         self.next = ReadId(id.0 + 1);
         let tickets = std::mem::take(&mut self.queued);
@@ -120,7 +125,7 @@ impl Reads {
     pub(super) fn served(&mut self, applied: Index) -> Vec<ReadTicket> {
         let mut served = Vec::new();
         while let Some((index, ticket)) = self.confirmed.first().copied() {
-            if index > applied {
+            if index > applied && !planted!(ReadBeforeApplied) {
                 break;
             }
             self.end(ticket);

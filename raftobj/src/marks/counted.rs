@@ -77,7 +77,7 @@ marks! {
     ConflictLate: "a late refusal was not acted upon",
     /// §5.3, figure 7: the leader's entries replace what it does not have.
     TailOverwritten: "an uncommitted tail was overwritten",
-    /// Only a real conflict cuts (PITFALLS: a stale append truncates).
+    /// Only a real conflict cuts.
     AppendKnownAlready: "an append brought only entries that were here",
     /// §5.4.3: what is committed here is not compared.
     AppendBelowCommit: "an append began below what is committed",

@@ -11,6 +11,7 @@
 //!
 //! A stream that breaks a rule cannot be trusted to have a next frame: every error ends the connection.
 
+use crate::planted::planted;
 use bytes::buf::Limit;
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
@@ -146,7 +147,7 @@ impl Decoder {
         if length == 0 {
             return Err(FrameError::Empty);
         }
-        if length as usize > self.limit {
+        if length as usize > self.limit && !planted!(FrameWithoutLimit) {
             return Err(FrameError::TooLong { length, limit: self.limit });
         }
         Ok(rest.first_chunk::<4>().map(|told| (length, u32::from_le_bytes(*told))))

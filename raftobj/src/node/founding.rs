@@ -23,6 +23,7 @@
 
 use crate::codec::message::Announcement;
 use crate::marks::mark;
+use crate::planted::planted;
 use crate::raft::membership::{Member, Membership};
 use crate::raft::types::{Incarnation, NodeId};
 use std::collections::{BTreeMap, BTreeSet};
@@ -96,7 +97,8 @@ impl Founding {
 
     /// Proposes the list of all that were met, once: this disk announces no other.
     fn propose(&mut self) -> FoundingStep {
-        if self.proposal.is_some() || self.met.len() < self.addresses.len() {
+        let settled = self.proposal.is_some() && !planted!(ListChanges);
+        if settled || self.met.len() < self.addresses.len() {
             return FoundingStep::Wait;
         }
         let member = |(address, &(id, incarnation)): (&String, &(NodeId, Incarnation))| {
@@ -138,6 +140,9 @@ impl Founding {
                 _ => FoundingStep::Wait,
             },
             // All have announced it, so this disk has: it is this node's own proposal, or a lie.
+            Announcement::Formed(membership) if planted!(FormedAdoptedByAnyone) => {
+                self.form(membership.clone())
+            }
             Announcement::Formed(membership) => match &self.proposal {
                 Some(proposal) if proposal.durable && proposal.membership == *membership => {
                     mark!(FormedListAdopted if !self.forming);
@@ -169,14 +174,16 @@ impl Founding {
     /// What this node tells the others.
     pub(crate) fn announcement(&self) -> Announcement {
         match &self.proposal {
-            Some(proposal) if proposal.durable => Announcement::Proposed(proposal.membership.clone()),
+            Some(proposal) if proposal.durable || planted!(ListToldEarly) => {
+                Announcement::Proposed(proposal.membership.clone())
+            }
             _ => Announcement::Waiting,
         }
     }
 
     /// Whether this node has written a list that names another disk at `address`: then it waits for that one.
     pub(crate) fn waits_for_another(&self, address: &str, id: NodeId, incarnation: Incarnation) -> bool {
-        let proposal = self.proposal.as_ref();
+        let proposal = self.proposal.as_ref().filter(|_| !planted!(ListChanges));
         let named = proposal.and_then(|p| p.membership.members.iter().find(|(_, m)| m.address == address));
         named.is_some_and(|(named, member)| (*named, member.incarnation) != (id, incarnation))
     }

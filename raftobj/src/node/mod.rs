@@ -26,6 +26,7 @@ use crate::codec::message::{Announcement, Message};
 use crate::marks::mark;
 use crate::object::MethodId;
 use crate::object::machine::Applied;
+use crate::planted::planted;
 use crate::raft::membership::Membership;
 use crate::raft::message::Envelope;
 use crate::raft::types::{Entry, Index, NodeId, Term, Ticks, Time};
@@ -336,6 +337,9 @@ impl Node {
     /// which then serves nobody.
     fn act_on(&mut self, found: Option<Difference>) {
         let Some(difference) = found else { return };
+        if planted!(DivergenceGoesOn) {
+            return;
+        }
         let is_leader = self.leader().is_some_and(|leader| leader.node == self.config.node);
         let method = difference.method.map_or("no method", |method| self.config.method_name(method));
         let what = format!("replicas differ from index {} on, after `{method}`", difference.index);

@@ -13,6 +13,7 @@ use super::{MethodError, MethodId, Object};
 use crate::codec::DecodeError;
 use crate::codec::command::{Command, ObjectId, SessionId};
 use crate::marks::mark;
+use crate::planted::planted;
 use crate::raft::types::{Entry, EntryId, EntryKind, Index, Time};
 use bytes::Bytes;
 use std::any::Any;
@@ -137,6 +138,10 @@ impl<T: Object> Machine<T> {
     /// owns the clock: where it returns true the lock is given up, and all readers that wait get in before
     /// the next entry. It should do so about every millisecond.
     pub(crate) fn apply(&mut self, entries: &[Entry], pause: &mut dyn FnMut() -> bool) -> Applied {
+        #[cfg(test)]
+        let swapped = planted!(OrderOfBatch).then(|| with_ends_swapped(entries));
+        #[cfg(test)]
+        let entries = swapped.as_deref().unwrap_or(entries);
         let state = Arc::clone(&self.state);
         let mut guard = None;
         let mut applied = Applied { checkpoints: Vec::with_capacity(entries.len()), ..Applied::default() };
@@ -192,7 +197,8 @@ impl<T: Object> Machine<T> {
                     Err(Failure::Panicked(message)) => {
                         mark!(MethodPanicked);
                         applied.panics += 1;
-                        if self.config.on_panic == OnPanic::Stop {
+                        let alone = planted!(FailingMethodStopsItsCaller) && own;
+                        if self.config.on_panic == OnPanic::Stop || alone {
                             let name = method_name::<T>(method).unwrap_or("unknown");
                             let message = message.into_owned();
                             return Err(stop(Some(method), StopReason::Panicked { method: name, message }));
@@ -250,6 +256,17 @@ impl<T: Object> Machine<T> {
             |kept: &super::sessions::Kept| Verdict::Replied { entry: kept.entry, reply: kept.reply.clone() };
         decided.map(|(number, kept)| Decision { number, verdict: replied(kept) }).collect()
     }
+}
+
+/// What a planted bug makes of a batch: its first and its last entry change what they say.
+#[cfg(test)]
+fn with_ends_swapped(entries: &[Entry]) -> Vec<Entry> {
+    let mut swapped = entries.to_vec();
+    if let ([first, .., last], [new_first, .., new_last]) = (entries, &mut swapped[..]) {
+        (new_first.kind, new_first.payload) = (last.kind, last.payload.clone());
+        (new_last.kind, new_last.payload) = (first.kind, first.payload.clone());
+    }
+    swapped
 }
 
 /// Why a call left no value.

@@ -7,6 +7,7 @@ use super::read::ReadQueue;
 use super::types::{EntryId, EntryKind, HardState, Index, NodeId, Term, Ticks};
 use super::{Leader, Raft, Role};
 use crate::marks::mark;
+use crate::planted::planted;
 use bytes::Bytes;
 use std::collections::BTreeSet;
 
@@ -28,6 +29,9 @@ impl Raft {
     pub(super) fn campaign(&mut self) {
         mark!(SplitVoteRetried if matches!(self.role, Role::Candidate(_)));
         self.attempt += 1;
+        if planted!(ConfirmedForgotten) {
+            self.confirmed = Index(0);
+        }
         self.restart_election_timer();
         if !self.membership.is_voter(self.config.id) {
             return;
@@ -43,7 +47,8 @@ impl Raft {
 
     /// A candidate asks; its term is at least ours, or it would have been answered as stale.
     pub(super) fn handle_pre_vote(&mut self, from: NodeId, of: Term, last: EntryId) {
-        let granted = !self.hears_a_leader() && last >= self.log.last();
+        let led = self.hears_a_leader() && !planted!(PreVoteBesideLeader);
+        let granted = !led && last >= self.log.last();
         mark!(PreVoteRefusedBesideLeader if self.hears_a_leader());
         mark!(PreVoteRefusedLogBehind if last < self.log.last());
         self.send(from, Message::PreVoteReply { of, granted }, Tells::HardState);
@@ -89,7 +94,7 @@ impl Raft {
             None => self.leader().is_none(),
             Some(candidate) => candidate == from,
         };
-        let granted = free && last >= self.log.last();
+        let granted = free && (last >= self.log.last() || planted!(VoteForLogBehind));
         mark!(VoteRefusedGivenAway if !free && self.hard_state.voted_for.is_some());
         mark!(VoteRefusedBesideLeader if !free && self.hard_state.voted_for.is_none());
         mark!(VoteRefusedLogBehind if last < self.log.last());
@@ -111,7 +116,8 @@ impl Raft {
     fn count_vote(&mut self, from: NodeId) {
         let Role::Candidate(votes) = &mut self.role else { return };
         votes.granted.insert(from);
-        if self.membership.is_quorum(|id| votes.granted.contains(&id)) {
+        let by_strangers = planted!(StrangerVotes) && votes.granted.len() > self.membership.members.len() / 2;
+        if self.membership.is_quorum(|id| votes.granted.contains(&id)) || by_strangers {
             self.become_leader();
         }
     }
@@ -172,6 +178,7 @@ impl Raft {
         mark!(StaleTermAnswered if matches!(message, Message::Append { .. } | Message::Heartbeat { .. }));
         mark!(StaleAcknowledgementDropped if matches!(message, Message::Appended { .. }));
         let reply = match message {
+            Message::PreVote { .. } if planted!(PreVoteOfLowerTermDropped) => return,
             Message::PreVote { .. } => Message::PreVoteReply { of: term, granted: false },
             Message::Vote { .. } => Message::VoteReply { granted: false },
             Message::Append { .. } | Message::Heartbeat { .. } => Message::HeartbeatReply { round: 0 },
@@ -235,6 +242,9 @@ impl Raft {
             self.confirmed = Index(0);
         }
         self.hard_state = new;
+        if planted!(TermNotPersisted) && new.voted_for.is_none() {
+            return;
+        }
         self.disk.hard_state_changed();
     }
 }

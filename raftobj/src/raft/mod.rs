@@ -42,6 +42,7 @@ mod tests;
 pub(crate) mod types;
 
 use crate::marks::mark;
+use crate::planted::planted;
 use clock::Clock;
 use config::Config;
 use disk::{Disk, Tells};
@@ -158,6 +159,9 @@ impl Raft {
             outbox: Vec::new(),
             reads_ready: Vec::new(),
         };
+        if planted!(VoteForgottenAtStart) {
+            raft.hard_state.voted_for = None;
+        }
         if raft.is_alone() {
             raft.campaign();
         } else {
@@ -184,7 +188,8 @@ impl Raft {
     pub(crate) fn step(&mut self, envelope: Envelope) {
         let Envelope { from, to, term, message } = envelope;
         // Votes and acknowledgements count only from members, and so does everything else.
-        if to != self.config.id || from == self.config.id || !self.membership.is_voter(from) {
+        let counts = self.membership.is_voter(from) || planted!(StrangerVotes);
+        if to != self.config.id || from == self.config.id || !counts {
             return;
         }
         if term > self.hard_state.term {
@@ -207,6 +212,9 @@ impl Raft {
                 Message::PreVoteReply { of, granted } => {
                     mark!(PreVoteGrantedByLowerTerm if granted);
                     self.handle_pre_vote_reply(from, of, granted);
+                }
+                Message::Appended { matched } if planted!(OldTermAcknowledges) => {
+                    self.handle_appended(from, matched)
                 }
                 _ => self.answer_stale(from, term, &message),
             }
@@ -277,7 +285,8 @@ impl Raft {
     }
 
     fn take_committed(&mut self) -> Vec<Entry> {
-        let durable = self.commit.min(self.disk.stable());
+        let stable = if planted!(AppliedBeforeDurable) { self.commit } else { self.disk.stable() };
+        let durable = self.commit.min(stable);
         let upto = durable.min(Index(self.applied.0 + self.config.apply_entries_max));
         mark!(CommittedNotDurable if durable < self.commit);
         mark!(ApplyBehind if upto < durable);

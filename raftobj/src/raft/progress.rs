@@ -13,6 +13,7 @@
 
 use super::types::{Index, Ticks};
 use crate::marks::mark;
+use crate::planted::planted;
 use std::collections::VecDeque;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -90,6 +91,9 @@ impl Progress {
     /// An append that ends at `last` was sent.
     pub(crate) fn sent(&mut self, last: Index, bytes: usize, now: Ticks) {
         self.next = last.next();
+        if planted!(SentTakenForMatched) {
+            self.matched = last;
+        }
         if let Mode::Replicate { flights, bytes: on_their_way, moved } = &mut self.mode {
             if flights.is_empty() {
                 *moved = now;
@@ -103,7 +107,7 @@ impl Progress {
     /// only the highest counts.
     pub(crate) fn acknowledged(&mut self, matched: Index, now: Ticks) {
         mark!(AcknowledgementLate if matched < self.matched);
-        self.matched = self.matched.max(matched);
+        self.matched = if planted!(MatchGoesBack) { matched } else { self.matched.max(matched) };
         self.next = self.next.max(matched.next());
         match &mut self.mode {
             Mode::Probe { .. } => {

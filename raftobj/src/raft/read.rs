@@ -8,6 +8,7 @@ use super::message::{Message, ReadId};
 use super::types::{Index, NodeId};
 use super::{Raft, Role};
 use crate::marks::mark;
+use crate::planted::planted;
 use std::collections::VecDeque;
 
 /// The end of a read that this node asked for.
@@ -79,8 +80,9 @@ impl Raft {
         let Role::Leader(leader) = &mut self.role else { return };
         let queue = &mut leader.reads;
         mark!(ReadBeforeNoop if !queue.waiting.is_empty() && self.commit < leader.noop);
+        let early = self.commit < leader.noop && !planted!(ReadBeforeNoop);
         // §8: before the no-op is committed a new leader does not know what is.
-        if queue.waiting.is_empty() || queue.open.len() >= ROUNDS_MAX || self.commit < leader.noop {
+        if queue.waiting.is_empty() || queue.open.len() >= ROUNDS_MAX || early {
             return;
         }
         queue.round += 1;
@@ -101,7 +103,10 @@ impl Raft {
             None if id == own => latest,
             None => 0,
         };
-        let confirmed = self.membership.quorum_value(answered).unwrap_or_default();
+        let mut confirmed = self.membership.quorum_value(answered).unwrap_or_default();
+        if planted!(ReadWithoutRound) {
+            confirmed = latest;
+        }
         let mut answers = Vec::new();
         while let Some(round) = leader.reads.open.pop_front_if(|round| round.number <= confirmed) {
             mark!(RoundsConfirmedTogether if leader.reads.open.front().is_some_and(|next| next.number <= confirmed));

@@ -5,6 +5,7 @@ use super::message::Message;
 use super::types::{Entry, EntryId, EntryKind, Index, NodeId, Ticks};
 use super::{Leader, Raft, Role};
 use crate::marks::mark;
+use crate::planted::planted;
 use bytes::Bytes;
 
 /// Why a proposal was not taken. Applied: no.
@@ -74,7 +75,9 @@ impl Raft {
             mark!(WindowFull if progress.next() <= last && !progress.is_probing());
             if !told && !progress.is_probing() && self.commit > progress.commit_told {
                 mark!(CommitTold);
-                messages.push((peer, Message::Commit { commit: self.commit }));
+                if !planted!(CommitNotTold) {
+                    messages.push((peer, Message::Commit { commit: self.commit }));
+                }
                 told = true;
             }
             if told {
@@ -112,11 +115,17 @@ impl Raft {
         // What is here already, and what makes way, takes no room.
         let incoming: usize = new.iter().map(|entry| entry.payload.len()).sum();
         let kept = self.log.bytes() - cut.map_or(0, |from| self.log.bytes_from(from));
-        if incoming > 0 && kept + incoming > self.config.log_bytes_max + self.config.window_bytes_max {
+        let slack = if planted!(NearlyFullRefuses) { 0 } else { self.config.window_bytes_max };
+        if incoming > 0 && kept + incoming > self.config.log_bytes_max + slack {
             // No room, because apply lags: not answered, so the leader asks again when its patience ends.
             mark!(AppendWithoutRoom);
             return;
         }
+        let cut = if planted!(StaleAppendTruncates) {
+            Some(matched.next()).filter(|next| *next <= self.log.last_index())
+        } else {
+            cut
+        };
         if let Some(from) = cut {
             mark!(TailOverwritten);
             self.log.truncate(from);
@@ -138,7 +147,9 @@ impl Raft {
     /// The leader of our term is alive.
     pub(super) fn handle_heartbeat(&mut self, from: NodeId, commit: Index, round: u64) {
         if self.follow(from) {
-            self.commit_confirmed(commit);
+            if !planted!(CommitNotTold) {
+                self.commit_confirmed(commit);
+            }
             self.send(from, Message::HeartbeatReply { round }, Tells::HardState);
         }
     }
@@ -147,7 +158,8 @@ impl Raft {
     /// log may hold a tail that the leader does not have.
     fn commit_confirmed(&mut self, leader_commit: Index) {
         mark!(CommitBeyondConfirmed if leader_commit > self.confirmed);
-        self.commit = self.commit.max(leader_commit.min(self.confirmed));
+        let confirmed = if planted!(CommitUnconfirmed) { self.log.last_index() } else { self.confirmed };
+        self.commit = self.commit.max(leader_commit.min(confirmed));
     }
 
     /// A peer has the log up to `matched` on its disk, in this term.
@@ -209,14 +221,18 @@ impl Raft {
     /// before it is then committed with it.
     pub(super) fn advance_commit(&mut self) {
         let Role::Leader(Leader { peers, .. }) = &self.role else { return };
-        let (own, stable) = (self.config.id, self.disk.stable());
+        let (own, mut stable) = (self.config.id, self.disk.stable());
+        if planted!(LeaderCountsBeforeFsync) {
+            stable = self.log.last_index();
+        }
         let on_disk = |id| match peers.get(&id) {
             Some(progress) => progress.matched(),
             None if id == own => stable,
             None => Index(0),
         };
         let reached = self.membership.quorum_value(on_disk).unwrap_or_default();
-        if reached > self.commit && self.log.term_at(reached) == Some(self.hard_state.term) {
+        let own_term = self.log.term_at(reached) == Some(self.hard_state.term) || planted!(CommitByCounting);
+        if reached > self.commit && own_term {
             mark!(CommitCoversEarlierTerm if self.log.term_at(self.commit.next()) != Some(self.hard_state.term));
             mark!(CommitBeforeOwnDisk if stable < reached);
             self.commit = reached;

@@ -17,6 +17,7 @@ use super::segment::{
 use super::wal::Wal;
 use super::{Options, Owner};
 use crate::marks::mark;
+use crate::planted::planted;
 use crate::raft::membership::Membership;
 use crate::raft::types::{Boot, Incarnation, NodeId};
 use bytes::Bytes;
@@ -154,7 +155,9 @@ impl<D: Disk> Directory<D> {
         file.write_at(&identity.encode(), 0)?;
         file.sync()?;
         self.disk.rename(&unfinished, &self.path.join(IDENTITY))?;
-        self.disk.sync_dir(&self.path)?;
+        if !planted!(IdentityNameNotSynced) {
+            self.disk.sync_dir(&self.path)?;
+        }
         self.identity = identity;
         Ok(())
     }

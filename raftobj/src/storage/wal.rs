@@ -22,6 +22,7 @@ use super::segment::{
 };
 use super::{Options, Owner};
 use crate::marks::mark;
+use crate::planted::planted;
 use crate::raft::types::{Entry, HardState, Index};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -356,7 +357,11 @@ impl<D: Disk> Wal<D> {
         if self.synced < self.batch
             && let Some(active) = &self.active
         {
-            active.file.sync()?;
+            let mut synced = active.file.sync();
+            if planted!(FsyncRetried) {
+                synced = synced.or_else(|_| active.file.sync());
+            }
+            synced?;
             self.synced = self.batch;
         }
         Ok(())
@@ -366,7 +371,9 @@ impl<D: Disk> Wal<D> {
     /// `before` is the log without it.
     fn rotate(&mut self, bytes: usize, before: Cursor) -> Result<(), DiskError> {
         // What is behind a header proves that all before was complete: see `segment`.
-        self.sync_active()?;
+        if !planted!(RotationWithoutSync) {
+            self.sync_active()?;
+        }
         let needed = (SEGMENT_OVERHEAD_BYTES + bytes) as u64;
         let (file, header) = match std::mem::replace(&mut self.next, Next::Absent) {
             Next::Ready(file, header) if needed <= header.bytes => {
@@ -390,7 +397,11 @@ impl<D: Disk> Wal<D> {
         let batch = std::mem::take(&mut self.buffer);
         begin_frame(&mut self.buffer);
         put_opening(&mut self.buffer, before.next);
-        put_record(&mut self.buffer, &Record::HardState(before.hard_state));
+        let mut hard_state = before.hard_state;
+        if planted!(VoteNotCarried) {
+            hard_state.voted_for = None;
+        }
+        put_record(&mut self.buffer, &Record::HardState(hard_state));
         let opened = self.write_frame();
         self.buffer = batch;
         opened
