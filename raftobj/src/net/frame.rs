@@ -217,6 +217,8 @@ const LARGE_BYTES_MIN: usize = 256 * 1024;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::planted::{Bug, with};
+    use std::panic::catch_unwind;
 
     const LIMIT: usize = 1 << 20;
 
@@ -309,6 +311,13 @@ mod tests {
         for (size, fits) in [(LIMIT, true), (LIMIT + 1, false)] {
             assert_eq!(decode(&seal(&pattern(size)), usize::MAX, LIMIT).is_ok(), fits, "{size} bytes");
         }
+    }
+
+    /// Planted bug 29. Breaks: the check above would not see that there is no limit.
+    #[test]
+    fn planted_frames_without_a_limit_are_found() {
+        let check = || with(Bug::FrameWithoutLimit, a_length_over_the_limit_is_refused_at_once);
+        assert!(catch_unwind(check).is_err(), "it was not found");
     }
 
     #[test]

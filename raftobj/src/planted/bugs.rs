@@ -33,7 +33,7 @@ bugs! {
     /// A candidate's own vote counts before its fsync: after a crash it gives that vote to another.
     OwnVoteBeforeFsync,
     /// §5.4.1 not asked: a log that is behind wins, and what was committed is overwritten. Revealed by crashes and
-    /// partitions that leave logs of different length; pre-vote hides it where it asks.
+    /// partitions that leave logs of different length.
     VoteForLogBehind,
     /// Planted bug 15, vote of a node counted that is not a member. Revealed only where a stranger's messages get in.
     StrangerVotes,

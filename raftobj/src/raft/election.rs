@@ -48,7 +48,7 @@ impl Raft {
     /// A candidate asks; its term is at least ours, or it would have been answered as stale.
     pub(super) fn handle_pre_vote(&mut self, from: NodeId, of: Term, last: EntryId) {
         let led = self.hears_a_leader() && !planted!(PreVoteBesideLeader);
-        let granted = !led && last >= self.log.last();
+        let granted = !led && (last >= self.log.last() || planted!(VoteForLogBehind));
         mark!(PreVoteRefusedBesideLeader if self.hears_a_leader());
         mark!(PreVoteRefusedLogBehind if last < self.log.last());
         self.send(from, Message::PreVoteReply { of, granted }, Tells::HardState);
