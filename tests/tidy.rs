@@ -21,7 +21,7 @@ const ROOMS: [(&str, &[&str]); 14] = [
     ("net", &[]),
     ("driver", &["raft", "codec", "object", "calls", "node", "net", "storage", "memory"]),
     ("replica", &["raft", "codec", "object", "calls", "node", "net", "storage", "memory", "driver"]),
-    ("sim", &["raft", "codec", "object", "calls", "node", "storage", "memory", "hash", "replica"]),
+    ("sim", &["raft", "codec", "object", "calls", "node", "storage", "memory", "hash", "marks", "replica"]),
 ];
 
 /// What every room may name beside those: instruments, which are empty macros in what users build.

@@ -19,6 +19,7 @@ mod server;
 mod setup;
 mod shrink;
 mod simulation;
+pub mod standard;
 #[cfg(test)]
 mod tests;
 mod violation;

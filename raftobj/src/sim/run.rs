@@ -6,6 +6,7 @@ use super::schedule::Schedule;
 use super::setup::Setup;
 use super::violation::{Violation, caught};
 use super::world::{Program, World};
+use crate::marks::Counts;
 use crate::object::Object;
 use std::rc::Rc;
 
@@ -28,6 +29,8 @@ pub(crate) enum Events<'a> {
 pub(crate) fn run<T: Object>(program: &Rc<Program<T>>, setup: &Setup, events: Events<'_>) -> Run {
     let mut done = Vec::new();
     let mut world = None;
+    // Whatever somebody else on this thread has counted is not this run's.
+    Counts::take();
     let result = caught(|| {
         let world = world.insert(World::new(Rc::clone(program), setup.clone()));
         match events {
@@ -49,7 +52,8 @@ pub(crate) fn run<T: Object>(program: &Rc<Program<T>>, setup: &Setup, events: Ev
         }
         world.make_peace();
     });
-    let report = world.as_ref().map(World::report).unwrap_or_default();
+    let mut report = world.as_ref().map(World::report).unwrap_or_default();
+    report.coverage.marks = Counts::take();
     Run { events: done, result, report }
 }
 
