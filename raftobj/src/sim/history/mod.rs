@@ -1,1 +1,67 @@
 //! What clients saw, and whether it could have happened.
+//!
+//! Clients' calls and replies are recorded in a [`History`]; [`check()`] compares it with a [`Model`] of the object and
+//! says whether it is linearizable, by the algorithm of Wing, Gong and Lowe. If it is not, a [`CounterExample`] shows
+//! the few calls that prove it. Beside it stand checks of single promises: [`exactly_once`], [`predecessor_chain`],
+//! [`read_your_writes`], [`monotonic_reads`], [`prefixes_of_one_order`], [`all_answered`].
+//!
+//! Nothing here knows where a history comes from: a simulated run, real processes, or another system altogether. No
+//! clock, no randomness, no threads: the same history has the same verdict everywhere.
+//!
+//! ```
+//! use raftobj::sim::history::{ClientId, History, Register, RegisterCall, RegisterReply, Verdict, check};
+//!
+//! let (ann, bob) = (ClientId(1), ClientId(2));
+//! let mut history = History::new();
+//! let first = history.invoke(ann, RegisterCall::Write(1));
+//! history.complete(first, RegisterReply::Done);
+//! let second = history.invoke(ann, RegisterCall::Write(2));
+//! history.unknown(second); // ann was cut off: it may take effect now, later or never
+//! let read = history.invoke(bob, RegisterCall::Read);
+//! history.complete(read, RegisterReply::Value(Some(2)));
+//! check(&Register::new(), &history).expect_linearizable();
+//!
+//! let read = history.invoke(bob, RegisterCall::Read);
+//! history.complete(read, RegisterReply::Value(Some(1))); // but bob has seen 2
+//! let Verdict::NotLinearizable(found) = check(&Register::new(), &history) else { panic!() };
+//! assert_eq!(found.to_string(), "\
+//! not linearizable: 4 of 4 calls
+//! client 1  |--write 1--| |~~write 2~~~~~~~~~~~~~~~~~~~~~~
+//! client 2                 |--read -> 2--| |--read -> 1--|
+//!   ~ may have taken effect at any later time, or never
+//! longest order: write 1; write 2; read -> 2
+//! then the state is Some(2), where
+//!   client 2: read -> 1 should have been read -> 2
+//! ");
+//! ```
+//!
+//! # Where to begin
+//! [`History`], then [`Model`]; inside, `search` has the algorithm and `counterexample` says what may be left out of a
+//! history so that what remains is still true.
+
+mod check;
+mod counterexample;
+mod model;
+mod record;
+mod search;
+mod serials;
+mod sight;
+mod timeline;
+mod visited;
+
+#[cfg(test)]
+mod tests;
+
+pub use check::{Checker, Verdict, check};
+pub use counterexample::CounterExample;
+pub use model::{
+    ByKey, Counter, CounterCall, Model, Queue, QueueCall, Register, RegisterCall, RegisterReply,
+};
+pub use record::{ClientId, History, Operation, OperationId, Outcome, Point};
+pub use serials::{
+    ChainError, ExactlyOnceError, NeverAnswered, all_answered, exactly_once, predecessor_chain,
+};
+pub use sight::{
+    Access, LocalRead, LocalReadError, Sight, StaleRead, monotonic_reads, prefixes_of_one_order,
+    read_your_writes,
+};
