@@ -35,6 +35,24 @@
 //! ");
 //! ```
 //!
+//! # Why one of our own
+//! The crate `todc-utils` 0.1.1 has a checker of the same family, and our tests compare verdicts with it. Measured in three
+//! runs, release build, two shared and busy cores: 20,000 calls of eight clients over 68 keys of at most 331 calls, on a register,
+//! valid, a share of outcomes unknown; and the histories of etcd that its own tests contain.
+//!
+//! | | here | `todc-utils` |
+//! |---|---|---|
+//! | outcome unknown | optional: costs nothing until it is needed | by hand, as an end after all others |
+//! | all outcomes known | 6 to 47 ms | 125 to 168 ms |
+//! | 2 % unknown | 28 to 35 ms | 42 to 159 ms |
+//! | 10 % unknown | 27 to 47 ms | 230 to 359 ms |
+//! | 102 histories of etcd | 0.27 s, counter-examples included | 5.2 s |
+//! | a bound | steps, or a closure | none |
+//! | a violation | a smallest counter-example, drawn | `false` |
+//!
+//! Verdicts were the same for all 102. The memory of a search, and with it its worst case, is exponential in what is
+//! unknown and ambiguous at the same time: hence the bound.
+//!
 //! # Where to begin
 //! [`History`], then [`Model`]; inside, `search` has the algorithm and `counterexample` says what may be left out of a
 //! history so that what remains is still true.
