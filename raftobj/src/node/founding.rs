@@ -140,7 +140,7 @@ impl Founding {
                 _ => FoundingStep::Wait,
             },
             // All have announced it, so this disk has: it is this node's own proposal, or a lie.
-            Announcement::Formed(membership) if planted!(FormedAdoptedByAnyone) => {
+            Announcement::Formed(membership) if planted!(FormedAdoptedByAnyone | WipedDiskReturns) => {
                 self.form(membership.clone())
             }
             Announcement::Formed(membership) => match &self.proposal {
@@ -212,6 +212,8 @@ impl Founding {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::planted::{Bug, with};
+    use std::panic::catch_unwind;
 
     fn list(size: u64) -> Vec<String> {
         (1..=size).map(address).collect()
@@ -285,5 +287,13 @@ mod tests {
         second.proposal_written(&list_with(2));
         assert_eq!(second.heard(NodeId(1), &formed(8)), FoundingStep::Wait, "formed with another disk");
         assert_eq!(second.heard(NodeId(1), &formed(2)), FoundingStep::Form(list_with(2)));
+    }
+
+    /// Breaks: the check above would not see that anybody adopts a formed list.
+    #[test]
+    fn planted_lists_adopted_by_anyone_are_found() {
+        let check = a_formed_list_is_adopted_only_if_this_disk_has_announced_it;
+        let planted = || with(Bug::FormedAdoptedByAnyone, check);
+        assert!(catch_unwind(planted).is_err(), "it was not found");
     }
 }

@@ -128,11 +128,15 @@ bugs! {
     /// A founding list changes when another disk appears at an address. Revealed by a lost disk in the middle of
     /// founding.
     ListChanges,
-    /// A formed list is adopted by a disk that never announced it.
+    /// A formed list is adopted by a disk that never announced it. Nobody talks to such a disk: beyond a simulator,
+    /// the founding's own test has it.
     FormedAdoptedByAnyone,
-    /// Planted bug 25, wiped disk returns under the old id and votes: another incarnation of a member is taken for it.
-    /// Revealed by a lost disk whose node keeps its id.
+    /// Another incarnation of a member is taken for it. Ids are random, so that no other disk has one of them: beyond
+    /// a simulator, the handshake's own test has it.
     IncarnationIgnored,
+    /// Planted bug 25, wiped disk returns under the old id and votes: ids are made of the address, the incarnation is
+    /// not looked at, and a formed list is adopted. Revealed by a lost disk after which another node is away.
+    WipedDiskReturns,
 
     // Storage
 
@@ -148,7 +152,8 @@ bugs! {
     IdentityNameNotSynced,
     /// A frame's payload is not checked. Revealed by torn writes.
     ChecksumNotChecked,
-    /// That a frame follows the one before is not checked. Revealed by writes that are lost in the middle.
+    /// That a frame follows the one before is not checked. Batch numbers hide it from power cuts: revealed only by a
+    /// disk that shows an older, whole state of a place; the log's own test has it.
     ChainNotChecked,
     /// A segment is left before it is synced. Revealed by a power cut after a rotation.
     RotationWithoutSync,

@@ -16,6 +16,7 @@ use super::segment::{
 };
 use super::wal::Wal;
 use super::{Options, Owner};
+use crate::hash::hash_bytes;
 use crate::marks::mark;
 use crate::planted::planted;
 use crate::raft::membership::Membership;
@@ -110,7 +111,10 @@ impl<D: Disk> Directory<D> {
         lock.write_at(LOCK_TEXT, 0)?;
         lock.sync()?;
         disk.sync_dir(path)?;
-        let Newcomer { node, incarnation, object, address, founding } = newcomer;
+        let Newcomer { mut node, incarnation, object, address, founding } = newcomer;
+        if planted!(WipedDiskReturns) {
+            node = NodeId(hash_bytes(0, address.as_bytes()));
+        }
         let boot = Boot(0);
         let identity =
             Identity { node, incarnation, boot, object, address, founding, proposal: None, formed: None };
