@@ -6,17 +6,17 @@
 //!
 //! It may not know what the rooms do with it. Begin with `Bug` in `planted/bugs.rs`.
 
-/// Whether a planted bug is switched on.
+/// Whether a planted bug is switched on, or one of several: `planted!(First | Second)`.
 #[cfg(test)]
 macro_rules! planted {
-    ($bug:ident) => {
-        $crate::planted::is($crate::planted::Bug::$bug)
+    ($($bug:ident)|+) => {
+        ($($crate::planted::is($crate::planted::Bug::$bug))||+)
     };
 }
 
 #[cfg(not(test))]
 macro_rules! planted {
-    ($bug:ident) => {
+    ($($bug:ident)|+) => {
         false
     };
 }

@@ -140,9 +140,7 @@ impl Founding {
                 _ => FoundingStep::Wait,
             },
             // All have announced it, so this disk has: it is this node's own proposal, or a lie.
-            Announcement::Formed(membership)
-                if planted!(FormedAdoptedByAnyone) || planted!(WipedDiskReturns) =>
-            {
+            Announcement::Formed(membership) if planted!(FormedAdoptedByAnyone | WipedDiskReturns) => {
                 self.form(membership.clone())
             }
             Announcement::Formed(membership) => match &self.proposal {

@@ -140,7 +140,7 @@ impl Node {
             ));
         }
         let Some(membership) = self.membership() else { return Ok(()) };
-        let any_disk = planted!(IncarnationIgnored) || planted!(WipedDiskReturns);
+        let any_disk = planted!(IncarnationIgnored | WipedDiskReturns);
         match membership.members.get(&hello.node) {
             Some(member)
                 if (member.incarnation == hello.incarnation || any_disk)

@@ -21,7 +21,8 @@ fn the_standard_seeds_hold() {
 
 #[test]
 fn zz_distribution() {
-    let mut all: Vec<(u64, u64)> = (0..300).map(|seed| (simulation().run_seed(seed).unwrap().calls(), seed)).collect();
+    let mut all: Vec<(u64, u64)> =
+        (0..300).map(|seed| (simulation().run_seed(seed).unwrap().calls(), seed)).collect();
     all.sort();
     println!("{:?}", all.iter().step_by(10).collect::<Vec<_>>());
 }
