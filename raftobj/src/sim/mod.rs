@@ -3,6 +3,7 @@
 pub mod history;
 
 mod atlas;
+mod blackbox;
 mod client;
 mod coverage;
 mod event;

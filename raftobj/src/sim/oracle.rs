@@ -86,6 +86,12 @@ impl<T: Object> Oracle<T> {
         Index(self.committed.len() as u64)
     }
 
+    /// What the method that took effect there could know beside its arguments.
+    pub(crate) fn context(&self, index: Index) -> ApplyContext {
+        let link = (index.0 as usize).checked_sub(1).and_then(|at| self.committed.get(at));
+        link.map_or(ApplyContext::for_test(0, 0, 0), |link| ApplyContext::new(index, link.id.term, link.time))
+    }
+
     /// How many calls took effect.
     pub(crate) fn calls(&self) -> usize {
         self.effects.iter().filter(|effect| effect.call.is_some()).count()

@@ -51,10 +51,12 @@ pub(crate) fn run<T: Object>(program: &Rc<Program<T>>, setup: &Setup, events: Ev
             }
         }
         world.make_peace();
+        program.judge.as_ref().map_or(0, |judge| judge(world))
     });
     let mut report = world.as_ref().map(World::report).unwrap_or_default();
+    report.undecided = result.as_ref().copied().unwrap_or_default();
     report.coverage.marks = Counts::take();
-    Run { events: done, result, report }
+    Run { events: done, result: result.map(|_| ()), report }
 }
 
 /// Runs a schedule that fails once more, to see how it ends: what was wrong, and each node in a line.
@@ -68,6 +70,7 @@ pub(crate) fn watch<T: Object>(
         let world = world.insert(World::new(Rc::clone(program), setup.clone()));
         events.iter().for_each(|event| world.happen(*event));
         world.make_peace();
+        program.judge.iter().for_each(|judge| _ = judge(world));
     });
     let what = result.err().map_or("nothing, this time".to_owned(), |violation| violation.what);
     (what, world.iter().flat_map(|world| world.servers.iter().map(ToString::to_string)).collect())

@@ -1,5 +1,6 @@
 //! The user's face of the simulator.
 
+use super::blackbox;
 use super::client::Client;
 use super::line::Line;
 use super::report::{Failure, Report};
@@ -8,6 +9,8 @@ use super::setup::{Bounds, Setup};
 use super::shrink::{Shrunk, shrink};
 use super::world::Program;
 use crate::object::Object;
+use std::fmt::Debug;
+use std::hash::Hash;
 use std::ops::{Range, RangeInclusive};
 use std::rc::Rc;
 
@@ -31,12 +34,27 @@ impl<T: Object> Simulation<T> {
         workload: impl Fn(&mut Client<'_, T>) + 'static,
     ) -> Simulation<T> {
         Simulation {
-            program: Rc::new(Program { object: Box::new(object), workload: Box::new(workload) }),
+            program: Rc::new(Program { object: Box::new(object), workload: Box::new(workload), judge: None }),
             bounds: Bounds { nodes: 1..=7, faults: true },
             steps: 2_000,
             seeds: 0..100,
             regressions: Vec::new(),
         }
+    }
+
+    /// Has what clients saw judged a second time, by a search for an order of their operations that explains it and
+    /// that knows nothing of the log. The object is its own model; what its methods learn from their
+    /// [`ApplyContext`](crate::ApplyContext) may show in replies, and must not in the state.
+    ///
+    /// # Panics
+    /// Where the simulation is shared already.
+    pub fn judged_by_history(mut self) -> Simulation<T>
+    where
+        T: Clone + Eq + Hash + Debug,
+    {
+        let Some(program) = Rc::get_mut(&mut self.program) else { panic!("it is not shared yet") };
+        program.judge = Some(Rc::new(blackbox::judge));
+        self
     }
 
     /// How many nodes clusters have; each seed draws one of the sizes. Default 1 to 7, which is the most.

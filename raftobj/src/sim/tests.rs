@@ -19,10 +19,3 @@ fn the_standard_seeds_hold() {
     assert_eq!(report.missed(), [""; 0]);
 }
 
-#[test]
-fn zz_distribution() {
-    let mut all: Vec<(u64, u64)> =
-        (0..300).map(|seed| (simulation().run_seed(seed).unwrap().calls(), seed)).collect();
-    all.sort();
-    println!("{:?}", all.iter().step_by(10).collect::<Vec<_>>());
-}

@@ -5,6 +5,7 @@
 //! everything that was said or decided is shown to the [`Oracle`].
 
 use super::atlas::Atlas;
+use super::blackbox::Judge;
 use super::client::{Client, End, Operation, OperationId, What, recorder};
 use super::coverage::Coverage;
 use super::event::Event;
@@ -33,6 +34,8 @@ pub(crate) type Workload<T> = Box<dyn Fn(&mut Client<'_, T>)>;
 pub(crate) struct Program<T: Object> {
     pub(crate) object: Box<dyn Fn() -> T>,
     pub(crate) workload: Workload<T>,
+    /// Judges what clients saw, where the object can be a model of itself.
+    pub(crate) judge: Option<Judge<T>>,
 }
 
 /// A cluster and its clients.
