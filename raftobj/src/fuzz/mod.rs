@@ -6,7 +6,7 @@
 //! makes the bytes: see `tests/fuzz/`.
 //!
 //! Plain bytes die at the first checksum. Targets whose names end in `_sealed` therefore read their input as
-//! parts of what a correct sender would seal ([`Input`]), and seal it, so that what is behind the checksum is
+//! parts of what a correct sender would seal (`Input`), and seal it, so that what is behind the checksum is
 //! reached as well.
 //!
 //! Begin with [`targets`].
