@@ -106,6 +106,10 @@ pub use replica::{Linearizable, Replica};
 pub use serde;
 pub use storage::inspect;
 
+#[cfg(feature = "sim")]
+#[doc(hidden)]
+#[path = "fuzz/mod.rs"]
+pub mod __fuzz;
 #[doc(hidden)]
 #[path = "private.rs"]
 pub mod __private;

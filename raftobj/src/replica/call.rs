@@ -130,12 +130,14 @@ impl<R: DeserializeOwned> Future for CallFuture<R> {
                 }
             },
         };
-        Poll::Ready(outcome.and_then(decode))
+        Poll::Ready(outcome.and_then(decode_reply))
     }
 }
 
 /// Decodes a reply, to its last byte.
-fn decode<R: DeserializeOwned>(committed: Committed<Bytes>) -> Result<Committed<R>, CallError> {
+pub(crate) fn decode_reply<R: DeserializeOwned>(
+    committed: Committed<Bytes>,
+) -> Result<Committed<R>, CallError> {
     let Committed { value, index, term } = committed;
     let lost = |reason: String| CallError::Applied { index, reason: AppliedReason::Decode(reason) };
     match postcard::take_from_bytes::<R>(&value) {

@@ -7,6 +7,7 @@
 #[cfg(test)]
 mod conformance;
 #[cfg(any(test, feature = "sim"))]
+#[cfg_attr(not(test), allow(dead_code, reason = "the tests of the room use all of it"))]
 pub(crate) mod sim;
 
 use std::fs::{self, File, OpenOptions, TryLockError};

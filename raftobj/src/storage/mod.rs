@@ -28,6 +28,8 @@
 pub(crate) mod directory;
 pub(crate) mod disk;
 mod frame;
+#[cfg(feature = "sim")]
+pub(crate) mod fuzz;
 mod identity;
 pub mod inspect;
 mod record;
