@@ -18,7 +18,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 
 /// A key's history is searched this far. What is left undecided is counted in the report.
-const STEPS_MAX: u64 = 20_000;
+const STEPS_MAX: u64 = 5_000;
 
 /// Judges the history of a run. Returns how many histories were too long to be decided.
 pub(crate) type Judge<T> = Rc<dyn Fn(&World<T>) -> u64>;

@@ -91,20 +91,20 @@ pub fn workload(client: &mut Client<'_, Slots>) {
     let serial = client.serial();
     let key = serial / OPERATIONS_A_SLOT * 2 + client.random().below(2);
     client.about(key);
-    match client.random().below(16) {
-        0..=4 => client.call(|slots| slots.swap(key, serial)),
-        5 | 6 => {
+    match client.random().below(64) {
+        0..=21 => client.call(|slots| slots.swap(key, serial)),
+        22..=29 => {
             let expected = serial.saturating_sub(1 + client.random().below(8));
             client.call(|slots| slots.compare_and_swap(key, expected, serial));
         }
-        7 => client.call(|slots| slots.take(key)),
-        8 => client.call(|slots| slots.write_and_panic(key, serial)),
-        9 => client.call(|slots| slots.stamp(key)),
-        10 => {
+        30..=33 => client.call(|slots| slots.take(key)),
+        34 => client.call(|slots| slots.write_and_panic(key, serial)),
+        35..=38 => client.call(|slots| slots.stamp(key)),
+        39..=42 => {
             let bytes = client.random().below(400) as u16;
             client.call(|slots| slots.fill(key, bytes));
         }
-        11..=13 => client.read(move |slots| slots.get(key)),
+        43..=54 => client.read(move |slots| slots.get(key)),
         _ => client.read_local(move |slots| slots.get(key)),
     }
 }

@@ -18,4 +18,3 @@ fn the_standard_seeds_hold() {
     println!("{report}");
     assert_eq!(report.missed(), [""; 0]);
 }
-
