@@ -1,0 +1,244 @@
+//! The scopes: where an exploration starts, how far it goes, and what it must come across.
+
+use super::member::{Disk, Event, Member, Writes};
+use super::tables::Tables;
+use super::{Action, Bounds, Broken, Cluster, Mark, State};
+use crate::raft::message::{Envelope, Message};
+use crate::raft::types::{Entry, EntryId, EntryKind, HardState, Index, NodeId, Term, Time};
+use bytes::Bytes;
+use stateright::{Checker, HasDiscoveries, Model};
+use std::sync::Mutex;
+
+/// An exploration, before it begins.
+struct Scope {
+    name: &'static str,
+    writes: Writes,
+    bounds: Bounds,
+    /// Not looked at, so that a planted bug must be found by what it leads to.
+    blind_to: &'static [Broken],
+}
+
+/// Steps after which an exploration ends, if there are as many; those that lead to a known state count too.
+const STEPS: usize = 1_200_000;
+
+const BOUNDS: Bounds = Bounds {
+    term_max: 1,
+    candidates: &[1, 2, 3],
+    leaders_tick: false,
+    proposals: 0,
+    crashes: 0,
+    reads: 0,
+    unwritten_max: 2,
+};
+
+impl Scope {
+    /// Members with these disks, of which nobody has heard anything.
+    fn start(&self, disks: [Disk; 3]) -> Cluster {
+        let mut tables = Tables::new(self.writes);
+        let mut id = 0;
+        let members = disks.map(|disk| {
+            id += 1;
+            tables.member(Member::new(NodeId(id), disk))
+        });
+        let state = State {
+            members,
+            said: Vec::new(),
+            committed: Vec::new(),
+            leaders: Vec::new(),
+            floors: Vec::new(),
+            proposals: 0,
+            crashes: 0,
+            broken: None,
+        };
+        Cluster {
+            bounds: self.bounds.clone(),
+            start: vec![state],
+            blind_to: self.blind_to,
+            tables: Mutex::new(tables),
+            marks: Mutex::default(),
+        }
+    }
+
+    /// Explores, and demands that nothing is broken, that a leader was elected and what else must come up.
+    fn hold(self, mut cluster: Cluster, marks: &[Mark], distinct_min: usize) {
+        let mut steps = STEPS;
+        if let Some(asked) = std::env::var_os("RAFTOBJ_MODEL_STEPS") {
+            let asked = asked.into_string().ok().and_then(|asked| asked.parse().ok());
+            steps = asked.expect("RAFTOBJ_MODEL_STEPS is a number");
+            cluster.bounds.term_max += 1;
+            cluster.bounds.proposals += 1;
+            cluster.bounds.crashes += 1;
+            cluster.bounds.reads += 1;
+        }
+        let checker = cluster
+            .checker()
+            .target_state_count(steps)
+            .finish_when(HasDiscoveries::AnyFailures)
+            .spawn_bfs()
+            .join();
+        let seen = checker.model().marks.lock().unwrap().clone();
+        println!(
+            "{}: {} states by {} steps, up to {} deep; {:?} members, messages, entries; {seen:?}",
+            self.name,
+            checker.unique_state_count(),
+            checker.state_count(),
+            checker.max_depth() - 1,
+            checker.model().tables().sizes()
+        );
+        checker.assert_properties();
+        for mark in marks {
+            assert!(seen[mark] > 0, "{}: {mark:?} never came up", self.name);
+        }
+        let distinct = checker.unique_state_count();
+        assert!(distinct >= distinct_min, "{}: only {distinct} states", self.name);
+    }
+
+    /// Explores until something is broken, demands that it is `broken`, and prints the shortest schedule to it.
+    fn find(self, cluster: Cluster, broken: Broken) {
+        let name = format!("{broken:?}");
+        let checker = cluster
+            .checker()
+            .target_state_count(STEPS)
+            .finish_when(HasDiscoveries::AnyFailures)
+            .spawn_bfs()
+            .join();
+        let states = checker.unique_state_count();
+        let found = checker.discoveries().into_iter().find(|(found, _)| **found == name);
+        let (_, path) = found.unwrap_or_else(|| panic!("{}: no {name} in {states} states", self.name));
+        let actions: Vec<String> =
+            path.into_actions().iter().map(|action| checker.model().format_action(action)).collect();
+        println!("{}: {name} among {states} states, by\n  {}", self.name, actions.join("\n  "));
+    }
+}
+
+/// Lets `wanted` events happen until none of them changes anything.
+fn driven(cluster: &Cluster, mut state: State, wanted: impl Fn(NodeId, Option<&Envelope>) -> bool) -> State {
+    loop {
+        let mut actions = Vec::new();
+        cluster.actions(&state, &mut actions);
+        actions.retain(|action| match action.event {
+            Event::Hear(message) => wanted(action.to, Some(cluster.tables().message(message))),
+            Event::Write => wanted(action.to, None),
+            _ => false,
+        });
+        match actions.into_iter().find_map(|action| cluster.after(&state, action)) {
+            Some(next) => state = next,
+            None => return state,
+        }
+    }
+}
+
+fn timeout(cluster: &Cluster, state: &State, id: u64) -> State {
+    cluster.after(state, Action { to: NodeId(id), event: Event::Timeout }).unwrap()
+}
+
+/// Member 1 leads term 1, and all have its first entry.
+fn led(scope: &Scope) -> Cluster {
+    let mut cluster = scope.start(Default::default());
+    let state = timeout(&cluster, &cluster.start[0], 1);
+    let state = driven(&cluster, state, |_, _| true);
+    cluster.start = vec![State { said: Vec::new(), ..state }];
+    cluster.marks = Mutex::default();
+    cluster
+}
+
+/// Members 1 and 2 are candidates in term 1: member 3 would vote for either.
+fn contested(scope: &Scope) -> Cluster {
+    let mut cluster = scope.start(Default::default());
+    let state = timeout(&cluster, &timeout(&cluster, &cluster.start[0], 1), 2);
+    let asked = |_, envelope: Option<&Envelope>| {
+        envelope.is_some_and(|envelope| match envelope.message {
+            Message::PreVote { .. } => envelope.to == NodeId(3),
+            Message::PreVoteReply { .. } => true,
+            _ => false,
+        })
+    };
+    let mut state = driven(&cluster, state, asked);
+    let is_vote = |message: &Message| matches!(message, Message::Vote { .. });
+    state.said.retain(|&message| is_vote(&cluster.tables().message(message).message));
+    cluster.start = vec![state];
+    cluster
+}
+
+/// A disk of this term, with a log of these terms.
+fn disk(term: u64, log: &[u64]) -> Disk {
+    let entry = |(i, &term): (usize, &u64)| Entry {
+        id: EntryId { term: Term(term), index: Index(i as u64 + 1) },
+        time: Time(0),
+        kind: EntryKind::Command,
+        payload: Bytes::from(vec![100 + term as u8; 2]),
+    };
+    Disk {
+        hard_state: HardState { term: Term(term), voted_for: None },
+        entries: log.iter().enumerate().map(entry).collect(),
+    }
+}
+
+// Breaks: a term, a vote or an entry is told, and a crash takes it back.
+#[test]
+fn one_candidate_late_writes_and_a_crash() {
+    let bounds = Bounds { candidates: &[1], crashes: 1, ..BOUNDS };
+    let scope = Scope { name: "one candidate", writes: Writes::Late, bounds, blind_to: &[] };
+    let cluster = scope.start(Default::default());
+    scope.hold(cluster, &[Mark::WriteLost], 100_000);
+}
+
+// Breaks: two lead one term, because a crash made a voter forget.
+#[test]
+fn two_candidates_and_a_crash() {
+    let bounds = Bounds { candidates: &[], crashes: 2, ..BOUNDS };
+    let scope = Scope { name: "two candidates", writes: Writes::Late, bounds, blind_to: &[] };
+    let cluster = contested(&scope);
+    scope.hold(cluster, &[Mark::WriteLost], 100_000);
+}
+
+// Breaks: what an old leader says undoes what a new one has done, or the other way round.
+#[test]
+fn a_new_leader_beside_the_old_one() {
+    let bounds = Bounds { candidates: &[2, 3], term_max: 2, proposals: 1, ..BOUNDS };
+    let scope = Scope { name: "a new leader", writes: Writes::AtOnce, bounds, blind_to: &[] };
+    let cluster = led(&scope);
+    scope.hold(cluster, &[Mark::LeaderChange, Mark::TwoLeadersAtOnce, Mark::TailOverwritten], 100_000);
+}
+
+// Breaks: a leader that is one no more answers a read from the past.
+#[test]
+fn reads_while_the_leader_changes() {
+    let bounds = Bounds { candidates: &[2, 3], term_max: 2, reads: 1, ..BOUNDS };
+    let scope = Scope { name: "reads", writes: Writes::AtOnce, bounds, blind_to: &[] };
+    let cluster = led(&scope);
+    scope.hold(cluster, &[Mark::LeaderChange, Mark::ReadAnswered, Mark::ReadRefused], 100_000);
+}
+
+// Breaks: what was counted as committed gives way (§5.4.2). It starts at the figure's (b): two tails of different
+// terms, of which neither is committed.
+#[test]
+fn figure_8() {
+    let bounds = Bounds { candidates: &[1, 2], term_max: 5, ..BOUNDS };
+    let scope = Scope { name: "figure 8", writes: Writes::AtOnce, bounds, blind_to: &[] };
+    let cluster = scope.start([disk(3, &[1, 2]), disk(3, &[1, 3]), disk(3, &[1])]);
+    scope.hold(cluster, &[Mark::EarlierTermCommitted, Mark::TailOverwritten], 100_000);
+}
+
+// Breaks: what is sent again, or a leader that steps down, makes a member forget.
+#[test]
+fn a_leader_that_ticks() {
+    let bounds = Bounds { candidates: &[2], leaders_tick: true, term_max: 2, proposals: 1, ..BOUNDS };
+    let scope = Scope { name: "a leader that ticks", writes: Writes::Late, bounds, blind_to: &[] };
+    let cluster = led(&scope);
+    scope.hold(cluster, &[], 100_000);
+}
+
+// The exploration finds a vote that was told before it was durable by what follows from it: two leaders of one term.
+#[test]
+fn planted_a_disk_that_reports_early() {
+    let bounds = Bounds { candidates: &[], crashes: 1, ..BOUNDS };
+    let scope = Scope {
+        name: "a disk that reports early",
+        writes: Writes::ReportedEarly,
+        bounds,
+        blind_to: &[Broken::ToldTooEarly],
+    };
+    let cluster = contested(&scope);
+    scope.find(cluster, Broken::ElectionSafety);
+}
