@@ -11,6 +11,8 @@
 
 use super::message::{Envelope, Message};
 use super::types::{Entry, HardState, Index};
+use crate::marks::mark;
+use crate::planted::planted;
 use std::collections::VecDeque;
 
 /// Counts the writes of one life of a node.
@@ -75,7 +77,7 @@ impl Disk {
 
     /// Whether the present term and vote are durable.
     pub(crate) fn hard_state_is_durable(&self) -> bool {
-        !self.hard_state_changed && self.hard_state_in <= self.done
+        planted!(OwnVoteBeforeFsync) || !self.hard_state_changed && self.hard_state_in <= self.done
     }
 
     pub(crate) fn hard_state_changed(&mut self) {
@@ -85,8 +87,12 @@ impl Disk {
     /// The log was cut: entries from `from` on are gone, whatever was or will be reported of them.
     pub(crate) fn log_cut(&mut self, from: Index) {
         let last = from.previous();
+        mark!(CutWhileWritten if self.flights.iter().any(|flight| flight.last > last));
         self.stable = self.stable.min(last);
         self.handed = self.handed.min(last);
+        if planted!(PersistedAba) {
+            return;
+        }
         for flight in &mut self.flights {
             flight.last = flight.last.min(last);
         }
@@ -94,6 +100,12 @@ impl Disk {
 
     /// Keeps `envelope` until what it tells is durable, or gives it back to be sent now. `last` is the log's last index.
     pub(crate) fn hold(&mut self, envelope: Envelope, tells: Tells, last: Index) -> Option<Envelope> {
+        if planted!(VoteBeforePersist) && matches!(envelope.message, Message::VoteReply { .. }) {
+            return Some(envelope);
+        }
+        if planted!(AcknowledgedBeforeFsync) && matches!(envelope.message, Message::Appended { .. }) {
+            return Some(envelope);
+        }
         let pending = PersistId(self.written.0 + 1);
         let needs = match tells {
             _ if self.hard_state_changed => pending,
@@ -110,6 +122,7 @@ impl Disk {
             && let Message::Appended { matched: before } = &mut newest.message
             && (*id, newest.to, newest.term) == (needs, envelope.to, envelope.term)
         {
+            mark!(AcknowledgementsMerged);
             *before = matched.max(*before);
             return None;
         }

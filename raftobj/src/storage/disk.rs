@@ -6,8 +6,7 @@
 
 #[cfg(test)]
 mod conformance;
-// For the simulator lift this line: nothing in `sim` needs the test build.
-#[cfg(test)]
+#[cfg(any(test, feature = "sim"))]
 pub(crate) mod sim;
 
 use std::fs::{self, File, OpenOptions, TryLockError};
