@@ -40,7 +40,7 @@ use std::sync::{Mutex, MutexGuard};
 use tables::{Outcome, Tables};
 
 /// How far an exploration goes.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 struct Bounds {
     /// No member goes beyond this term.
     term_max: u64,

@@ -6,6 +6,7 @@
 
 use super::Broken;
 use super::member::{Event, MEMBERS, Member, Writes};
+use crate::planted::{self, Bug};
 use crate::raft::Role;
 use crate::raft::message::{Envelope, Message};
 use crate::raft::read::ReadReady;
@@ -70,6 +71,7 @@ pub(super) struct Outcome {
 #[derive(Debug)]
 pub(super) struct Tables {
     writes: Writes,
+    planted: Option<Bug>,
     members: Numbered<Member>,
     messages: Numbered<Envelope>,
     entries: Numbered<Entry>,
@@ -78,9 +80,10 @@ pub(super) struct Tables {
 }
 
 impl Tables {
-    pub(super) fn new(writes: Writes) -> Tables {
+    pub(super) fn new(writes: Writes, planted: Option<Bug>) -> Tables {
         Tables {
             writes,
+            planted,
             members: Numbered::new(),
             messages: Numbered::new(),
             entries: Numbered::new(),
@@ -137,7 +140,12 @@ impl Tables {
             Event::Hear(message) => Some(self.messages.get(message)),
             _ => None,
         };
-        let (next, effects) = self.members.get(member).after(event, heard, self.writes);
+        let after = || self.members.get(member).after(event, heard, self.writes);
+        // The switch is this thread's, and the checker's threads are its own.
+        let (next, effects) = match self.planted {
+            Some(bug) => planted::with(bug, after),
+            None => after(),
+        };
         let mut said: Vec<usize> =
             effects.said.into_iter().map(|envelope| self.messages.number(envelope)).collect();
         said.sort_unstable();

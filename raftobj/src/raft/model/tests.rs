@@ -3,6 +3,7 @@
 use super::member::{Disk, Event, Member, Writes};
 use super::tables::Tables;
 use super::{Action, Bounds, Broken, Cluster, Mark, State};
+use crate::planted::Bug;
 use crate::raft::message::{Envelope, Message};
 use crate::raft::types::{Entry, EntryId, EntryKind, HardState, Index, NodeId, Term, Time};
 use bytes::Bytes;
@@ -11,10 +12,13 @@ use std::collections::BTreeSet;
 use std::sync::Mutex;
 
 /// An exploration, before it begins.
+#[derive(Clone, Copy)]
 struct Scope {
     name: &'static str,
     writes: Writes,
     bounds: Bounds,
+    start: fn(&Scope) -> Cluster,
+    planted: Option<Bug>,
     /// Not looked at, so that a planted bug must be found by what it leads to.
     blind_to: &'static [Broken],
 }
@@ -34,8 +38,8 @@ const BOUNDS: Bounds = Bounds {
 
 impl Scope {
     /// Members with these disks, of which nobody has heard anything.
-    fn start(&self, disks: [Disk; 3]) -> Cluster {
-        let mut tables = Tables::new(self.writes);
+    fn of(&self, disks: [Disk; 3]) -> Cluster {
+        let mut tables = Tables::new(self.writes, self.planted);
         let mut id = 0;
         let members = disks.map(|disk| {
             id += 1;
@@ -52,7 +56,7 @@ impl Scope {
             broken: None,
         };
         Cluster {
-            bounds: self.bounds.clone(),
+            bounds: self.bounds,
             start: vec![state],
             blind_to: self.blind_to,
             tables: Mutex::new(tables),
@@ -61,7 +65,8 @@ impl Scope {
     }
 
     /// Explores, and demands that nothing is broken, that a leader was elected and what else must come up.
-    fn hold(self, mut cluster: Cluster, marks: &[Mark], distinct_min: usize) {
+    fn hold(self, marks: &[Mark], distinct_min: usize) {
+        let mut cluster = (self.start)(&self);
         let mut steps = STEPS;
         if let Some(asked) = std::env::var_os("RAFTOBJ_MODEL_STEPS") {
             let asked = asked.into_string().ok().and_then(|asked| asked.parse().ok());
@@ -101,21 +106,24 @@ impl Scope {
         assert!(distinct >= distinct_min, "{}: only {distinct} states", self.name);
     }
 
-    /// Explores until something is broken, demands that it is `broken`, and prints the shortest schedule to it.
-    fn find(self, cluster: Cluster, broken: Broken) {
+    /// Explores until something is broken: whether it is `broken`. Prints the shortest schedule to it.
+    fn finds(self, broken: Broken) -> bool {
         let name = format!("{broken:?}");
-        let checker = cluster
+        let checker = (self.start)(&self)
             .checker()
             .target_state_count(STEPS)
             .finish_when(HasDiscoveries::AnyFailures)
             .spawn_bfs()
             .join();
-        let states = checker.unique_state_count();
-        let found = checker.discoveries().into_iter().find(|(found, _)| **found == name);
-        let (_, path) = found.unwrap_or_else(|| panic!("{}: no {name} in {states} states", self.name));
-        let actions: Vec<String> =
-            path.into_actions().iter().map(|action| checker.model().format_action(action)).collect();
-        println!("{}: {name} among {states} states, by\n  {}", self.name, actions.join("\n  "));
+        let planted = self.planted;
+        println!("{planted:?}, {}: {} states", self.name, checker.unique_state_count());
+        let mut discoveries = checker.discoveries().into_iter();
+        discoveries.find(|(found, _)| **found == name).is_some_and(|(_, path)| {
+            let path = path.into_actions();
+            let actions: Vec<_> = path.iter().map(|action| checker.model().format_action(action)).collect();
+            println!("{name}, by\n  {}", actions.join("\n  "));
+            true
+        })
     }
 }
 
@@ -147,7 +155,7 @@ fn timeout(cluster: &Cluster, state: &State, id: u64) -> State {
 
 /// Member 1 leads term 1; all have its first entry, and it alone knows that this is committed.
 fn led(scope: &Scope) -> Cluster {
-    let mut cluster = scope.start(Default::default());
+    let mut cluster = scope.of(Default::default());
     let state = timeout(&cluster, &cluster.start[0], 1);
     let tells_commit = |message: &Message| match message {
         Message::Append { commit, .. } | Message::Heartbeat { commit, .. } | Message::Commit { commit } => {
@@ -165,7 +173,7 @@ fn led(scope: &Scope) -> Cluster {
 
 /// Members 1 and 2 are candidates in term 1: member 3 would vote for either.
 fn contested(scope: &Scope) -> Cluster {
-    let mut cluster = scope.start(Default::default());
+    let mut cluster = scope.of(Default::default());
     let state = timeout(&cluster, &timeout(&cluster, &cluster.start[0], 1), 2);
     let asked = |_, envelope: Option<&Envelope>| {
         envelope.is_some_and(|envelope| match envelope.message {
@@ -184,7 +192,7 @@ fn contested(scope: &Scope) -> Cluster {
 /// Member 1 leads term 4 by the vote of member 3, and has sent it an entry of term 2, which is not committed; member 2
 /// has one of term 3 in its place.
 fn figure_8_c(scope: &Scope) -> Cluster {
-    let mut cluster = scope.start([disk(3, &[1, 2]), disk(4, &[1, 3]), disk(3, &[1])]);
+    let mut cluster = scope.of([disk(3, &[1, 2]), disk(4, &[1, 3]), disk(3, &[1])]);
     let state = timeout(&cluster, &cluster.start[0], 1);
     let carries =
         |message: &Message| matches!(message, Message::Append { entries, .. } if !entries.is_empty());
@@ -214,70 +222,116 @@ fn disk(term: u64, log: &[u64]) -> Disk {
     }
 }
 
+const ONE_CANDIDATE: Scope = Scope {
+    name: "one candidate",
+    writes: Writes::Late,
+    bounds: Bounds { candidates: &[1], crashes: 1, ..BOUNDS },
+    start: |scope| scope.of(Default::default()),
+    planted: None,
+    blind_to: &[],
+};
+
+const TWO_CANDIDATES: Scope = Scope {
+    name: "two candidates",
+    bounds: Bounds { candidates: &[], crashes: 2, ..BOUNDS },
+    start: contested,
+    ..ONE_CANDIDATE
+};
+
+const NEW_LEADER: Scope = Scope {
+    name: "a new leader",
+    writes: Writes::AtOnce,
+    bounds: Bounds { candidates: &[2, 3], term_max: 2, proposals: 1, ..BOUNDS },
+    start: led,
+    ..ONE_CANDIDATE
+};
+
+const READS: Scope = Scope {
+    name: "reads",
+    bounds: Bounds { candidates: &[2, 3], term_max: 2, reads: 1, ..BOUNDS },
+    ..NEW_LEADER
+};
+
+const FIGURE_8: Scope = Scope {
+    name: "figure 8",
+    bounds: Bounds { candidates: &[2, 3], term_max: 5, ..BOUNDS },
+    start: figure_8_c,
+    ..NEW_LEADER
+};
+
+const TICKING_LEADER: Scope = Scope {
+    name: "a leader that ticks",
+    writes: Writes::Late,
+    bounds: Bounds { candidates: &[2], leaders_tick: true, term_max: 2, proposals: 1, ..BOUNDS },
+    ..NEW_LEADER
+};
+
 // Breaks: a term, a vote or an entry is told, and a crash takes it back.
 #[test]
 fn one_candidate_late_writes_and_a_crash() {
-    let bounds = Bounds { candidates: &[1], crashes: 1, ..BOUNDS };
-    let scope = Scope { name: "one candidate", writes: Writes::Late, bounds, blind_to: &[] };
-    let cluster = scope.start(Default::default());
-    scope.hold(cluster, &[Mark::WriteLost], 100_000);
+    ONE_CANDIDATE.hold(&[Mark::WriteLost], 250_000);
 }
 
 // Breaks: two lead one term, because a crash made a voter forget.
 #[test]
 fn two_candidates_and_a_crash() {
-    let bounds = Bounds { candidates: &[], crashes: 2, ..BOUNDS };
-    let scope = Scope { name: "two candidates", writes: Writes::Late, bounds, blind_to: &[] };
-    let cluster = contested(&scope);
-    scope.hold(cluster, &[Mark::WriteLost], 100_000);
+    TWO_CANDIDATES.hold(&[Mark::WriteLost], 180_000);
 }
 
 // Breaks: what an old leader says undoes what a new one has done, or the other way round.
 #[test]
 fn a_new_leader_beside_the_old_one() {
-    let bounds = Bounds { candidates: &[2, 3], term_max: 2, proposals: 1, ..BOUNDS };
-    let scope = Scope { name: "a new leader", writes: Writes::AtOnce, bounds, blind_to: &[] };
-    let cluster = led(&scope);
-    scope.hold(cluster, &[Mark::LeaderChange, Mark::TwoLeadersAtOnce, Mark::TailOverwritten], 100_000);
+    NEW_LEADER.hold(&[Mark::LeaderChange, Mark::TwoLeadersAtOnce, Mark::TailOverwritten], 250_000);
 }
 
 // Breaks: a leader that is one no more answers a read from the past.
 #[test]
 fn reads_while_the_leader_changes() {
-    let bounds = Bounds { candidates: &[2, 3], term_max: 2, reads: 1, ..BOUNDS };
-    let scope = Scope { name: "reads", writes: Writes::AtOnce, bounds, blind_to: &[] };
-    let cluster = led(&scope);
-    scope.hold(cluster, &[Mark::LeaderChange, Mark::ReadAnswered, Mark::ReadRefused], 100_000);
+    READS.hold(&[Mark::LeaderChange, Mark::ReadAnswered, Mark::ReadRefused], 250_000);
 }
 
 // Breaks: what was counted as committed gives way (§5.4.2). It starts at the figure's (c).
 #[test]
 fn figure_8() {
-    let bounds = Bounds { candidates: &[2, 3], term_max: 5, ..BOUNDS };
-    let scope = Scope { name: "figure 8", writes: Writes::AtOnce, bounds, blind_to: &[] };
-    let cluster = figure_8_c(&scope);
-    scope.hold(cluster, &[Mark::EarlierTermCommitted, Mark::LeaderChange, Mark::TailOverwritten], 100_000);
+    FIGURE_8.hold(&[Mark::EarlierTermCommitted, Mark::LeaderChange, Mark::TailOverwritten], 200_000);
 }
 
 // Breaks: what is sent again, or a leader that steps down, makes a member forget.
 #[test]
 fn a_leader_that_ticks() {
-    let bounds = Bounds { candidates: &[2], leaders_tick: true, term_max: 2, proposals: 1, ..BOUNDS };
-    let scope = Scope { name: "a leader that ticks", writes: Writes::Late, bounds, blind_to: &[] };
-    let cluster = led(&scope);
-    scope.hold(cluster, &[], 100_000);
+    TICKING_LEADER.hold(&[Mark::LeaderChange], 180_000);
 }
 
 // The exploration finds a vote that was told before it was durable by what follows from it: two leaders of one term.
 #[test]
 fn planted_a_disk_that_reports_early() {
-    let bounds = Bounds { candidates: &[], crashes: 1, ..BOUNDS };
-    let scope = Scope {
-        name: "a disk that reports early",
-        writes: Writes::ReportedEarly,
-        bounds,
-        blind_to: &[Broken::ToldTooEarly],
-    };
-    let cluster = contested(&scope);
-    scope.find(cluster, Broken::ElectionSafety);
+    let blind_to = &[Broken::ToldTooEarly];
+    assert!(
+        Scope { writes: Writes::ReportedEarly, blind_to, ..TWO_CANDIDATES }.finds(Broken::ElectionSafety)
+    );
+}
+
+/// Bugs, the scope that finds each within its steps, and by which property.
+const PLANTED: &[(Bug, Scope, Broken)] = &[
+    (Bug::VoteBeforePersist, BLIND, Broken::ElectionSafety),
+    (Bug::VoteForgottenAtStart, TWO_CANDIDATES, Broken::VoteChanged),
+    (Bug::TermNotPersisted, ONE_CANDIDATE, Broken::ToldTooEarly),
+    (Bug::AcknowledgedBeforeFsync, ONE_CANDIDATE, Broken::ToldTooEarly),
+    (Bug::AppliedBeforeDurable, ONE_CANDIDATE, Broken::Assertion),
+    (Bug::CommitByCounting, FIGURE_8, Broken::LeaderCompleteness),
+    (Bug::StaleAppendTruncates, NEW_LEADER, Broken::Assertion),
+    (Bug::SentTakenForMatched, NEW_LEADER, Broken::LeaderCompleteness),
+    (Bug::ReadBeforeNoop, READS, Broken::ReadFromThePast),
+    (Bug::ReadWithoutRound, READS, Broken::ReadFromThePast),
+];
+
+const BLIND: Scope = Scope { blind_to: &[Broken::ToldTooEarly], ..TWO_CANDIDATES };
+
+// Each is a proof that the exploration would find such a bug.
+#[test]
+fn planted_bugs_are_found() {
+    let is_missed =
+        |&&(bug, scope, broken): &&(Bug, Scope, Broken)| !Scope { planted: Some(bug), ..scope }.finds(broken);
+    let missed: Vec<Bug> = PLANTED.iter().filter(is_missed).map(|(bug, ..)| *bug).collect();
+    assert!(missed.is_empty(), "not found, or by another property: {missed:?}");
 }
