@@ -20,7 +20,7 @@ use std::collections::VecDeque;
 pub(crate) struct PersistId(pub(crate) u64);
 
 /// Write this, in order, and fsync; then report its id. Several may be covered by one fsync.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Persist {
     pub(crate) id: PersistId,
     /// The term and vote, if they changed.
@@ -169,6 +169,24 @@ impl Disk {
             waits
         });
         free
+    }
+
+    /// Counts the writes anew from the last durable one, and returns by how much their numbers went down. Only
+    /// what differs between numbers matters, so this is the same disk; the model wants one name for it.
+    #[cfg(test)]
+    pub(super) fn renumber(&mut self) -> u64 {
+        let down = self.done.0;
+        let lower = |id: &mut PersistId| id.0 = id.0.saturating_sub(down);
+        [&mut self.written, &mut self.done, &mut self.hard_state_in].into_iter().for_each(lower);
+        self.flights.iter_mut().for_each(|flight| lower(&mut flight.id));
+        self.held.iter_mut().for_each(|(needs, _)| lower(needs));
+        // The model's network repeats what it likes: of two equal messages that wait, the later one adds nothing.
+        for (needs, envelope) in std::mem::take(&mut self.held) {
+            if self.held.iter().all(|(_, earlier)| *earlier != envelope) {
+                self.held.push_back((needs, envelope));
+            }
+        }
+        down
     }
 }
 

@@ -32,6 +32,8 @@ mod invariants;
 pub(crate) mod log;
 pub(crate) mod membership;
 pub(crate) mod message;
+#[cfg(test)]
+mod model;
 mod progress;
 mod read;
 mod replication;

@@ -163,6 +163,18 @@ impl Progress {
             self.lost();
         }
     }
+
+    /// Changes every point in time by `shift`: the model's clocks have no beginning.
+    #[cfg(test)]
+    pub(crate) fn shift_times(&mut self, shift: impl Fn(Ticks) -> Ticks) {
+        self.heard = shift(self.heard);
+        match &mut self.mode {
+            Mode::Probe { sent } => *sent = sent.map(shift),
+            Mode::Replicate { moved, flights, .. } => {
+                *moved = if flights.is_empty() { Ticks(0) } else { shift(*moved) };
+            }
+        }
+    }
 }
 
 #[cfg(test)]

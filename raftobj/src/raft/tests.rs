@@ -2,6 +2,8 @@
 //! was not yet written. After each step the properties of figure 3 are checked. (Golden scenarios tell the
 //! single stories; see `node`.)
 
+mod quorum;
+
 use super::config::Config;
 use super::membership::{Member, Membership};
 use super::message::{Envelope, Message, ReadId};
