@@ -128,7 +128,9 @@ impl<T: Object> World<T> {
                 self.hash = mix(self.hash, checkpoint.digest);
             }
             process.applied = applied.upto.index;
-            self.oracle.applied(at, &entries[..count.min(entries.len())], &applied.checkpoints);
+            let program = &self.program;
+            self.oracle.applied(program, at, &entries[..count.min(entries.len())], &applied.checkpoints);
+            self.oracle.compare(program, at, process.applied, &process.state.read());
             process.node.applied(applied);
         }
         self.settle(at);
