@@ -64,6 +64,7 @@ scenarios! {
     replication {
         a_call_is_appended_committed_and_applied
         a_conflict_backs_off_by_terms
+        a_follower_whose_disk_has_forgotten_is_not_asked_without_pause
         a_hung_follower_does_not_block
         a_late_commit_index_counts_after_a_campaign
         a_restarted_follower_catches_up

@@ -134,6 +134,13 @@ fn command(cluster: &mut Cluster, words: &Words) {
             setup::remember(disk, words);
             cluster.checks.remembered(disk);
         }
+        // lose n1 N: the disk of a node that is down forgets the N newest entries, although they were durable.
+        "lose" => {
+            let count = usize::try_from(words.count().expect("how many entries")).expect("64 bits");
+            let entries = &mut cluster.members.get_mut(&hosts[0]).expect("a node").disk.entries;
+            entries.truncate(entries.len() - count);
+            cluster.checks.disk_lost = true;
+        }
         // crash n1…: what was not written is lost, what was sent still arrives.
         "crash" => hosts.into_iter().for_each(|host| cluster.crash(host)),
         // tick [n1…] [N]: time passes there, or for all.
