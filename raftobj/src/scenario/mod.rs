@@ -53,6 +53,7 @@ scenarios! {
         a_follower_that_can_only_receive_follows
         a_follower_that_can_only_send_does_not_disturb
         a_larger_term_is_taken_over_in_every_role
+        a_late_request_of_the_leaders_own_term_is_refused
         a_leader_is_elected
         a_leader_keeps_its_followers_quiet
         a_leader_that_can_only_receive_is_replaced
