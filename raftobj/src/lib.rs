@@ -70,10 +70,13 @@ pub(crate) mod codec;
 #[allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "the real world's clock is read here")]
 pub(crate) mod driver;
 pub(crate) mod hash;
+pub(crate) mod marks;
+pub(crate) mod memory;
 #[allow(clippy::disallowed_methods, reason = "connections have timeouts")]
 pub(crate) mod net;
 pub(crate) mod node;
 pub(crate) mod object;
+pub(crate) mod planted;
 pub(crate) mod raft;
 pub(crate) mod replica;
 #[cfg(test)]
@@ -103,6 +106,10 @@ pub use replica::{Linearizable, Replica};
 pub use serde;
 pub use storage::inspect;
 
+#[cfg(feature = "sim")]
+#[doc(hidden)]
+#[path = "fuzz/mod.rs"]
+pub mod __fuzz;
 #[doc(hidden)]
 #[path = "private.rs"]
 pub mod __private;

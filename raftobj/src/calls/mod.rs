@@ -27,8 +27,10 @@ pub(crate) use config::{CallId, CallsConfig, CallsReady, Leader, ReadTicket};
 
 use crate::codec::command::{COMMAND_OVERHEAD_MAX, Command, Number, ObjectId, SessionId};
 use crate::codec::message::CallsRefusal;
+use crate::marks::mark;
 use crate::object::MethodId;
 use crate::object::reply::{Decision, Reply, Verdict};
+use crate::planted::planted;
 use crate::raft::message::ReadId;
 use crate::raft::types::{EntryId, Index, NodeId, Ticks};
 use bytes::Bytes;
@@ -112,11 +114,14 @@ impl Calls {
         let refused = if let Some(reason) = &self.stopped {
             Some((NotAppliedReason::Stopped(reason.clone()), Retry::Elsewhere))
         } else if bytes > config.command_bytes_max {
+            mark!(CallTooLarge);
             Some((NotAppliedReason::TooLarge { bytes, limit: config.command_bytes_max }, Retry::Never))
         } else if self.queue.calls() >= config.queue_calls_max {
+            mark!(CallQueueFull);
             let limit = format!("{} calls", config.queue_calls_max);
             Some((NotAppliedReason::QueueFull { limit }, Retry::Here))
         } else if self.queue.bytes() + bytes > config.queue_bytes_max {
+            mark!(CallQueueFull);
             let limit = format!("{} bytes", config.queue_bytes_max);
             Some((NotAppliedReason::QueueFull { limit }, Retry::Here))
         } else {
@@ -175,6 +180,7 @@ impl Calls {
             self.done.read_completions.push((ticket, Err(error)));
         }
         if self.leader.is_some() && self.window.in_flight() && self.pace.is_overdue(now) {
+            mark!(ResentOverdue);
             self.pace.overdue();
             self.send_again();
         }
@@ -185,10 +191,14 @@ impl Calls {
         if leader == self.leader {
             return;
         }
+        if planted!(CompletionDropped) {
+            self.done.completions.clear();
+        }
         self.leader = leader;
         self.refusal = None;
         self.reads.ask_again();
         if leader.is_some() {
+            mark!(ResentToNewLeader if self.window.in_flight());
             self.pace.start_over(self.now);
             self.send_again();
         }
@@ -197,6 +207,7 @@ impl Calls {
     /// The connection to a peer is a new one: what was sent over the old one may be lost.
     pub(crate) fn reconnected(&mut self, peer: NodeId) {
         if self.leader.is_some_and(|leader| leader.node == peer) {
+            mark!(ResentAfterReconnect if self.window.in_flight());
             self.reads.ask_again();
             self.send_again();
         }
@@ -207,9 +218,12 @@ impl Calls {
     pub(crate) fn refused(&mut self, by: NodeId, number: Number, why: CallsRefusal) {
         // Of what is to be sent again anyway, a refusal says nothing new.
         if self.leader.is_some_and(|leader| leader.node == by) && self.window.is_sent(number) {
+            mark!(CallRefused);
             self.refusal = Some(why);
             self.window.rewind(number);
             self.pace.refused(self.now, number);
+        } else {
+            mark!(RefusalLate);
         }
     }
 
@@ -222,7 +236,10 @@ impl Calls {
             // now answers them all, so once is enough until something is decided.
             Verdict::Gap => {
                 if self.window.is_sent(number) && self.pace.is_new_gap(self.window.lowest()) {
+                    mark!(ResentAfterGap);
                     self.send_again();
+                } else {
+                    mark!(GapKnown);
                 }
                 return;
             }
@@ -238,6 +255,8 @@ impl Calls {
             self.pace.progress(self.now, number);
             self.close(call);
             self.complete(call, outcome);
+        } else {
+            mark!(DecidedLate);
         }
     }
 
@@ -333,8 +352,12 @@ impl Calls {
         while let Some(pending) = self.queue.pop_if(|pending| self.window.has_room(pending, &self.config)) {
             let call = pending.call;
             let number = self.window.push(pending);
+            if planted!(DeadlineForgotten) {
+                self.deadlines.remove(&(self.open[&call].deadline, call));
+            }
             self.open.get_mut(&call).expect("what is queued is open").place = Place::Window(number);
         }
+        mark!(CallWindowFull if self.queue.calls() > 0);
         let lowest = self.window.lowest();
         while let Some((number, pending)) = self.window.next_to_send() {
             commands.push(Command {
@@ -353,6 +376,9 @@ impl Calls {
 
     /// Everything that is unanswered is to be sent again.
     fn send_again(&mut self) {
+        if planted!(NeverResent) {
+            return;
+        }
         if self.window.in_flight() {
             self.pace.sent_again(self.now, self.window.lowest());
         }
@@ -364,6 +390,7 @@ impl Calls {
         let open = *self.open.get(&call).expect("what has a deadline is open");
         let error = match open.place {
             Place::Queue(position) => {
+                mark!(DeadlineQueued);
                 let ahead = self.queue.ahead(position) + self.window.calls();
                 self.queue.remove(position);
                 let reason = match (&self.founding, self.leader) {
@@ -374,6 +401,7 @@ impl Calls {
                 CallError::NotApplied { reason, retry: Retry::Here }
             }
             Place::Window(number) => {
+                mark!(DeadlineSent);
                 self.window.end(number);
                 // NB: unknown all the same: an earlier leader may have taken it.
                 let reason = match self.refusal {

@@ -11,6 +11,8 @@
 //! is younger than the read (etcd #20418).
 
 use super::config::{CallsConfig, ReadTicket, after};
+use crate::marks::mark;
+use crate::planted::planted;
 use crate::raft::message::ReadId;
 use crate::raft::types::{Boot, Index, Ticks};
 use std::collections::{BTreeMap, BTreeSet};
@@ -77,6 +79,10 @@ impl Reads {
         if self.queued.is_empty() || now < self.pause_until || self.asked.len() >= ASKS_MAX {
             return None;
         }
+        if planted!(ReadIdReused) {
+            let first = ReadId(self.next.0 >> 40 << 40);
+            self.next = self.asked.last_key_value().map_or(first, |(last, _)| ReadId(last.0 + 1));
+        }
         let id = self.next;
         self.next = ReadId(id.0 + 1);
         let tickets = std::mem::take(&mut self.queued);
@@ -89,7 +95,10 @@ impl Reads {
 
     /// An answer; of a question that is no longer open it is dropped.
     pub(super) fn answered(&mut self, id: ReadId, index: Option<Index>, now: Ticks) {
-        let Some(ask) = self.asked.remove(&id) else { return };
+        let Some(ask) = self.asked.remove(&id) else {
+            mark!(ReadAnswerLate);
+            return;
+        };
         match index {
             Some(index) => {
                 for ticket in ask.tickets {
@@ -116,7 +125,7 @@ impl Reads {
     pub(super) fn served(&mut self, applied: Index) -> Vec<ReadTicket> {
         let mut served = Vec::new();
         while let Some((index, ticket)) = self.confirmed.first().copied() {
-            if index > applied {
+            if index > applied && !planted!(ReadBeforeApplied) {
                 break;
             }
             self.end(ticket);
@@ -132,6 +141,7 @@ impl Reads {
             if deadline > now {
                 break;
             }
+            mark!(ReadDeadline);
             late.push((ticket, self.end(ticket)));
         }
         // Asked in the order of their ids: the first is the oldest.
@@ -155,6 +165,7 @@ impl Reads {
     }
 
     fn requeue(&mut self, ask: Ask) {
+        mark!(ReadAskedAgain if !ask.tickets.is_empty());
         for ticket in ask.tickets {
             self.set_stage(ticket, Stage::Queued);
             self.queued.insert(ticket);

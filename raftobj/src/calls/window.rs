@@ -13,6 +13,7 @@
 
 use super::config::{CallId, CallsConfig};
 use crate::codec::command::{COMMAND_OVERHEAD_MAX, Number};
+use crate::marks::mark;
 use crate::object::MethodId;
 use bytes::Bytes;
 use std::collections::VecDeque;
@@ -109,6 +110,7 @@ impl Window {
             let offset = usize::try_from(self.cursor.0 - self.lowest.0).expect("within the window");
             // A hole is passed over.
             let pending = self.sent.get(offset)?;
+            mark!(HolePassedOver if pending.is_none());
             let number = self.cursor;
             self.cursor = number.next();
             if pending.is_some() {

@@ -11,6 +11,7 @@ use crate::calls::outcome::{Outcome, ReadError};
 use crate::calls::{CallId, ReadTicket};
 use crate::codec::Sink;
 use crate::codec::message::Message;
+use crate::memory::Write;
 use crate::net::{Lane, Net, NetOptions, Payload, PeerKey, race};
 use crate::node::status::{Role, Status};
 use crate::node::{Effects, Node};
@@ -222,8 +223,8 @@ impl Engine {
                 let _ = self.net.send(link, lane(&message), |payload| message.encode(&mut Outgoing(payload)));
             }
         }
-        persists.into_iter().for_each(|persist| self.setup.wal.push(WalJob::Persist(persist)));
-        founding.into_iter().for_each(|write| self.setup.wal.push(WalJob::Founding(write)));
+        persists.into_iter().for_each(|persist| self.setup.wal.push(WalJob::Write(Write::Persist(persist))));
+        founding.into_iter().for_each(|write| self.setup.wal.push(WalJob::Write(Write::Founding(write))));
         if !committed.is_empty() {
             self.setup.apply.push(committed);
         }

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::codec::hello::MethodSignature;
+use crate::memory::Opening;
 use crate::node::{NodeConfig, Remembered};
 use crate::object::Object;
 use crate::object::digest::Checkpoint;
@@ -85,9 +86,7 @@ fn panicking_engine(path: &std::path::Path) -> Engine {
         founding: vec!["n1:1".to_owned()],
     };
     let options = storage::Options { segment_bytes: 1 << 16 };
-    let mut directory = Directory::open(RealDisk, path, options, newcomer).unwrap();
-    let owner = directory.begin_boot().unwrap();
-    let (wal, _) = Wal::open(RealDisk, path, owner, options).unwrap();
+    let opened = Opening::begin(RealDisk, path, options, newcomer).unwrap().finish().unwrap();
     let config = NodeConfig {
         node: NodeId(1),
         incarnation: Incarnation(1),
@@ -118,8 +117,7 @@ fn panicking_engine(path: &std::path::Path) -> Engine {
     let parts = Parts {
         node: Node::new(config, Remembered::default()),
         machine: Box::new(Waiting { at: Index(0), word }),
-        directory,
-        wal,
+        memory: opened.memory,
         listener: TcpListener::bind("127.0.0.1:0").unwrap(),
         peers: Vec::new(),
         net: NetOptions { handshakes_max: 0, ..NetOptions::default() },

@@ -2,19 +2,16 @@
 
 use super::jobs::{Jobs, Taken};
 use super::mailbox::{Event, Mailbox};
-use crate::node::FoundingWrite;
-use crate::raft::Persist;
-use crate::storage::{Directory, Formed, Prepared, RealDisk, Record, Wal};
+use crate::memory::{Memory, Write, Written};
+use crate::storage::{Prepared, RealDisk};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-/// Something to make durable, or that was.
+/// Something for the thread to do.
 pub(crate) enum WalJob {
-    /// Entries and hard state.
-    Persist(Persist),
-    /// A step of the founding.
-    Founding(FoundingWrite),
+    /// Make it durable.
+    Write(Write),
     /// The next segment was made in the background.
     Prepared(Prepared),
 }
@@ -23,8 +20,7 @@ pub(crate) enum WalJob {
 const IDLE: Duration = Duration::from_millis(100);
 
 pub(crate) struct WalThread {
-    pub(crate) directory: Directory<RealDisk>,
-    pub(crate) wal: Wal<RealDisk>,
+    pub(crate) memory: Memory<RealDisk>,
     pub(crate) jobs: Arc<Jobs<WalJob>>,
     pub(crate) mailbox: Arc<Mailbox>,
 }
@@ -37,16 +33,16 @@ impl WalThread {
         let result = loop {
             match self.jobs.take(&mut jobs, Some(IDLE)) {
                 Taken::Jobs => {}
-                Taken::Idle => match self.wal.mark_idle() {
+                Taken::Idle => match self.memory.mark_idle() {
                     Ok(()) => continue,
-                    Err(error) => break Err(error.to_string()),
+                    Err(reason) => break Err(reason),
                 },
-                Taken::Closed => break self.wal.mark_idle().map_err(|error| error.to_string()),
+                Taken::Closed => break self.memory.mark_idle(),
             }
             if let Err(reason) = self.work(&mut jobs) {
                 break Err(reason);
             }
-            if let Some(job) = self.wal.prepare_next() {
+            if let Some(job) = self.memory.prepare_next() {
                 let jobs = Arc::clone(&self.jobs);
                 join(preparing.take());
                 let name = "raftobj-segment".to_owned();
@@ -63,37 +59,23 @@ impl WalThread {
         }
     }
 
-    /// One group commit: everything that queued is written, then synced once.
+    /// One group commit of everything that queued.
     fn work(&mut self, jobs: &mut Vec<WalJob>) -> Result<(), String> {
-        let mut records = Vec::new();
-        let mut last = None;
+        let mut writes = Vec::new();
         for job in jobs.drain(..) {
             match job {
-                WalJob::Persist(Persist { id, hard_state, entries }) => {
-                    records.extend(hard_state.map(Record::HardState));
-                    records.extend(entries.into_iter().map(Record::Entry));
-                    last = Some(id);
-                }
-                WalJob::Founding(write) => {
-                    let written = match &write {
-                        FoundingWrite::Proposal(list) => self.directory.propose(list.clone()),
-                        FoundingWrite::Formed { membership, cluster } => {
-                            self.directory.form(Formed { cluster: *cluster, membership: membership.clone() })
-                        }
-                    };
-                    written.map_err(|error| error.to_string())?;
-                    let _ = self.mailbox.put(Event::FoundingWritten(write));
-                }
-                WalJob::Prepared(prepared) => {
-                    self.wal.prepared(prepared).map_err(|error| error.to_string())?
-                }
+                WalJob::Write(write) => writes.push(write),
+                WalJob::Prepared(prepared) => self.memory.prepared(prepared)?,
             }
         }
-        let Some(last) = last else { return Ok(()) };
-        self.wal.append(&records).map_err(|error| error.to_string())?;
-        self.wal.sync().map_err(|error| error.to_string())?;
+        let Written { founding, persisted } = self.memory.write(&mut writes)?;
         // A node that has ended needs no answer.
-        let _ = self.mailbox.put(Event::Persisted(last));
+        for step in founding {
+            let _ = self.mailbox.put(Event::FoundingWritten(step));
+        }
+        if let Some(last) = persisted {
+            let _ = self.mailbox.put(Event::Persisted(last));
+        }
         Ok(())
     }
 }

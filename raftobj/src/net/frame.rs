@@ -11,6 +11,7 @@
 //!
 //! A stream that breaks a rule cannot be trusted to have a next frame: every error ends the connection.
 
+use crate::planted::planted;
 use bytes::buf::Limit;
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
@@ -146,7 +147,7 @@ impl Decoder {
         if length == 0 {
             return Err(FrameError::Empty);
         }
-        if length as usize > self.limit {
+        if length as usize > self.limit && !planted!(FrameWithoutLimit) {
             return Err(FrameError::TooLong { length, limit: self.limit });
         }
         Ok(rest.first_chunk::<4>().map(|told| (length, u32::from_le_bytes(*told))))
@@ -216,6 +217,8 @@ const LARGE_BYTES_MIN: usize = 256 * 1024;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::planted::{Bug, with};
+    use std::panic::catch_unwind;
 
     const LIMIT: usize = 1 << 20;
 
@@ -308,6 +311,13 @@ mod tests {
         for (size, fits) in [(LIMIT, true), (LIMIT + 1, false)] {
             assert_eq!(decode(&seal(&pattern(size)), usize::MAX, LIMIT).is_ok(), fits, "{size} bytes");
         }
+    }
+
+    /// Planted bug 29. Breaks: the check above would not see that there is no limit.
+    #[test]
+    fn planted_frames_without_a_limit_are_found() {
+        let check = || with(Bug::FrameWithoutLimit, a_length_over_the_limit_is_refused_at_once);
+        assert!(catch_unwind(check).is_err(), "it was not found");
     }
 
     #[test]

@@ -26,12 +26,11 @@ use super::closed::Closed;
 use super::frame::{self, Decoder};
 use super::{Gate, Lane, PeerKey, Side};
 use bytes::{Buf, Bytes};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 /// The dialler's part. The peer that answered.
 pub(super) async fn dial(
-    stream: &mut TcpStream,
+    stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
     gate: &dyn Gate,
     side: Side<'_>,
     lane: Lane,
@@ -56,7 +55,7 @@ pub(super) async fn dial(
 
 /// The acceptor's part: who dialled, for which lane. Messages follow from `decoder`.
 pub(super) async fn answer(
-    stream: &mut TcpStream,
+    stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
     decoder: &mut Decoder,
     gate: &dyn Gate,
     side: Side<'_>,
@@ -80,14 +79,23 @@ pub(super) async fn answer(
 }
 
 /// Tells the other end why, as far as it still listens.
-async fn refuse(stream: &mut TcpStream, reason: Bytes, bytes_max: usize) -> Closed {
+async fn refuse(
+    stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
+    reason: Bytes,
+    bytes_max: usize,
+) -> Closed {
     let told = &reason[..reason.len().min(bytes_max - 1)];
     // What counts is that it is refused; that it was not told is its end of the connection's affair.
     let _ = send(stream, REFUSED, told, bytes_max).await;
     Closed::RefusedByUs(reason)
 }
 
-async fn send(stream: &mut TcpStream, tag: u8, rest: &[u8], bytes_max: usize) -> Result<(), Closed> {
+async fn send(
+    stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
+    tag: u8,
+    rest: &[u8],
+    bytes_max: usize,
+) -> Result<(), Closed> {
     if rest.len() >= bytes_max {
         return Err(Closed::Breach("our own introduction is over the limit"));
     }
@@ -95,7 +103,10 @@ async fn send(stream: &mut TcpStream, tag: u8, rest: &[u8], bytes_max: usize) ->
     Ok(stream.write_all(&frame::seal(&payload)).await?)
 }
 
-async fn receive(stream: &mut TcpStream, decoder: &mut Decoder) -> Result<(u8, Bytes), Closed> {
+async fn receive(
+    stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
+    decoder: &mut Decoder,
+) -> Result<(u8, Bytes), Closed> {
     loop {
         if let Some(mut payload) = decoder.next()? {
             return Ok((payload.get_u8(), payload));

@@ -20,6 +20,8 @@ mod batch;
 mod closed;
 mod dialled;
 mod frame;
+#[cfg(feature = "sim")]
+pub(crate) mod fuzz;
 mod handshake;
 mod inbox;
 mod options;

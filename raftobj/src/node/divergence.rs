@@ -5,6 +5,7 @@
 //! difference is known, and who is on which side.
 
 use crate::codec::message::Message;
+use crate::marks::mark;
 use crate::object::MethodId;
 use crate::object::digest::{Checkpoint, DIGEST_RING_MAX, DigestRing};
 use crate::raft::membership::Membership;
@@ -56,6 +57,7 @@ impl Divergence {
     /// A peer tells its digest. Returns the question for all members, where it differs from ours.
     pub(crate) fn claimed(&mut self, from: NodeId, index: Index, digest: u64) -> Option<Message> {
         if index > self.last() {
+            mark!(DigestEarly);
             self.claims.insert(from, (index, digest));
             return None;
         }
@@ -63,6 +65,7 @@ impl Divergence {
         if own.digest == digest || self.disputed.is_some() {
             return None;
         }
+        mark!(DivergenceAsked);
         self.disputed = Some(0);
         self.told.clear();
         Some(Message::DigestsWanted { upto: index })

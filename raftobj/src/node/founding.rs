@@ -22,6 +22,8 @@
 //! A node counts and gives no vote before its list is formed.
 
 use crate::codec::message::Announcement;
+use crate::marks::mark;
+use crate::planted::planted;
 use crate::raft::membership::{Member, Membership};
 use crate::raft::types::{Incarnation, NodeId};
 use std::collections::{BTreeMap, BTreeSet};
@@ -95,7 +97,8 @@ impl Founding {
 
     /// Proposes the list of all that were met, once: this disk announces no other.
     fn propose(&mut self) -> FoundingStep {
-        if self.proposal.is_some() || self.met.len() < self.addresses.len() {
+        let settled = self.proposal.is_some() && !planted!(ListChanges);
+        if settled || self.met.len() < self.addresses.len() {
             return FoundingStep::Wait;
         }
         let member = |(address, &(id, incarnation)): (&String, &(NodeId, Incarnation))| {
@@ -137,8 +140,12 @@ impl Founding {
                 _ => FoundingStep::Wait,
             },
             // All have announced it, so this disk has: it is this node's own proposal, or a lie.
+            Announcement::Formed(membership) if planted!(FormedAdoptedByAnyone | WipedDiskReturns) => {
+                self.form(membership.clone())
+            }
             Announcement::Formed(membership) => match &self.proposal {
                 Some(proposal) if proposal.durable && proposal.membership == *membership => {
+                    mark!(FormedListAdopted if !self.forming);
                     self.form(membership.clone())
                 }
                 _ => FoundingStep::Wait,
@@ -167,14 +174,16 @@ impl Founding {
     /// What this node tells the others.
     pub(crate) fn announcement(&self) -> Announcement {
         match &self.proposal {
-            Some(proposal) if proposal.durable => Announcement::Proposed(proposal.membership.clone()),
+            Some(proposal) if proposal.durable || planted!(ListToldEarly) => {
+                Announcement::Proposed(proposal.membership.clone())
+            }
             _ => Announcement::Waiting,
         }
     }
 
     /// Whether this node has written a list that names another disk at `address`: then it waits for that one.
     pub(crate) fn waits_for_another(&self, address: &str, id: NodeId, incarnation: Incarnation) -> bool {
-        let proposal = self.proposal.as_ref();
+        let proposal = self.proposal.as_ref().filter(|_| !planted!(ListChanges));
         let named = proposal.and_then(|p| p.membership.members.iter().find(|(_, m)| m.address == address));
         named.is_some_and(|(named, member)| (*named, member.incarnation) != (id, incarnation))
     }
@@ -203,6 +212,8 @@ impl Founding {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::planted::{Bug, with};
+    use std::panic::catch_unwind;
 
     fn list(size: u64) -> Vec<String> {
         (1..=size).map(address).collect()
@@ -276,5 +287,13 @@ mod tests {
         second.proposal_written(&list_with(2));
         assert_eq!(second.heard(NodeId(1), &formed(8)), FoundingStep::Wait, "formed with another disk");
         assert_eq!(second.heard(NodeId(1), &formed(2)), FoundingStep::Form(list_with(2)));
+    }
+
+    /// Breaks: the check above would not see that anybody adopts a formed list.
+    #[test]
+    fn planted_lists_adopted_by_anyone_are_found() {
+        let check = a_formed_list_is_adopted_only_if_this_disk_has_announced_it;
+        let planted = || with(Bug::FormedAdoptedByAnyone, check);
+        assert!(catch_unwind(planted).is_err(), "it was not found");
     }
 }

@@ -5,6 +5,8 @@
 
 use super::{Node, Stage};
 use crate::codec::hello::{Hello, HelloError, MethodSignature};
+use crate::marks::mark;
+use crate::planted::planted;
 use crate::raft::types::NodeId;
 use bytes::Bytes;
 
@@ -116,6 +118,7 @@ impl Node {
         if let Stage::Founding(founding) = &self.stage
             && founding.waits_for_another(&hello.address, hello.node, hello.incarnation)
         {
+            mark!(WipedFounderRefused);
             return Err(format!(
                 "{} founds a cluster with another disk at {}: start that node with its own data directory; if it \
                  is lost, and none of the nodes has formed the cluster, begin anew with empty directories",
@@ -137,15 +140,22 @@ impl Node {
             ));
         }
         let Some(membership) = self.membership() else { return Ok(()) };
+        let any_disk = planted!(IncarnationIgnored | WipedDiskReturns);
         match membership.members.get(&hello.node) {
-            Some(member) if member.incarnation == hello.incarnation && member.address == hello.address => {
+            Some(member)
+                if (member.incarnation == hello.incarnation || any_disk)
+                    && member.address == hello.address =>
+            {
                 Ok(())
             }
-            _ if membership.members.values().any(|member| member.address == hello.address) => Err(format!(
-                "the cluster was formed with another disk at {}: start that node with its own data directory (a \
-                 node whose directory is lost cannot come back: it has forgotten its votes)",
-                hello.address
-            )),
+            _ if membership.members.values().any(|member| member.address == hello.address) => {
+                mark!(WipedNodeRefused);
+                Err(format!(
+                    "the cluster was formed with another disk at {}: start that node with its own data directory (a \
+                     node whose directory is lost cannot come back: it has forgotten its votes)",
+                    hello.address
+                ))
+            }
             _ => Err(format!("{} is not a member of the cluster of {}", hello.address, own.address)),
         }
     }

@@ -23,8 +23,10 @@ use crate::calls::{CallId, Calls, Leader, ReadTicket};
 use crate::codec::command::SessionId;
 use crate::codec::membership::cluster_id;
 use crate::codec::message::{Announcement, Message};
+use crate::marks::mark;
 use crate::object::MethodId;
 use crate::object::machine::Applied;
+use crate::planted::planted;
 use crate::raft::membership::Membership;
 use crate::raft::message::Envelope;
 use crate::raft::types::{Entry, Index, NodeId, Term, Ticks, Time};
@@ -303,7 +305,11 @@ impl Node {
     /// Tells the others, now and then, what they may have missed.
     fn gossip(&mut self) {
         match &self.stage {
-            Stage::Founding(founding) => self.tell_all(&Message::Founding(founding.announcement())),
+            Stage::Founding(founding) => {
+                let announcement = founding.announcement();
+                mark!(AnnouncementRepeated if matches!(announcement, Announcement::Proposed(_)));
+                self.tell_all(&Message::Founding(announcement));
+            }
             Stage::Formed { raft, .. } => {
                 let found = self.divergence.round(raft.membership(), self.config.node);
                 self.act_on(found);
@@ -331,11 +337,16 @@ impl Node {
     /// which then serves nobody.
     fn act_on(&mut self, found: Option<Difference>) {
         let Some(difference) = found else { return };
+        if planted!(DivergenceGoesOn) {
+            return;
+        }
         let is_leader = self.leader().is_some_and(|leader| leader.node == self.config.node);
         let method = difference.method.map_or("no method", |method| self.config.method_name(method));
         let what = format!("replicas differ from index {} on, after `{method}`", difference.index);
         let cause = "The method is not deterministic, or runs in different versions: correct it on all nodes, then \
                      start them again";
+        mark!(DivergenceOutvoted if difference.outvoted);
+        mark!(DivergenceUndecided if !difference.outvoted && !difference.confirmed);
         if difference.outvoted {
             self.stop(&format!("{what}: this node is alone with its state. {cause}"));
         } else if difference.confirmed {
@@ -397,7 +408,7 @@ impl Node {
     }
 
     /// Its part in the protocol, once the cluster is formed.
-    #[cfg(test)]
+    #[cfg(any(test, feature = "sim"))]
     pub(crate) fn raft(&self) -> Option<&Raft> {
         match &self.stage {
             Stage::Formed { raft, .. } => Some(raft),

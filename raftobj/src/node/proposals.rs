@@ -4,6 +4,7 @@ use super::{Node, Stage};
 use crate::calls::CallsReady;
 use crate::codec::command::{Command, Number};
 use crate::codec::message::{CallsRefusal, Message};
+use crate::marks::mark;
 use crate::object::door;
 use crate::raft::ProposeError;
 use crate::raft::types::NodeId;
@@ -70,6 +71,7 @@ impl Node {
         let refused = match (self.propose(admitted), barred) {
             (Err(refused), _) => Some(refused),
             (Ok(()), Some((at, error))) => {
+                mark!(CallBarred);
                 if self.barred.insert(from) {
                     let warning = format!("a call that {address} has forwarded is not taken: {error}");
                     self.effects.warnings.push(warning);

@@ -7,10 +7,12 @@ use crate::codec::hello::MethodSignature;
 use crate::codec::message::CallsRefusal;
 use crate::object::Object;
 use crate::object::fixture::{ADD, Tally, arguments, command, session};
+use crate::planted::{Bug, with};
 use crate::raft::config::Config as RaftConfig;
 use crate::raft::membership::Member;
 use crate::raft::message::Message as RaftMessage;
 use crate::raft::types::{Boot, Incarnation};
+use std::panic::catch_unwind;
 
 pub(super) fn config(id: u64, size: u64) -> NodeConfig {
     NodeConfig {
@@ -143,4 +145,22 @@ fn nodes_that_take_commands_of_other_sizes_refuse_each_other() {
     hello.command_bytes_max += 1;
     let refusal = node.judge(&hello.encode(), None).unwrap_err();
     assert!(refusal.contains("command_bytes_max"), "{refusal}");
+}
+
+/// Breaks: a member's id comes back with an empty disk, which has forgotten its votes.
+#[test]
+fn another_disk_of_a_member_is_refused() {
+    let remembered = Remembered { formed: Some(membership(2)), ..Remembered::default() };
+    let mut node = Node::new(config(1, 2), remembered);
+    let mut hello = Node::new(config(2, 2), Remembered::default()).hello();
+    assert!(node.judge(&hello.encode(), None).is_ok());
+    hello.incarnation = Incarnation(hello.incarnation.0 + 1);
+    assert!(node.judge(&hello.encode(), None).unwrap_err().contains("another disk at n2:1"));
+}
+
+/// Breaks: the check above would not see that incarnations are not compared.
+#[test]
+fn planted_incarnations_not_compared_are_found() {
+    let check = || with(Bug::IncarnationIgnored, another_disk_of_a_member_is_refused);
+    assert!(catch_unwind(check).is_err(), "it was not found");
 }

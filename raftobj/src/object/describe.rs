@@ -16,13 +16,16 @@ pub(crate) fn describe<T: Object>(entry: &Entry) -> String {
         EntryKind::Command => Command::decode(&entry.payload),
     };
     match command {
-        Ok(command) => {
-            match (method_name::<T>(command.method), T::describe(command.method, &command.arguments)) {
-                (Some(name), Ok(arguments)) => format!("{name}({arguments})"),
-                (_, Err(error)) => format!("({error})"),
-                (None, Ok(arguments)) => format!("{:08x}({arguments})", command.method.0),
-            }
-        }
+        Ok(command) => call_text::<T>(command.method, &command.arguments),
         Err(error) => format!("(not a command: {error})"),
+    }
+}
+
+/// `set("a", "1")`, or why it cannot be told.
+pub(crate) fn call_text<T: Object>(method: MethodId, arguments: &[u8]) -> String {
+    match (method_name::<T>(method), T::describe(method, arguments)) {
+        (Some(name), Ok(arguments)) => format!("{name}({arguments})"),
+        (_, Err(error)) => format!("({error})"),
+        (None, Ok(arguments)) => format!("{:08x}({arguments})", method.0),
     }
 }

@@ -12,6 +12,8 @@ use super::sessions::{Admission, Sessions};
 use super::{MethodError, MethodId, Object};
 use crate::codec::DecodeError;
 use crate::codec::command::{Command, ObjectId, SessionId};
+use crate::marks::mark;
+use crate::planted::planted;
 use crate::raft::types::{Entry, EntryId, EntryKind, Index, Time};
 use bytes::Bytes;
 use std::any::Any;
@@ -136,6 +138,10 @@ impl<T: Object> Machine<T> {
     /// owns the clock: where it returns true the lock is given up, and all readers that wait get in before
     /// the next entry. It should do so about every millisecond.
     pub(crate) fn apply(&mut self, entries: &[Entry], pause: &mut dyn FnMut() -> bool) -> Applied {
+        #[cfg(test)]
+        let swapped = planted!(OrderOfBatch).then(|| with_ends_swapped(entries));
+        #[cfg(test)]
+        let entries = swapped.as_deref().unwrap_or(entries);
         let state = Arc::clone(&self.state);
         let mut guard = None;
         let mut applied = Applied { checkpoints: Vec::with_capacity(entries.len()), ..Applied::default() };
@@ -189,8 +195,10 @@ impl<T: Object> Machine<T> {
                 let reply = match called {
                     Ok(()) => value_or_size(&self.buffer, self.config.reply_bytes_max),
                     Err(Failure::Panicked(message)) => {
+                        mark!(MethodPanicked);
                         applied.panics += 1;
-                        if self.config.on_panic == OnPanic::Stop {
+                        let alone = planted!(FailingMethodStopsItsCaller) && own;
+                        if self.config.on_panic == OnPanic::Stop || alone {
                             let name = method_name::<T>(method).unwrap_or("unknown");
                             let message = message.into_owned();
                             return Err(stop(Some(method), StopReason::Panicked { method: name, message }));
@@ -198,6 +206,7 @@ impl<T: Object> Machine<T> {
                         Reply::Panicked(message)
                     }
                     Err(Failure::Refused(MethodError::Reply { reason, .. })) => {
+                        mark!(ReplyUnencodable);
                         Reply::Unencodable(reason.into())
                     }
                     Err(Failure::Refused(error)) => {
@@ -249,6 +258,17 @@ impl<T: Object> Machine<T> {
     }
 }
 
+/// What a planted bug makes of a batch: its first and its last entry change what they say.
+#[cfg(test)]
+fn with_ends_swapped(entries: &[Entry]) -> Vec<Entry> {
+    let mut swapped = entries.to_vec();
+    if let ([first, .., last], [new_first, .., new_last]) = (entries, &mut swapped[..]) {
+        (new_first.kind, new_first.payload) = (last.kind, last.payload.clone());
+        (new_last.kind, new_last.payload) = (first.kind, first.payload.clone());
+    }
+    swapped
+}
+
 /// Why a call left no value.
 enum Failure {
     Panicked(Cow<'static, str>),
@@ -290,7 +310,10 @@ fn message(panic: Box<dyn Any + Send>) -> Cow<'static, str> {
 
 fn value_or_size(value: &[u8], limit: usize) -> Reply {
     match value.len() {
-        bytes if bytes > limit => Reply::TooLarge { bytes, limit },
+        bytes if bytes > limit => {
+            mark!(ReplyTooLarge);
+            Reply::TooLarge { bytes, limit }
+        }
         _ => Reply::Value(Bytes::copy_from_slice(value)),
     }
 }

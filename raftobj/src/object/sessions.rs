@@ -12,6 +12,8 @@
 
 use super::reply::Reply;
 use crate::codec::command::{Number, SessionId};
+use crate::marks::mark;
+use crate::planted::planted;
 use crate::raft::types::{Boot, EntryId, Incarnation, NodeId};
 use std::collections::{BTreeMap, VecDeque};
 
@@ -78,22 +80,36 @@ impl Sessions {
     pub(crate) fn admit(&mut self, id: SessionId, number: Number, lowest: Number) -> Admission<'_> {
         assert!(lowest <= number, "lowest {} beyond number {}", lowest.0, number.0);
         let session = self.by_node.entry(id.node).or_insert_with(|| Session::new(id));
-        if id.incarnation != session.incarnation || id.boot < session.boot {
+        let retired = id.boot < session.boot && !planted!(RetiredBootAdmitted);
+        if id.incarnation != session.incarnation || retired {
+            mark!(CallOfRetiredBoot);
             return Admission::Retired;
         }
-        if id.boot > session.boot {
+        if id.boot > session.boot || planted!(RetiredBootAdmitted) && id.boot != session.boot {
+            mark!(BootRetired);
             *session = Session::new(id);
         }
-        session.raise(lowest);
+        if !planted!(LowestIgnored) {
+            session.raise(lowest);
+        }
+        if planted!(GapAccepted) && number > session.expected() {
+            session.raise(number);
+        }
         if number < session.lowest {
+            mark!(RepeatForgotten);
             return Admission::Forgotten;
         }
+        if planted!(RetryAppliedTwice) && number <= session.last {
+            return Admission::Fresh;
+        }
         if number <= session.last {
+            mark!(RepeatAnswered);
             return Admission::Decided(session.kept(number));
         }
         if number == session.expected() && number.0 - session.lowest.0 < SESSION_CALLS_MAX {
             return Admission::Fresh;
         }
+        mark!(CallAfterGap);
         Admission::Gap
     }
 
@@ -101,6 +117,9 @@ impl Sessions {
     pub(crate) fn record(&mut self, id: SessionId, number: Number, entry: EntryId, reply: Reply) {
         let session = self.by_node.get_mut(&id.node).expect("recorded right after it was admitted");
         assert_eq!(id.boot, session.boot, "recorded for another boot than was admitted");
+        if planted!(RetryAppliedTwice) && number <= session.last {
+            return;
+        }
         assert_eq!(number, session.expected(), "recorded another number than was admitted");
         session.last = number;
         session.reply_bytes += reply.bytes();
@@ -160,6 +179,7 @@ impl Session {
     fn raise(&mut self, lowest: Number) {
         while self.lowest < lowest {
             let Some(kept) = self.replies.pop_front() else {
+                mark!(NumberSkipped);
                 self.lowest = lowest;
                 return;
             };

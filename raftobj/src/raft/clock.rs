@@ -1,6 +1,7 @@
 //! The clock that a leader stamps entries with.
 
 use super::types::Time;
+use crate::marks::mark;
 
 /// The machine's clock, as far as it is believed.
 ///
@@ -30,6 +31,7 @@ impl Clock {
             return true;
         }
         let believed = step <= jump_ms_max;
+        mark!(ClockJumpRefused if !believed);
         self.refused += u64::from(!believed);
         self.now.0 += if believed { step } else { tick_ms };
         believed

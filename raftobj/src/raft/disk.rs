@@ -11,6 +11,8 @@
 
 use super::message::{Envelope, Message};
 use super::types::{Entry, HardState, Index};
+use crate::marks::mark;
+use crate::planted::planted;
 use std::collections::VecDeque;
 
 /// Counts the writes of one life of a node.
@@ -18,7 +20,7 @@ use std::collections::VecDeque;
 pub(crate) struct PersistId(pub(crate) u64);
 
 /// Write this, in order, and fsync; then report its id. Several may be covered by one fsync.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Persist {
     pub(crate) id: PersistId,
     /// The term and vote, if they changed.
@@ -75,7 +77,7 @@ impl Disk {
 
     /// Whether the present term and vote are durable.
     pub(crate) fn hard_state_is_durable(&self) -> bool {
-        !self.hard_state_changed && self.hard_state_in <= self.done
+        planted!(OwnVoteBeforeFsync) || !self.hard_state_changed && self.hard_state_in <= self.done
     }
 
     pub(crate) fn hard_state_changed(&mut self) {
@@ -85,8 +87,12 @@ impl Disk {
     /// The log was cut: entries from `from` on are gone, whatever was or will be reported of them.
     pub(crate) fn log_cut(&mut self, from: Index) {
         let last = from.previous();
+        mark!(CutWhileWritten if self.flights.iter().any(|flight| flight.last > last));
         self.stable = self.stable.min(last);
         self.handed = self.handed.min(last);
+        if planted!(PersistedAba) {
+            return;
+        }
         for flight in &mut self.flights {
             flight.last = flight.last.min(last);
         }
@@ -94,6 +100,12 @@ impl Disk {
 
     /// Keeps `envelope` until what it tells is durable, or gives it back to be sent now. `last` is the log's last index.
     pub(crate) fn hold(&mut self, envelope: Envelope, tells: Tells, last: Index) -> Option<Envelope> {
+        if planted!(VoteBeforePersist) && matches!(envelope.message, Message::VoteReply { .. }) {
+            return Some(envelope);
+        }
+        if planted!(AcknowledgedBeforeFsync) && matches!(envelope.message, Message::Appended { .. }) {
+            return Some(envelope);
+        }
         let pending = PersistId(self.written.0 + 1);
         let needs = match tells {
             _ if self.hard_state_changed => pending,
@@ -110,6 +122,7 @@ impl Disk {
             && let Message::Appended { matched: before } = &mut newest.message
             && (*id, newest.to, newest.term) == (needs, envelope.to, envelope.term)
         {
+            mark!(AcknowledgementsMerged);
             *before = matched.max(*before);
             return None;
         }
@@ -156,6 +169,24 @@ impl Disk {
             waits
         });
         free
+    }
+
+    /// Counts the writes anew from the last durable one, and returns by how much their numbers went down. Only
+    /// what differs between numbers matters, so this is the same disk; the model wants one name for it.
+    #[cfg(test)]
+    pub(super) fn renumber(&mut self) -> u64 {
+        let down = self.done.0;
+        let lower = |id: &mut PersistId| id.0 = id.0.saturating_sub(down);
+        [&mut self.written, &mut self.done, &mut self.hard_state_in].into_iter().for_each(lower);
+        self.flights.iter_mut().for_each(|flight| lower(&mut flight.id));
+        self.held.iter_mut().for_each(|(needs, _)| lower(needs));
+        // The model's network repeats what it likes: of two equal messages that wait, the later one adds nothing.
+        for (needs, envelope) in std::mem::take(&mut self.held) {
+            if self.held.iter().all(|(_, earlier)| *earlier != envelope) {
+                self.held.push_back((needs, envelope));
+            }
+        }
+        down
     }
 }
 

@@ -6,6 +6,8 @@ use super::progress::Progress;
 use super::read::ReadQueue;
 use super::types::{EntryId, EntryKind, HardState, Index, NodeId, Term, Ticks};
 use super::{Leader, Raft, Role};
+use crate::marks::mark;
+use crate::planted::planted;
 use bytes::Bytes;
 use std::collections::BTreeSet;
 
@@ -25,7 +27,11 @@ impl Raft {
     /// Asks whether a campaign could be won, without touching the term: a server that is cut off must not
     /// come back with a term that deposes a working leader (thesis §9.6).
     pub(super) fn campaign(&mut self) {
+        mark!(SplitVoteRetried if matches!(self.role, Role::Candidate(_)));
         self.attempt += 1;
+        if planted!(ConfirmedForgotten) {
+            self.confirmed = Index(0);
+        }
         self.restart_election_timer();
         if !self.membership.is_voter(self.config.id) {
             return;
@@ -41,7 +47,10 @@ impl Raft {
 
     /// A candidate asks; its term is at least ours, or it would have been answered as stale.
     pub(super) fn handle_pre_vote(&mut self, from: NodeId, of: Term, last: EntryId) {
-        let granted = !self.hears_a_leader() && last >= self.log.last();
+        let led = self.hears_a_leader() && !planted!(PreVoteBesideLeader);
+        let granted = !led && (last >= self.log.last() || planted!(VoteForLogBehind));
+        mark!(PreVoteRefusedBesideLeader if self.hears_a_leader());
+        mark!(PreVoteRefusedLogBehind if last < self.log.last());
         self.send(from, Message::PreVoteReply { of, granted }, Tells::HardState);
     }
 
@@ -49,6 +58,7 @@ impl Raft {
     /// asks again, and if the refusing server has a higher term, `step` has adopted it (etcd #8501: a refused
     /// pre-vote teaches the term).
     pub(super) fn handle_pre_vote_reply(&mut self, from: NodeId, of: Term, granted: bool) {
+        mark!(PreVoteReplyLate if of != self.hard_state.term);
         let Role::PreCandidate(votes) = &mut self.role else { return };
         if !granted || of != self.hard_state.term {
             return;
@@ -72,6 +82,7 @@ impl Raft {
     pub(super) fn count_own_vote(&mut self) {
         if matches!(self.role, Role::Candidate(_)) && self.disk.hard_state_is_durable() {
             self.count_vote(self.config.id);
+            mark!(ElectedByOwnVote if self.is_leader());
         }
     }
 
@@ -83,7 +94,11 @@ impl Raft {
             None => self.leader().is_none(),
             Some(candidate) => candidate == from,
         };
-        let granted = free && last >= self.log.last();
+        let granted = free && (last >= self.log.last() || planted!(VoteForLogBehind));
+        mark!(VoteRefusedGivenAway if !free && self.hard_state.voted_for.is_some());
+        mark!(VoteRefusedBesideLeader if !free && self.hard_state.voted_for.is_none());
+        mark!(VoteRefusedLogBehind if last < self.log.last());
+        mark!(VoteRepeated if granted && self.hard_state.voted_for.is_some());
         if granted && self.hard_state.voted_for.is_none() {
             self.set_hard_state(HardState { voted_for: Some(from), ..self.hard_state });
             self.restart_election_timer();
@@ -101,7 +116,8 @@ impl Raft {
     fn count_vote(&mut self, from: NodeId) {
         let Role::Candidate(votes) = &mut self.role else { return };
         votes.granted.insert(from);
-        if self.membership.is_quorum(|id| votes.granted.contains(&id)) {
+        let by_strangers = planted!(StrangerVotes) && votes.granted.len() > self.membership.members.len() / 2;
+        if self.membership.is_quorum(|id| votes.granted.contains(&id)) || by_strangers {
             self.become_leader();
         }
     }
@@ -127,6 +143,7 @@ impl Raft {
     pub(super) fn become_follower(&mut self, term: Term, leader: Option<NodeId>) {
         assert!(term >= self.hard_state.term, "term would go back from {} to {term}", self.hard_state.term);
         if term > self.hard_state.term {
+            mark!(LeaderDeposed if self.is_leader());
             self.set_hard_state(HardState { term, voted_for: None });
         }
         let role = std::mem::replace(&mut self.role, Role::Follower { leader });
@@ -144,7 +161,10 @@ impl Raft {
             Role::Leader(_) => return false,
             Role::Follower { leader: Some(leader) } if leader == from => {}
             Role::Follower { leader: Some(_) } => return false,
-            _ => self.become_follower(self.hard_state.term, Some(from)),
+            _ => {
+                mark!(CandidateFollows if self.is_candidate());
+                self.become_follower(self.hard_state.term, Some(from));
+            }
         }
         self.leader_heard = Some(self.now);
         self.attempt = 0;
@@ -154,7 +174,11 @@ impl Raft {
 
     /// Someone speaks in a term that is over: what asks for an answer gets one, so that it learns ours.
     pub(super) fn answer_stale(&mut self, from: NodeId, term: Term, message: &Message) {
+        mark!(PreVoteOfLowerTermAnswered if matches!(message, Message::PreVote { .. }));
+        mark!(StaleTermAnswered if matches!(message, Message::Append { .. } | Message::Heartbeat { .. }));
+        mark!(StaleAcknowledgementDropped if matches!(message, Message::Appended { .. }));
         let reply = match message {
+            Message::PreVote { .. } if planted!(PreVoteOfLowerTermDropped) => return,
             Message::PreVote { .. } => Message::PreVoteReply { of: term, granted: false },
             Message::Vote { .. } => Message::VoteReply { granted: false },
             Message::Append { .. } | Message::Heartbeat { .. } => Message::HeartbeatReply { round: 0 },
@@ -184,6 +208,7 @@ impl Raft {
         let answers = |id| id == own || leader.peers.get(&id).is_some_and(|p| now.0 - p.heard.0 < silent_max);
         // Check-quorum (§6.2): a leader that a majority cannot answer stops calling itself one.
         if !self.membership.is_quorum(answers) {
+            mark!(LeaderWithoutQuorum);
             return self.become_follower(self.hard_state.term, None);
         }
         if now >= leader.heartbeat_due {
@@ -217,6 +242,9 @@ impl Raft {
             self.confirmed = Index(0);
         }
         self.hard_state = new;
+        if planted!(TermNotPersisted) && new.voted_for.is_none() {
+            return;
+        }
         self.disk.hard_state_changed();
     }
 }

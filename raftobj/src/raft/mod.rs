@@ -32,6 +32,8 @@ mod invariants;
 pub(crate) mod log;
 pub(crate) mod membership;
 pub(crate) mod message;
+#[cfg(test)]
+mod model;
 mod progress;
 mod read;
 mod replication;
@@ -41,6 +43,8 @@ mod stories;
 mod tests;
 pub(crate) mod types;
 
+use crate::marks::mark;
+use crate::planted::planted;
 use clock::Clock;
 use config::Config;
 use disk::{Disk, Tells};
@@ -157,6 +161,9 @@ impl Raft {
             outbox: Vec::new(),
             reads_ready: Vec::new(),
         };
+        if planted!(VoteForgottenAtStart) {
+            raft.hard_state.voted_for = None;
+        }
         if raft.is_alone() {
             raft.campaign();
         } else {
@@ -183,7 +190,8 @@ impl Raft {
     pub(crate) fn step(&mut self, envelope: Envelope) {
         let Envelope { from, to, term, message } = envelope;
         // Votes and acknowledgements count only from members, and so does everything else.
-        if to != self.config.id || from == self.config.id || !self.membership.is_voter(from) {
+        let counts = self.membership.is_voter(from) || planted!(StrangerVotes);
+        if to != self.config.id || from == self.config.id || !counts {
             return;
         }
         if term > self.hard_state.term {
@@ -191,7 +199,10 @@ impl Raft {
                 // A pre-vote is a question: it never moves a term.
                 Message::PreVote { .. } => {}
                 // Leader stickiness: a server that cannot hear the leader must not depose it (thesis §4.2.3).
-                Message::Vote { .. } if self.hears_a_leader() => return,
+                Message::Vote { .. } if self.hears_a_leader() => {
+                    mark!(VoteRequestIgnored);
+                    return;
+                }
                 Message::Append { .. } | Message::Heartbeat { .. } | Message::Commit { .. } => {
                     self.become_follower(term, Some(from));
                 }
@@ -200,7 +211,13 @@ impl Raft {
         } else if term < self.hard_state.term {
             match message {
                 // The answer of a server whose term is behind the question's: it names the question's.
-                Message::PreVoteReply { of, granted } => self.handle_pre_vote_reply(from, of, granted),
+                Message::PreVoteReply { of, granted } => {
+                    mark!(PreVoteGrantedByLowerTerm if granted);
+                    self.handle_pre_vote_reply(from, of, granted);
+                }
+                Message::Appended { matched } if planted!(OldTermAcknowledges) => {
+                    self.handle_appended(from, matched)
+                }
                 _ => self.answer_stale(from, term, &message),
             }
             self.check_invariants();
@@ -270,8 +287,11 @@ impl Raft {
     }
 
     fn take_committed(&mut self) -> Vec<Entry> {
-        let durable = self.commit.min(self.disk.stable());
+        let stable = if planted!(AppliedBeforeDurable) { self.commit } else { self.disk.stable() };
+        let durable = self.commit.min(stable);
         let upto = durable.min(Index(self.applied.0 + self.config.apply_entries_max));
+        mark!(CommittedNotDurable if durable < self.commit);
+        mark!(ApplyBehind if upto < durable);
         if upto <= self.handed {
             return Vec::new();
         }
@@ -307,7 +327,7 @@ impl Raft {
     }
 
     /// Term and vote, durable or not.
-    #[cfg(test)]
+    #[cfg(any(test, feature = "sim"))]
     pub(crate) fn hard_state(&self) -> HardState {
         self.hard_state
     }

@@ -12,6 +12,8 @@
 //! Invariant: `matched < next`; `matched` never goes back within a term.
 
 use super::types::{Index, Ticks};
+use crate::marks::mark;
+use crate::planted::planted;
 use std::collections::VecDeque;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -89,6 +91,9 @@ impl Progress {
     /// An append that ends at `last` was sent.
     pub(crate) fn sent(&mut self, last: Index, bytes: usize, now: Ticks) {
         self.next = last.next();
+        if planted!(SentTakenForMatched) {
+            self.matched = last;
+        }
         if let Mode::Replicate { flights, bytes: on_their_way, moved } = &mut self.mode {
             if flights.is_empty() {
                 *moved = now;
@@ -101,10 +106,12 @@ impl Progress {
     /// The peer has everything up to `matched` on its disk. Acknowledgements may come late and out of order;
     /// only the highest counts.
     pub(crate) fn acknowledged(&mut self, matched: Index, now: Ticks) {
-        self.matched = self.matched.max(matched);
+        mark!(AcknowledgementLate if matched < self.matched);
+        self.matched = if planted!(MatchGoesBack) { matched } else { self.matched.max(matched) };
         self.next = self.next.max(matched.next());
         match &mut self.mode {
             Mode::Probe { .. } => {
+                mark!(ProbeAnswered);
                 self.next = self.matched.next();
                 self.mode = Mode::Replicate { flights: VecDeque::new(), bytes: 0, moved: now };
             }
@@ -153,7 +160,21 @@ impl Progress {
             _ => return,
         };
         if now.0 - since.0 >= patience.0 {
+            mark!(ProbeRepeated if self.is_probing());
+            mark!(AppendsGivenUp if !self.is_probing());
             self.lost();
+        }
+    }
+
+    /// Changes every point in time by `shift`: the model's clocks have no beginning.
+    #[cfg(test)]
+    pub(crate) fn shift_times(&mut self, shift: impl Fn(Ticks) -> Ticks) {
+        self.heard = shift(self.heard);
+        match &mut self.mode {
+            Mode::Probe { sent } => *sent = sent.map(shift),
+            Mode::Replicate { moved, flights, .. } => {
+                *moved = if flights.is_empty() { Ticks(0) } else { shift(*moved) };
+            }
         }
     }
 }

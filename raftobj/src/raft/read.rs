@@ -7,6 +7,8 @@ use super::disk::Tells;
 use super::message::{Message, ReadId};
 use super::types::{Index, NodeId};
 use super::{Raft, Role};
+use crate::marks::mark;
+use crate::planted::planted;
 use std::collections::VecDeque;
 
 /// The end of a read that this node asked for.
@@ -61,7 +63,10 @@ impl Raft {
             Role::Leader(leader) if leader.reads.waiting.len() < WAITING_MAX => {
                 leader.reads.waiting.push((from, id))
             }
-            _ => self.answer_read(from, id, None),
+            _ => {
+                mark!(ReadRefused);
+                self.answer_read(from, id, None);
+            }
         }
     }
 
@@ -74,12 +79,15 @@ impl Raft {
     pub(super) fn open_read_round(&mut self) {
         let Role::Leader(leader) = &mut self.role else { return };
         let queue = &mut leader.reads;
+        mark!(ReadBeforeNoop if !queue.waiting.is_empty() && self.commit < leader.noop);
+        let early = self.commit < leader.noop && !planted!(ReadBeforeNoop);
         // §8: before the no-op is committed a new leader does not know what is.
-        if queue.waiting.is_empty() || queue.open.len() >= ROUNDS_MAX || self.commit < leader.noop {
+        if queue.waiting.is_empty() || queue.open.len() >= ROUNDS_MAX || early {
             return;
         }
         queue.round += 1;
         let reads = std::mem::take(&mut queue.waiting);
+        mark!(ReadsShareRound if reads.len() > 1);
         queue.open.push_back(Round { number: queue.round, index: self.commit, reads });
         self.send_heartbeats();
         self.close_read_rounds();
@@ -95,9 +103,13 @@ impl Raft {
             None if id == own => latest,
             None => 0,
         };
-        let confirmed = self.membership.quorum_value(answered).unwrap_or_default();
+        let mut confirmed = self.membership.quorum_value(answered).unwrap_or_default();
+        if planted!(ReadWithoutRound) {
+            confirmed = latest;
+        }
         let mut answers = Vec::new();
         while let Some(round) = leader.reads.open.pop_front_if(|round| round.number <= confirmed) {
+            mark!(RoundsConfirmedTogether if leader.reads.open.front().is_some_and(|next| next.number <= confirmed));
             answers.extend(round.reads.into_iter().map(|(from, id)| (from, id, round.index)));
         }
         for (from, id, index) in answers {
@@ -107,6 +119,7 @@ impl Raft {
 
     /// The leader steps down: what was asked here is asked again; the others ask again when they see it gone.
     pub(super) fn give_up_reads(&mut self, queue: ReadQueue) {
+        mark!(ReadDroppedByLeader if !queue.open.is_empty() || !queue.waiting.is_empty());
         let asked = queue.open.into_iter().flat_map(|round| round.reads).chain(queue.waiting);
         let own = asked.filter(|(from, _)| *from == self.config.id);
         self.reads_ready.extend(own.map(|(_, id)| ReadReady { id, index: None }));

@@ -4,6 +4,8 @@ use super::disk::Tells;
 use super::message::Message;
 use super::types::{Entry, EntryId, EntryKind, Index, NodeId, Ticks};
 use super::{Leader, Raft, Role};
+use crate::marks::mark;
+use crate::planted::planted;
 use bytes::Bytes;
 
 /// Why a proposal was not taken. Applied: no.
@@ -26,6 +28,7 @@ impl Raft {
         }
         let (bytes, limit) = (self.log.bytes() + payload.len(), self.config.log_bytes_max);
         if bytes > limit {
+            mark!(ProposalRefusedFull);
             return Err(ProposeError::Busy { bytes, limit });
         }
         Ok(self.append_own(EntryKind::Command, payload))
@@ -35,6 +38,7 @@ impl Raft {
         let last = self.log.last();
         let id = EntryId { term: self.hard_state.term, index: last.index.next() };
         let before = self.log.get(last.index).map_or(super::types::Time(0), |entry| entry.time);
+        mark!(StampHeldByLog if self.clock.now() < before);
         self.log.append(Entry { id, time: self.clock.now().max(before), kind, payload });
         id
     }
@@ -68,8 +72,12 @@ impl Raft {
                 append(progress.next(), entries);
                 progress.sent(end, bytes, self.now);
             }
+            mark!(WindowFull if progress.next() <= last && !progress.is_probing());
             if !told && !progress.is_probing() && self.commit > progress.commit_told {
-                messages.push((peer, Message::Commit { commit: self.commit }));
+                mark!(CommitTold);
+                if !planted!(CommitNotTold) {
+                    messages.push((peer, Message::Commit { commit: self.commit }));
+                }
                 told = true;
             }
             if told {
@@ -88,6 +96,7 @@ impl Raft {
         }
         // What is committed here is in the leader's log too (§5.4.3): only above it can logs differ.
         if prev.index >= self.commit && !self.log.has(prev) {
+            mark!(AppendConflict);
             let hint = self.log.last_with_term_at_most(prev.index, prev.term);
             return self.send(from, Message::Conflict { rejected: prev.index, hint }, Tells::HardState);
         }
@@ -95,6 +104,8 @@ impl Raft {
         // Only a real conflict cuts: a late append must not take back what came after it (§5.3; figure 2).
         let known = entries.iter().take_while(|e| e.id.index <= self.commit || self.log.has(e.id)).count();
         let new = &entries[known..];
+        mark!(AppendBelowCommit if prev.index < self.commit);
+        mark!(AppendKnownAlready if known > 0 && new.is_empty());
         let cut = new.first().map(|first| first.id.index).filter(|first| *first <= self.log.last_index());
         // A leader keeps what it has confirmed in its term, and its log's terms never go down: the sender lies.
         let follows = |first: &Entry| self.log.term_at(first.id.index.previous()) <= Some(first.id.term);
@@ -102,13 +113,22 @@ impl Raft {
             return;
         }
         // What is here already, and what makes way, takes no room.
-        let incoming: usize = new.iter().map(|entry| entry.payload.len()).sum();
+        let (counted, slack) =
+            if planted!(NearlyFullRefuses) { (&entries[..], 0) } else { (new, self.config.window_bytes_max) };
+        let incoming: usize = counted.iter().map(|entry| entry.payload.len()).sum();
         let kept = self.log.bytes() - cut.map_or(0, |from| self.log.bytes_from(from));
-        if incoming > 0 && kept + incoming > self.config.log_bytes_max + self.config.window_bytes_max {
+        if incoming > 0 && kept + incoming > self.config.log_bytes_max + slack {
             // No room, because apply lags: not answered, so the leader asks again when its patience ends.
+            mark!(AppendWithoutRoom);
             return;
         }
+        let cut = if planted!(StaleAppendTruncates) {
+            Some(matched.next()).filter(|next| *next <= self.log.last_index())
+        } else {
+            cut
+        };
         if let Some(from) = cut {
+            mark!(TailOverwritten);
             self.log.truncate(from);
             self.disk.log_cut(from);
         }
@@ -128,7 +148,9 @@ impl Raft {
     /// The leader of our term is alive.
     pub(super) fn handle_heartbeat(&mut self, from: NodeId, commit: Index, round: u64) {
         if self.follow(from) {
-            self.commit_confirmed(commit);
+            if !planted!(CommitNotTold) {
+                self.commit_confirmed(commit);
+            }
             self.send(from, Message::HeartbeatReply { round }, Tells::HardState);
         }
     }
@@ -136,7 +158,9 @@ impl Raft {
     /// The leader's commit index counts only over entries that it has confirmed in this term: beyond them this
     /// log may hold a tail that the leader does not have.
     fn commit_confirmed(&mut self, leader_commit: Index) {
-        self.commit = self.commit.max(leader_commit.min(self.confirmed));
+        mark!(CommitBeyondConfirmed if leader_commit > self.confirmed);
+        let confirmed = if planted!(CommitUnconfirmed) { self.log.last_index() } else { self.confirmed };
+        self.commit = self.commit.max(leader_commit.min(confirmed));
     }
 
     /// A peer has the log up to `matched` on its disk, in this term.
@@ -157,7 +181,10 @@ impl Raft {
         if let Some(progress) = self.heard_from(from)
             && progress.is_news(rejected)
         {
+            mark!(BackedOffByTerm if candidate.index.next() < rejected);
             progress.back_off(candidate.index);
+        } else {
+            mark!(ConflictLate);
         }
     }
 
@@ -195,15 +222,23 @@ impl Raft {
     /// before it is then committed with it.
     pub(super) fn advance_commit(&mut self) {
         let Role::Leader(Leader { peers, .. }) = &self.role else { return };
-        let (own, stable) = (self.config.id, self.disk.stable());
+        let (own, mut stable) = (self.config.id, self.disk.stable());
+        if planted!(LeaderCountsBeforeFsync) {
+            stable = self.log.last_index();
+        }
         let on_disk = |id| match peers.get(&id) {
             Some(progress) => progress.matched(),
             None if id == own => stable,
             None => Index(0),
         };
         let reached = self.membership.quorum_value(on_disk).unwrap_or_default();
-        if reached > self.commit && self.log.term_at(reached) == Some(self.hard_state.term) {
+        let own_term = self.log.term_at(reached) == Some(self.hard_state.term) || planted!(CommitByCounting);
+        if reached > self.commit && own_term {
+            mark!(CommitCoversEarlierTerm if self.log.term_at(self.commit.next()) != Some(self.hard_state.term));
+            mark!(CommitBeforeOwnDisk if stable < reached);
             self.commit = reached;
+        } else {
+            mark!(CommitHeldByTerm if reached > self.commit);
         }
     }
 }

@@ -2,12 +2,15 @@
 //! was not yet written. After each step the properties of figure 3 are checked. (Golden scenarios tell the
 //! single stories; see `node`.)
 
+mod quorum;
+
 use super::config::Config;
 use super::membership::{Member, Membership};
-use super::message::{Envelope, ReadId};
+use super::message::{Envelope, Message, ReadId};
 use super::types::{Entry, HardState, Incarnation, Index, NodeId, Term, Ticks, Time};
 use super::{Persist, Raft, Restored};
 use crate::hash::mix;
+use crate::planted::{Bug, with};
 use bytes::Bytes;
 use std::collections::{BTreeMap, VecDeque};
 
@@ -283,4 +286,28 @@ fn random_schedules_keep_the_properties_of_figure_3() {
     assert!(elections > 500, "only {elections} elections");
     assert!(entries > 25_000, "only {entries} entries");
     assert!(reads > 5_000, "only {reads} reads");
+}
+
+/// Breaks: a candidate is elected by nodes that are not members. A stranger's connection is refused before it says
+/// anything, so that no schedule of whole nodes shows it.
+#[test]
+fn planted_votes_of_strangers_are_found() {
+    assert!(!is_led_by_strangers(), "a stranger's vote counts");
+    assert!(with(Bug::StrangerVotes, is_led_by_strangers), "it was not found");
+}
+
+/// Whether a candidate comes to lead that a member would elect, and whose votes are those of strangers.
+fn is_led_by_strangers() -> bool {
+    let mut cluster = Cluster::new(0, 3);
+    let own = NodeId(1);
+    let raft = cluster.raft(own).unwrap();
+    while !raft.is_candidate() {
+        raft.tick(Time(0));
+    }
+    let mut say = |from, message| {
+        raft.step(Envelope { from: NodeId(from), to: own, term: raft.term(), message });
+    };
+    say(2, Message::PreVoteReply { of: Term(0), granted: true });
+    (8..=9).for_each(|stranger| say(stranger, Message::VoteReply { granted: true }));
+    raft.is_leader()
 }

@@ -10,6 +10,7 @@ use crate::codec::hello::{HELLO_BYTES_MAX, MethodSignature};
 use crate::codec::membership::MEMBERS_MAX;
 use crate::driver::mailbox::Mailbox;
 use crate::driver::{Engine, Parts};
+use crate::memory::{Opened, Opening};
 use crate::net::{self, NetOptions};
 use crate::node::{Node, NodeConfig, Remembered};
 use crate::object::Object;
@@ -17,7 +18,7 @@ use crate::object::lock::StateLock;
 use crate::object::machine::{self, Machine, MachineConfig};
 use crate::raft::config::Config as RaftConfig;
 use crate::raft::types::{Boot, Incarnation, NodeId, Ticks};
-use crate::storage::{self, Directory, Newcomer, RealDisk, Wal};
+use crate::storage::{self, Newcomer, RealDisk};
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, Read};
@@ -143,25 +144,15 @@ impl<T: Object> Builder<T> {
             founding: founders.clone(),
         };
         let storage_options = storage::Options { segment_bytes: options.segment_bytes };
-        let in_storage = |error: String| StartError::Storage(error);
-        let mut directory = Directory::open(RealDisk, &path, storage_options, newcomer)
-            .map_err(|error| in_storage(error.to_string()))?;
-        let identity = directory.identity().clone();
-        check_identity(&identity, &path, &address, &founders, T::NAME)?;
-        let owner = directory.begin_boot().map_err(|error| in_storage(error.to_string()))?;
-        let (wal, recovered) = Wal::open(RealDisk, &path, owner, storage_options)
-            .map_err(|error| in_storage(error.to_string()))?;
-        if let Some(cut) = &recovered.cut {
+        let opening =
+            Opening::begin(RealDisk, &path, storage_options, newcomer).map_err(StartError::Storage)?;
+        check_identity(opening.identity(), &path, &address, &founders, T::NAME)?;
+        let Opened { memory, owner, remembered, cut } = opening.finish().map_err(StartError::Storage)?;
+        if let Some(cut) = &cut {
             tracing::warn!("{address}: {cut}");
         }
-        tracing::debug!("{address}: {} entries read from {}", recovered.entries.len(), path.display());
+        tracing::debug!("{address}: {} entries read from {}", remembered.entries.len(), path.display());
 
-        let remembered = Remembered {
-            proposal: identity.proposal,
-            formed: identity.formed.map(|formed| formed.membership),
-            hard_state: recovered.hard_state,
-            entries: recovered.entries,
-        };
         let peers = founders.iter().filter(|founder| **founder != address).cloned().collect();
         let config = node_config::<T>(&options, owner, address, founders, random()?);
         let hello = Node::new(config.clone(), Remembered::default()).hello().encode().len();
@@ -176,8 +167,7 @@ impl<T: Object> Builder<T> {
         let parts = Parts {
             node: Node::new(config, remembered),
             machine: Box::new(machine),
-            directory,
-            wal,
+            memory,
             listener,
             peers,
             net: net_options(&options, random()?),
@@ -253,7 +243,7 @@ fn check_identity(
     Ok(())
 }
 
-fn node_config<T: Object>(
+pub(crate) fn node_config<T: Object>(
     options: &Options,
     owner: storage::Owner,
     address: String,
@@ -297,7 +287,7 @@ fn node_config<T: Object>(
     }
 }
 
-fn machine_config(options: &Options, owner: storage::Owner) -> MachineConfig {
+pub(crate) fn machine_config(options: &Options, owner: storage::Owner) -> MachineConfig {
     MachineConfig {
         own: SessionId { node: owner.node, incarnation: owner.incarnation, boot: owner.boot },
         reply_bytes_max: options.reply_bytes_max,

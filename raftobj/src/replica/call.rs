@@ -5,6 +5,8 @@ use crate::calls::outcome::{
     AppliedReason, CallError, Committed, NotAppliedReason, Outcome, Retry, UnknownReason,
 };
 use crate::driver::mailbox::{CallTicket, Mailbox};
+#[cfg(any(test, feature = "sim"))]
+use crate::object::MethodId;
 use crate::object::lock::LockId;
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
@@ -30,6 +32,12 @@ pub struct Call<R> {
 enum State {
     /// It ended before it was queued.
     Ended(CallError),
+    /// It was not made: a simulator's client asks what it would be.
+    #[cfg(any(test, feature = "sim"))]
+    Recorded {
+        method: MethodId,
+        arguments: Bytes,
+    },
     Queued {
         outcome: oneshot::Receiver<Outcome>,
         ticket: CallTicket,
@@ -50,6 +58,20 @@ impl<R: DeserializeOwned> Call<R> {
         lock: LockId,
     ) -> Call<R> {
         Call { state: State::Queued { outcome, ticket, engine, lock }, reply: PhantomData }
+    }
+
+    #[cfg(any(test, feature = "sim"))]
+    pub(crate) fn recorded(method: MethodId, arguments: Bytes) -> Call<R> {
+        Call { state: State::Recorded { method, arguments }, reply: PhantomData }
+    }
+
+    /// The method and its encoded arguments, where nothing but telling them was wanted.
+    #[cfg(any(test, feature = "sim"))]
+    pub(crate) fn into_recorded(self) -> Option<(MethodId, Bytes)> {
+        match self.state {
+            State::Recorded { method, arguments } => Some((method, arguments)),
+            State::Ended(_) | State::Queued { .. } => None,
+        }
     }
 
     /// Sets another deadline than the default, counted from when the call was made.
@@ -97,6 +119,8 @@ impl<R: DeserializeOwned> Future for CallFuture<R> {
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let outcome = match &mut self.state {
             State::Ended(error) => Err(error.clone()),
+            #[cfg(any(test, feature = "sim"))]
+            State::Recorded { .. } => unreachable!("a recorded call is never awaited"),
             State::Queued { outcome, .. } => match Pin::new(outcome).poll(context) {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(Ok(outcome)) => outcome,
@@ -106,12 +130,14 @@ impl<R: DeserializeOwned> Future for CallFuture<R> {
                 }
             },
         };
-        Poll::Ready(outcome.and_then(decode))
+        Poll::Ready(outcome.and_then(decode_reply))
     }
 }
 
 /// Decodes a reply, to its last byte.
-fn decode<R: DeserializeOwned>(committed: Committed<Bytes>) -> Result<Committed<R>, CallError> {
+pub(crate) fn decode_reply<R: DeserializeOwned>(
+    committed: Committed<Bytes>,
+) -> Result<Committed<R>, CallError> {
     let Committed { value, index, term } = committed;
     let lost = |reason: String| CallError::Applied { index, reason: AppliedReason::Decode(reason) };
     match postcard::take_from_bytes::<R>(&value) {

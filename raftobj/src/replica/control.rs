@@ -44,23 +44,23 @@ impl<'a, T: Object> NodeControl<'a, T> {
     /// The node at this moment. Blocks for one turn of the engine; after the node's end it is its last status.
     pub fn status(&self) -> Status {
         let (done, answer) = oneshot::channel();
-        let asked = self.shared.engine.mailbox().put(Event::Status(done));
+        let asked = self.shared.engine().mailbox().put(Event::Status(done));
         match asked.is_ok().then(|| block_on(answer)) {
             Some(Ok(status)) => status,
-            _ => self.shared.engine.last_status(),
+            _ => self.shared.engine().last_status(),
         }
     }
 
     /// Follows the node's status: a value at every change of role, leader or term, and at most one a tick while
     /// indexes grow.
     pub fn watch(&self) -> Watch {
-        Watch { receiver: self.shared.engine.watch() }
+        Watch { receiver: self.shared.engine().watch() }
     }
 
     /// The last `count` entries of this node's log, committed or not, oldest first. Empty after the node's end.
     pub fn log(&self, count: usize) -> Vec<LogEntry> {
         let (done, answer) = oneshot::channel();
-        let asked = self.shared.engine.mailbox().put(Event::Log { count, done });
+        let asked = self.shared.engine().mailbox().put(Event::Log { count, done });
         let entries = match asked.is_ok().then(|| block_on(answer)) {
             Some(Ok(entries)) => entries,
             _ => Vec::new(),
@@ -83,8 +83,8 @@ impl<'a, T: Object> NodeControl<'a, T> {
     /// the node's threads need the object, and are gone soon after it is free.
     pub fn shutdown(&self) {
         match self.shared.state.id().is_held() {
-            true => self.shared.engine.begin_shutdown(),
-            false => self.shared.engine.shutdown(),
+            true => self.shared.engine().begin_shutdown(),
+            false => self.shared.engine().shutdown(),
         }
     }
 }

@@ -45,7 +45,7 @@ impl<T: Object> Replica<T> {
     }
 
     pub(crate) fn new(engine: Engine, state: Arc<StateLock<T>>) -> Replica<T> {
-        let core = Core { shared: Arc::new(Shared { engine, state }) };
+        let core = Core { shared: Arc::new(Shared { way: Way::Engine(engine), state }) };
         Replica { handle: <T::Handle as Handle>::new(core) }
     }
 
@@ -121,8 +121,27 @@ pub struct Core<T: Object> {
 
 /// What the clones of a replica share. Dropping it shuts the node down.
 pub(crate) struct Shared<T: Object> {
-    pub(crate) engine: Engine,
+    way: Way,
     state: Arc<StateLock<T>>,
+}
+
+/// Where calls go.
+enum Way {
+    Engine(Engine),
+    /// Nowhere: the call itself tells what was called. A simulator's clients have it, and no replica.
+    #[cfg(any(test, feature = "sim"))]
+    Recorder,
+}
+
+impl<T: Object> Shared<T> {
+    /// The engine of a replica.
+    pub(crate) fn engine(&self) -> &Engine {
+        match &self.way {
+            Way::Engine(engine) => engine,
+            #[cfg(any(test, feature = "sim"))]
+            Way::Recorder => unreachable!("a recorder is never inside a replica"),
+        }
+    }
 }
 
 impl<T: Object> Clone for Core<T> {
@@ -144,7 +163,11 @@ impl<T: Object> Core<T> {
             Ok(bytes) => Bytes::from(bytes),
             Err(error) => return call::does_not_encode(&error),
         };
-        let mailbox = self.shared.engine.mailbox();
+        #[cfg(any(test, feature = "sim"))]
+        if let Way::Recorder = self.shared.way {
+            return Call::recorded(method, arguments);
+        }
+        let mailbox = self.shared.engine().mailbox();
         match mailbox.call(method, arguments) {
             Ok((ticket, outcome)) => {
                 Call::queued(outcome, ticket, Arc::clone(mailbox), self.shared.state.id())
@@ -156,6 +179,12 @@ impl<T: Object> Core<T> {
     /// Locks the object for reading, locally.
     pub fn read(&self) -> ReadGuard<'_, T> {
         self.shared.state.read()
+    }
+
+    /// A core whose calls are not made but told: see [`Call::into_recorded`].
+    #[cfg(any(test, feature = "sim"))]
+    pub(crate) fn recorder(state: Arc<StateLock<T>>) -> Core<T> {
+        Core { shared: Arc::new(Shared { way: Way::Recorder, state }) }
     }
 }
 
@@ -191,7 +220,7 @@ impl<'a, T: Object> IntoFuture for Linearizable<'a, T> {
 
     fn into_future(self) -> Self::IntoFuture {
         let Linearizable { replica, deadline } = self;
-        let engine = &replica.core().shared.engine;
+        let engine = replica.core().shared.engine();
         let deadline = deadline.unwrap_or(engine.call_deadline());
         let (done, answer) = oneshot::channel();
         let queued = engine.mailbox().put(Event::Read { deadline, done });

@@ -16,6 +16,9 @@ use super::segment::{
 };
 use super::wal::Wal;
 use super::{Options, Owner};
+use crate::hash::hash_bytes;
+use crate::marks::mark;
+use crate::planted::planted;
 use crate::raft::membership::Membership;
 use crate::raft::types::{Boot, Incarnation, NodeId};
 use bytes::Bytes;
@@ -104,10 +107,14 @@ impl<D: Disk> Directory<D> {
             return Ok(Directory { disk, path: path.to_owned(), identity, _lock: lock });
         }
         refuse_foreign(&disk, path, &disk.list(path)?.unwrap_or_default())?;
+        mark!(DirectoryBegunAgain if has_our_lock);
         lock.write_at(LOCK_TEXT, 0)?;
         lock.sync()?;
         disk.sync_dir(path)?;
-        let Newcomer { node, incarnation, object, address, founding } = newcomer;
+        let Newcomer { mut node, incarnation, object, address, founding } = newcomer;
+        if planted!(WipedDiskReturns) {
+            node = NodeId(hash_bytes(0, address.as_bytes()));
+        }
         let boot = Boot(0);
         let identity =
             Identity { node, incarnation, boot, object, address, founding, proposal: None, formed: None };
@@ -152,7 +159,9 @@ impl<D: Disk> Directory<D> {
         file.write_at(&identity.encode(), 0)?;
         file.sync()?;
         self.disk.rename(&unfinished, &self.path.join(IDENTITY))?;
-        self.disk.sync_dir(&self.path)?;
+        if !planted!(IdentityNameNotSynced) {
+            self.disk.sync_dir(&self.path)?;
+        }
         self.identity = identity;
         Ok(())
     }

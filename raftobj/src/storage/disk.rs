@@ -6,8 +6,8 @@
 
 #[cfg(test)]
 mod conformance;
-// For the simulator lift this line: nothing in `sim` needs the test build.
-#[cfg(test)]
+#[cfg(any(test, feature = "sim"))]
+#[cfg_attr(not(test), allow(dead_code, reason = "the tests of the room use all of it"))]
 pub(crate) mod sim;
 
 use std::fs::{self, File, OpenOptions, TryLockError};

@@ -16,6 +16,7 @@
 //! Checksums are CRC32C; integers little-endian. A frame without payload is an idle marker: it says that all
 //! before it is synced. Everything here is pure: bytes in, bytes out, and no bytes make it panic.
 
+use crate::planted::planted;
 use bytes::Bytes;
 
 /// Bytes of a frame before its payload.
@@ -110,7 +111,7 @@ pub(super) fn payload_at(image: &Bytes, offset: usize, header: &FrameHeader) -> 
     let payload_bytes = usize::try_from(header.payload_bytes).ok()?;
     let start = offset + FRAME_HEADER_BYTES;
     let padded = image.get(start..)?.get(..payload_bytes.checked_next_multiple_of(FRAME_ALIGN_BYTES)?)?;
-    if crc32c::crc32c(padded) != header.payload_checksum {
+    if crc32c::crc32c(padded) != header.payload_checksum && !planted!(ChecksumNotChecked) {
         return None;
     }
     Some(image.slice(start..start + payload_bytes))

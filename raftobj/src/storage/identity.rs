@@ -131,7 +131,11 @@ impl Identity {
         Ok(Identity {
             node: NodeId(input.take_u64("node")?),
             incarnation: Incarnation(input.take_u64("incarnation")?),
-            boot: Boot(input.take_u64("boot")?),
+            boot: match input.take_u64("boot")? {
+                // Each start counts one more.
+                u64::MAX => return Err(DecodeError::Meaningless { field: "boot", value: u64::MAX }),
+                boot => Boot(boot),
+            },
             object: input.take_string("object")?,
             address: input.take_string("address")?,
             founding: {
@@ -196,6 +200,14 @@ mod tests {
                 assert!(Identity::decode(&bytes.slice(..byte)).is_err(), "cut at {byte}");
             }
         }
+    }
+
+    // Breaks: the next start cannot be counted, and the node panics at each.
+    #[test]
+    fn a_boot_that_nothing_can_follow_is_refused() {
+        let last = Identity { boot: Boot(u64::MAX), ..identity() };
+        let refused = DecodeError::Meaningless { field: "boot", value: u64::MAX };
+        assert_eq!(Identity::decode(&last.encode().into()), Err(IdentityError::Meaningless(refused)));
     }
 
     #[test]

@@ -28,6 +28,8 @@
 pub(crate) mod directory;
 pub(crate) mod disk;
 mod frame;
+#[cfg(feature = "sim")]
+pub(crate) mod fuzz;
 mod identity;
 pub mod inspect;
 mod record;
@@ -42,6 +44,7 @@ pub(crate) use directory::{Directory, Newcomer};
 pub(crate) use disk::RealDisk;
 pub(crate) use identity::{Formed, Identity};
 pub(crate) use record::Record;
+pub(crate) use recovery::Cut;
 pub(crate) use wal::{Prepared, Wal};
 
 use crate::raft::types::{Boot, Incarnation, NodeId};
@@ -60,7 +63,7 @@ pub(crate) struct Owner {
 /// What can be chosen about the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Options {
-    /// Size of a segment, at least 8 KiB; a batch that does not fit gets a segment of its own size.
+    /// Size of a segment, at least 5 KiB; a batch that does not fit gets a segment of its own size.
     pub(crate) segment_bytes: u64,
 }
 
@@ -73,6 +76,6 @@ impl Default for Options {
 impl Options {
     /// The size within bounds, in whole sectors.
     fn segment_bytes(self) -> u64 {
-        self.segment_bytes.clamp(8 << 10, 1 << 30).next_multiple_of(512)
+        self.segment_bytes.clamp(5 << 10, 1 << 30).next_multiple_of(512)
     }
 }

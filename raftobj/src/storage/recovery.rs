@@ -27,6 +27,7 @@ use super::record::{Cursor, Stored, take_stored};
 use super::segment::{
     FIRST_SEQUENCE, HeaderError, SEGMENT_HEADER_BYTES, SegmentHeader, WAL_FORMAT, segment_name, sequence_in,
 };
+use crate::planted::planted;
 use crate::raft::types::{Incarnation, Index, NodeId};
 use bytes::Bytes;
 use std::collections::VecDeque;
@@ -332,7 +333,8 @@ impl<F> Survey<F> {
         // Frames of this segment that nothing vouches for yet.
         let mut unvouched: VecDeque<(u64, usize)> = VecDeque::new();
         while let Some((frame, payload)) = frame_at(image, end, header.id) {
-            let linked = frame.previous == self.chain && frame.batch == self.batch.wrapping_add(1);
+            let follows = frame.previous == self.chain || planted!(ChainNotChecked);
+            let linked = follows && frame.batch == self.batch.wrapping_add(1);
             // After a problem the thread is lost, and taken up where the next segment begins.
             if !linked && (frames > 0 || self.problems.is_empty()) {
                 let damage = Damage::Chain { previous: self.batch, found: frame.batch };
@@ -381,7 +383,9 @@ impl<F> Survey<F> {
     fn judge_tail(&mut self, path: &Path, image: &Bytes, end: usize, segment: u64) {
         let batch = self.batch.wrapping_add(1);
         match vouched_after(image, end, segment, self.batch) {
-            Some(synced) if synced >= batch => self.problem(path, end as u64, Damage::Batch { batch }),
+            Some(synced) if synced >= batch && !planted!(DamageTakenForTail) => {
+                self.problem(path, end as u64, Damage::Batch { batch })
+            }
             _ => self.cut = Some(Cut { file: path.to_owned(), offset: end as u64, batch }),
         }
     }

@@ -2,6 +2,8 @@
 
 use super::record::{Record, Stored};
 use super::recovery::Place;
+use crate::marks::mark;
+use crate::planted::planted;
 use crate::raft::types::{Entry, HardState};
 use bytes::Bytes;
 
@@ -30,8 +32,11 @@ impl Replay {
             Stored::Record(Record::HardState(state)) => self.hard_state = state,
             Stored::Record(Record::Entry(entry)) => {
                 // Rule 11: an entry removes those at its index and after it.
-                if let Some(first) = self.entries.first() {
+                if let Some(first) = self.entries.first()
+                    && !planted!(TruncationNotReplayed)
+                {
                     let kept = entry.id.index.0.saturating_sub(first.id.index.0) as usize;
+                    mark!(ConflictReplayed if kept < self.entries.len());
                     self.entries.truncate(kept);
                     self.origins.truncate(kept);
                 }

@@ -21,6 +21,8 @@ use super::segment::{
     segment_name,
 };
 use super::{Options, Owner};
+use crate::marks::mark;
+use crate::planted::planted;
 use crate::raft::types::{Entry, HardState, Index};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -148,9 +150,11 @@ impl<D: Disk> Wal<D> {
         let mut found =
             survey(&disk, dir, identity, Mode::Start, &mut |place, stored| replay.take(place, stored))?;
         if !found.problems.is_empty() {
+            mark!(DamageRefused);
             return Err(OpenError::Refused { problem: found.problems.remove(0) });
         }
         for name in disk.list(dir)?.unwrap_or_default().iter().filter(|name| is_unfinished(name)) {
+            mark!(LeftoverRemoved);
             disk.remove(&dir.join(name))?;
         }
         repair(&found)?;
@@ -186,6 +190,7 @@ impl<D: Disk> Wal<D> {
         let mut before = cursor.first;
         for Surveyed { file, header, frames, next, end, .. } in found.segments {
             if frames > 0 {
+                mark!(SegmentsRecovered if wal.active.is_some());
                 wal.close_active(before);
                 before = next;
                 wal.active = Some(Active { file, header, end: end as u64 });
@@ -229,6 +234,7 @@ impl<D: Disk> Wal<D> {
         begin_frame(&mut self.buffer);
         let written = self.write_frame();
         self.marked = true;
+        mark!(IdleMarked);
         self.settle(written)
     }
 
@@ -256,6 +262,7 @@ impl<D: Disk> Wal<D> {
                 self.next = Next::Ready(file, prepared.header);
             }
             result => {
+                mark!(SegmentPreparedLate if result.is_ok());
                 // Where this fails the next start removes it.
                 let _ = self.disk.remove(&prepared.made);
                 if wanted && result.is_err() {
@@ -287,6 +294,7 @@ impl<D: Disk> Wal<D> {
 
     fn settle<T>(&mut self, result: Result<T, DiskError>) -> Result<T, WalError> {
         result.map_err(|error| {
+            mark!(LogClosedByError);
             let error = Arc::new(error);
             self.failed = Some(error.clone());
             WalError::Failed(error)
@@ -349,7 +357,11 @@ impl<D: Disk> Wal<D> {
         if self.synced < self.batch
             && let Some(active) = &self.active
         {
-            active.file.sync()?;
+            let mut synced = active.file.sync();
+            if planted!(FsyncRetried) {
+                synced = synced.or_else(|_| active.file.sync());
+            }
+            synced?;
             self.synced = self.batch;
         }
         Ok(())
@@ -359,10 +371,15 @@ impl<D: Disk> Wal<D> {
     /// `before` is the log without it.
     fn rotate(&mut self, bytes: usize, before: Cursor) -> Result<(), DiskError> {
         // What is behind a header proves that all before was complete: see `segment`.
-        self.sync_active()?;
+        if !planted!(RotationWithoutSync) {
+            self.sync_active()?;
+        }
         let needed = (SEGMENT_OVERHEAD_BYTES + bytes) as u64;
         let (file, header) = match std::mem::replace(&mut self.next, Next::Absent) {
-            Next::Ready(file, header) if needed <= header.bytes => (file, header),
+            Next::Ready(file, header) if needed <= header.bytes => {
+                mark!(SegmentReady);
+                (file, header)
+            }
             _ => {
                 let bytes = needed.max(self.options.segment_bytes()).next_multiple_of(512);
                 let header = self.next_header(bytes);
@@ -373,13 +390,18 @@ impl<D: Disk> Wal<D> {
                 (file, header)
             }
         };
+        mark!(SegmentRotated if self.active.is_some());
         self.close_active(before.next);
         self.active = Some(Active { file, header, end: SEGMENT_HEADER_BYTES as u64 });
 
         let batch = std::mem::take(&mut self.buffer);
         begin_frame(&mut self.buffer);
         put_opening(&mut self.buffer, before.next);
-        put_record(&mut self.buffer, &Record::HardState(before.hard_state));
+        let mut hard_state = before.hard_state;
+        if planted!(VoteNotCarried) {
+            hard_state.voted_for = None;
+        }
+        put_record(&mut self.buffer, &Record::HardState(hard_state));
         let opened = self.write_frame();
         self.buffer = batch;
         opened
@@ -431,10 +453,12 @@ fn repair<F: DiskFile>(found: &Survey<F>) -> Result<(), DiskError> {
     for segment in &found.segments {
         let torn = found.cut.as_ref().is_some_and(|cut| cut.file == segment.path);
         if !segment.unvouched.is_empty() {
+            mark!(UnvouchedRewritten);
             let start = segment.end - segment.unvouched.len();
             segment.file.write_at(&segment.unvouched, start as u64)?;
         }
         if torn {
+            mark!(TornTailCut);
             fill_with_zeros(&segment.file, segment.end as u64, segment.header.bytes)?;
         }
         if torn || !segment.unvouched.is_empty() {

@@ -72,6 +72,8 @@ struct State {
     fault: Option<(u64, Fault)>,
     /// From this call on nothing is answered: the power is gone.
     off_at: Option<u64>,
+    /// Nothing grows any more, and no file is made.
+    full: bool,
     /// Files that cannot be read, and from which offset on.
     unreadable: BTreeMap<PathBuf, u64>,
 }
@@ -121,6 +123,21 @@ impl SimDisk {
     /// Reads of a file that reach this offset fail.
     pub(crate) fn unreadable_from(&self, path: &Path, offset: u64) {
         self.state().unreadable.insert(path.to_owned(), offset);
+    }
+
+    /// The power stays on after all, if it did not go yet.
+    pub(crate) fn power_on(&self) {
+        self.state().off_at = None;
+    }
+
+    /// The fault that was planted and not met is taken back.
+    pub(crate) fn work(&self) {
+        self.state().fault = None;
+    }
+
+    /// Takes all free space away, or gives it back. What has its space keeps it.
+    pub(crate) fn set_full(&self, full: bool) {
+        self.state().full = full;
     }
 
     /// The process dies and comes back; the disk goes on.
@@ -348,6 +365,9 @@ impl Disk for SimDisk {
         if state.names.contains_key(path) {
             return Err(DiskError::at("create", path)(io::ErrorKind::AlreadyExists.into()));
         }
+        if state.full {
+            return Err(DiskError::at("create", path)(io::ErrorKind::StorageFull.into()));
+        }
         state.last_id += 2;
         let (file, handle, life) = (state.last_id - 1, state.last_id, state.life);
         state.files.insert(file, Content::default());
@@ -415,7 +435,11 @@ impl DiskFile for SimFile {
     fn write_at(&self, bytes: &[u8], offset: u64) -> Result<(), DiskError> {
         let (mut state, short) = self.call("write")?;
         let arrives = if short { &bytes[..bytes.len() / 2] } else { bytes };
+        let full = state.full;
         let content = state.content(self.file);
+        if full && offset + arrives.len() as u64 > content.current.len() as u64 {
+            return Err(DiskError::at("write", &self.path)(io::ErrorKind::StorageFull.into()));
+        }
         apply(&mut content.current, offset, arrives);
         content.unsynced.push(Unsynced { offset, bytes: arrives.to_vec(), given_up: false });
         match short {

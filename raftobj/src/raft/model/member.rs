@@ -1,0 +1,249 @@
+//! One member of the model: the core, its disk, and what an event does to them.
+
+use super::Broken;
+use crate::raft::config::Config;
+use crate::raft::membership::{Member as Peer, Membership};
+use crate::raft::message::{Envelope, Message, ReadId};
+use crate::raft::read::ReadReady;
+use crate::raft::types::{Entry, HardState, Incarnation, NodeId, Ticks, Time};
+use crate::raft::{Persist, Raft, Restored, Role};
+use bytes::Bytes;
+use std::collections::{BTreeMap, VecDeque};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+/// How many members there are; their ids count from 1.
+pub(super) const MEMBERS: usize = 3;
+
+/// A member that runs, and its disk.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Member {
+    pub(super) raft: Raft,
+    pub(super) disk: Disk,
+    /// Writes that were handed out and are not durable.
+    pub(super) unwritten: VecDeque<Persist>,
+}
+
+/// What a crash leaves.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub(super) struct Disk {
+    pub(super) hard_state: HardState,
+    pub(super) entries: Vec<Entry>,
+}
+
+/// What can happen to a member.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Event {
+    /// Its election timeout passes without a sign of a leader: it campaigns.
+    Timeout,
+    /// A leader's tick: a heartbeat is due at each, and patience with a silent peer ends at the second.
+    Tick,
+    /// A message arrives, by its number in the tables.
+    Hear(usize),
+    /// The oldest write becomes durable, and is reported.
+    Write,
+    /// The process ends and starts anew: of its unwritten writes the oldest `kept` are on the disk, though it never
+    /// learned so.
+    Crash { kept: usize },
+    /// A command is proposed.
+    Propose(u8),
+    /// Someone asks it for a linearizable read.
+    Read(ReadId),
+}
+
+/// What followed from an event.
+#[derive(Debug, Default)]
+pub(super) struct Effects {
+    pub(super) said: Vec<Envelope>,
+    pub(super) handed: Vec<Entry>,
+    pub(super) reads: Vec<ReadReady>,
+    pub(super) broken: Option<Broken>,
+}
+
+/// How a disk of the model behaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Writes {
+    /// Each is durable before anything else happens to its member.
+    AtOnce,
+    /// Each is an event of its own, or never happens, because of a crash.
+    Late,
+    /// A planted bug: each is reported at once, and what reaches the disk is decided as in `Late`.
+    ReportedEarly,
+}
+
+impl Member {
+    pub(super) fn new(id: NodeId, disk: Disk) -> Member {
+        let mut member = Member { raft: core(id, &disk), disk, unwritten: VecDeque::new() };
+        member.normalise();
+        member
+    }
+
+    pub(super) fn id(&self) -> NodeId {
+        self.raft.config.id
+    }
+
+    /// The member after `event`, and what it said and handed out.
+    pub(super) fn after(&self, event: Event, heard: Option<&Envelope>, writes: Writes) -> (Member, Effects) {
+        let step = || {
+            let (mut member, mut effects) = (self.clone(), Effects::default());
+            member.take(event, heard);
+            member.settle(writes, &mut effects);
+            member.normalise();
+            let crashed = matches!(event, Event::Crash { .. });
+            effects.broken = effects.broken.or_else(|| (!crashed).then(|| self.went_back(&member)).flatten());
+            effects.broken = effects.broken.or_else(|| self.durable_vote_changed(&member));
+            (member, effects)
+        };
+        catch_unwind(AssertUnwindSafe(step)).unwrap_or_else(|_| {
+            let broken = Some(Broken::Assertion);
+            (self.clone(), Effects { broken, ..Effects::default() })
+        })
+    }
+
+    fn take(&mut self, event: Event, heard: Option<&Envelope>) {
+        match event {
+            Event::Timeout => {
+                // What a follower does between two ticks does not depend on them.
+                let due = self.raft.election_due;
+                while self.raft.now < due {
+                    self.raft.tick(Time(0));
+                }
+            }
+            Event::Tick => drop(self.raft.tick(Time(0))),
+            Event::Hear(_) => self.raft.step(heard.expect("what is heard was said").clone()),
+            Event::Write => self.write_one(true),
+            Event::Crash { kept } => {
+                (0..kept).for_each(|_| self.write_one(false));
+                *self = Member::new(self.id(), std::mem::take(&mut self.disk));
+            }
+            Event::Propose(command) => {
+                // Two bytes, so that an append of one byte at most holds one command and nothing after it.
+                let proposed = self.raft.propose(Bytes::from(vec![command; 2]));
+                assert!(proposed.is_ok(), "only leaders are asked, and the log has room");
+            }
+            Event::Read(id) => self.raft.read_index(id),
+        }
+    }
+
+    fn write_one(&mut self, report: bool) {
+        let persist = self.unwritten.pop_front().expect("there is something to write");
+        if let Some(hard_state) = persist.hard_state {
+            self.disk.hard_state = hard_state;
+        }
+        for entry in persist.entries {
+            self.disk.entries.truncate(entry.id.index.0 as usize - 1);
+            self.disk.entries.push(entry);
+        }
+        if report {
+            self.raft.persisted(persist.id);
+        }
+    }
+
+    /// Takes what the core has ready, until it has nothing more.
+    fn settle(&mut self, writes: Writes, effects: &mut Effects) {
+        while let Some(ready) = self.raft.ready() {
+            for envelope in &ready.messages {
+                effects.broken = effects.broken.or_else(|| self.is_told_too_early(envelope));
+            }
+            effects.said.extend(ready.messages);
+            effects.reads.extend(ready.reads);
+            if let Some(last) = ready.committed.last() {
+                self.raft.applied(last.id.index);
+            }
+            effects.handed.extend(ready.committed);
+            if let Some(persist) = ready.persist {
+                let id = persist.id;
+                self.unwritten.push_back(persist);
+                match writes {
+                    Writes::AtOnce => self.write_one(true),
+                    Writes::ReportedEarly => self.raft.persisted(id),
+                    Writes::Late => {}
+                }
+            }
+        }
+    }
+
+    /// Whether `envelope` tells what is not on the disk.
+    fn is_told_too_early(&self, envelope: &Envelope) -> Option<Broken> {
+        let HardState { term, voted_for } = self.disk.hard_state;
+        let early = match envelope.message {
+            // A pre-vote tells nothing that binds.
+            Message::PreVote { .. } | Message::PreVoteReply { .. } => false,
+            Message::VoteReply { granted: true } => voted_for != Some(envelope.to),
+            Message::Appended { matched } => (self.disk.entries.len() as u64) < matched.0,
+            _ => false,
+        };
+        (early || term < envelope.term).then_some(Broken::ToldTooEarly)
+    }
+
+    /// What never goes back while a member runs.
+    fn went_back(&self, next: &Member) -> Option<Broken> {
+        let (old, new) = (&self.raft, &next.raft);
+        let revoted = old.hard_state.term == new.hard_state.term
+            && old.hard_state.voted_for.is_some()
+            && old.hard_state.voted_for != new.hard_state.voted_for;
+        match () {
+            () if new.hard_state.term < old.hard_state.term => Some(Broken::WentBack),
+            () if new.commit < old.commit || new.handed < old.handed => Some(Broken::WentBack),
+            () if revoted => Some(Broken::VoteChanged),
+            () => None,
+        }
+    }
+
+    /// What is on the disk never goes back at all.
+    fn durable_vote_changed(&self, next: &Member) -> Option<Broken> {
+        let (old, new) = (self.disk.hard_state, next.disk.hard_state);
+        let revoted = old.term == new.term && old.voted_for.is_some() && old.voted_for != new.voted_for;
+        (new.term < old.term || revoted).then_some(Broken::VoteChanged)
+    }
+
+    /// Gives members that cannot be told apart by anything that ever happens to them one form: clocks have no
+    /// beginning, what is longer ago than the longest timeout is that long ago, writes are counted from the last
+    /// durable one, and the number of campaigns draws nothing where the shortest timeout is the longest.
+    fn normalise(&mut self) {
+        let raft = &mut self.raft;
+        let (min, max) = (raft.config.election_ticks_min, raft.config.election_ticks_max);
+        assert_eq!(min, max, "the timeout would depend on the number of campaigns");
+        let now = raft.now;
+        let shift = |time: Ticks| Ticks((time.0 + max.0).saturating_sub(now.0));
+        raft.now = max;
+        raft.attempt = 0;
+        raft.leader_heard = raft.leader_heard.map(shift).filter(|heard| max.0 - heard.0 < min.0);
+        match &mut raft.role {
+            Role::Leader(leader) => {
+                raft.election_due = Ticks(0);
+                leader.heartbeat_due = shift(leader.heartbeat_due);
+                leader.peers.values_mut().for_each(|progress| progress.shift_times(shift));
+            }
+            _ => raft.election_due = shift(raft.election_due),
+        }
+        let down = raft.disk.renumber();
+        for persist in &mut self.unwritten {
+            persist.id.0 -= down.min(persist.id.0);
+        }
+    }
+}
+
+/// The least timeouts that keep what differs in kind: a leader can send a heartbeat and not have its answer yet, a
+/// follower can miss one heartbeat and stay.
+fn core(id: NodeId, disk: &Disk) -> Raft {
+    let config = Config {
+        id,
+        seed: 0,
+        heartbeat_ticks: Ticks(1),
+        election_ticks_min: Ticks(2),
+        election_ticks_max: Ticks(2),
+        // An append ends after its first command, so that an entry can arrive without the one after it.
+        append_bytes_max: 1,
+        window_messages_max: 2,
+        window_bytes_max: 1 << 20,
+        log_bytes_max: 1 << 20,
+        apply_entries_max: 1 << 20,
+        tick_ms: 10,
+        clock_jump_ms_max: 0,
+    };
+    let peer = |id| Peer { incarnation: Incarnation(id), address: String::new() };
+    let members: BTreeMap<_, _> = (1..=MEMBERS as u64).map(|id| (NodeId(id), peer(id))).collect();
+    let restored =
+        Restored { hard_state: disk.hard_state, entries: disk.entries.clone(), ..Restored::default() };
+    Raft::new(config, Membership { members }, restored)
+}

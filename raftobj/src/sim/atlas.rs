@@ -1,0 +1,77 @@
+//! The fault atlas: what has gone wrong where, so that no more goes wrong than a cluster survives.
+//!
+//! A minority of disks may be lost for good. Everything else (power, processes, links, clocks, full or failing disks)
+//! may go wrong everywhere at once, because nothing of it takes away what was synced.
+
+use super::server::{Loss, Server};
+use super::violation::hold;
+use crate::object::Object;
+use crate::storage::disk::sim::{Fault, SimDisk};
+
+/// What is lost.
+#[derive(Clone, Debug)]
+pub(crate) struct Atlas {
+    nodes: usize,
+    lost: usize,
+    /// Disk faults that were brought about and not met yet.
+    failing: bool,
+}
+
+impl Atlas {
+    pub(crate) fn new(nodes: u8) -> Atlas {
+        Atlas { nodes: nodes.into(), lost: 0, failing: false }
+    }
+
+    /// How many disks are gone for good.
+    pub(crate) fn lost(&self) -> usize {
+        self.lost
+    }
+
+    /// Whether one more disk may go: a majority stays, and somebody else remembers that the cluster was formed. (While it
+    /// is being founded every disk is needed, as the README says.)
+    pub(crate) fn may_lose<T: Object>(&self, servers: &[Server<T>], at: usize) -> bool {
+        let formed =
+            servers.iter().any(|other| other.number != at && other.lost.is_none() && other.durable.formed);
+        servers[at].lost.is_none() && self.lost < (self.nodes - 1) / 2 && formed
+    }
+
+    pub(crate) fn lose(&mut self) {
+        self.lost += 1;
+        assert!(self.lost <= (self.nodes - 1) / 2, "{} of {} disks are lost", self.lost, self.nodes);
+    }
+
+    /// Plants a fault into a disk's next calls.
+    pub(crate) fn fail_disk(&mut self, disk: &SimDisk, call: u8, how: u8) {
+        let fault = [Fault::Io, Fault::NoSpace, Fault::Short][usize::from(how) % 3];
+        disk.fail_at(disk.calls() + u64::from(call % 4), fault);
+        self.failing = true;
+    }
+
+    /// Whether a fault that was brought about explains what a disk said.
+    pub(crate) fn explains<T: Object>(&self, server: &Server<T>, reason: &str) -> bool {
+        let said = |text: &str| reason.contains(text);
+        (self.failing && (said("input/output error") || said("no storage space")))
+            || (server.full && said("no storage space"))
+            || server.lost == Some(Loss::Damaged)
+    }
+
+    /// A disk that was lost is not let in again under its old address, once the cluster is formed.
+    pub(crate) fn check_stranger<T: Object>(
+        &self,
+        servers: &[Server<T>],
+        from: usize,
+        to: usize,
+        accepted: bool,
+    ) {
+        for (stranger, member) in [(from, to), (to, from)] {
+            let wiped = servers[stranger].lost == Some(Loss::Wiped);
+            let formed =
+                servers[member].process.as_ref().is_some_and(|process| process.node.raft().is_some());
+            hold!(
+                !(wiped && formed && accepted),
+                "a node whose disk was lost is refused under its old address",
+                "n{stranger} and n{member} are connected"
+            );
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! Clients: what they ask for, and what they were told.
+
+use super::random::Random;
+use crate::calls::outcome::{CallError, Committed, Outcome, ReadError};
+use crate::object::lock::StateLock;
+use crate::object::{MethodId, Object};
+use crate::raft::types::Index;
+use crate::replica::{Call, Core, Handle};
+use bytes::Bytes;
+use serde::de::DeserializeOwned;
+use std::fmt::Debug;
+use std::rc::Rc;
+use std::sync::Arc;
+
+/// A client at the moment of its next operation, as a workload sees it.
+///
+/// A workload asks for one operation each time it is called, as a function of what is here and of nothing else: then a
+/// seed repeats.
+pub struct Client<'a, T: Object> {
+    number: usize,
+    serial: u64,
+    random: Random,
+    handle: &'a T::Handle,
+    wanted: Option<Wanted<T>>,
+    key: u64,
+}
+
+/// What a client wants.
+pub(crate) struct Wanted<T> {
+    pub(crate) what: What<T>,
+    /// Operations on different keys have nothing to do with each other.
+    pub(crate) key: u64,
+}
+
+pub(crate) enum What<T> {
+    Call {
+        method: MethodId,
+        arguments: Bytes,
+        /// The reply as a person reads it.
+        show: fn(&[u8]) -> String,
+    },
+    Read {
+        /// What is read, as `Debug` tells it.
+        read: Rc<dyn Fn(&T) -> String>,
+        local: bool,
+    },
+}
+
+impl<T> Clone for What<T> {
+    fn clone(&self) -> What<T> {
+        match self {
+            What::Call { method, arguments, show } => {
+                What::Call { method: *method, arguments: arguments.clone(), show: *show }
+            }
+            What::Read { read, local } => What::Read { read: Rc::clone(read), local: *local },
+        }
+    }
+}
+
+/// Names an operation of a run: its position in [`Operations`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct OperationId(pub(crate) usize);
+
+/// Something that a client asked for.
+pub(crate) struct Operation<T> {
+    pub(crate) client: usize,
+    pub(crate) server: usize,
+    pub(crate) life: u64,
+    pub(crate) what: What<T>,
+    pub(crate) key: u64,
+    /// The step at which it was asked for.
+    pub(crate) invoked: u64,
+    /// What was known to have taken effect by then, to anybody.
+    pub(crate) floor: Index,
+    /// The step at which it ended, and how.
+    pub(crate) ended: Option<(u64, End)>,
+}
+
+/// How an operation ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    /// A call that took effect there, with its encoded reply.
+    Returned { index: Index, reply: Bytes },
+    /// A call that took effect there; the reply is lost, or there is none.
+    Applied { index: Index },
+    /// A call that took effect, takes effect later, or never will.
+    Unknown,
+    /// A call that never will, or a read that was not served.
+    Refused,
+    /// A read, served in the state after that index.
+    Read { index: Index, value: String },
+}
+
+impl<'a, T: Object> Client<'a, T> {
+    pub(crate) fn new(number: usize, serial: u64, random: Random, handle: &'a T::Handle) -> Client<'a, T> {
+        Client { number, serial, random, handle, wanted: None, key: 0 }
+    }
+
+    /// Which client this is, from 0.
+    pub fn number(&self) -> usize {
+        self.number
+    }
+
+    /// A number that no other operation of the run has, from 1 on: for values that can be told apart.
+    pub fn serial(&self) -> u64 {
+        self.serial
+    }
+
+    /// The client's own random numbers: the same for the same seed, client and operation.
+    pub fn random(&mut self) -> &mut Random {
+        &mut self.random
+    }
+
+    /// Says what the operation is about. Operations with different keys are checked apart, so keep them apart: no
+    /// operation may see or change what belongs to another key.
+    pub fn about(&mut self, key: u64) {
+        self.key = key;
+    }
+
+    /// Makes a replicated call: `client.call(|kv| kv.set("a", 1))`.
+    ///
+    /// # Panics
+    /// Where the workload asked for something before, or the arguments do not encode.
+    pub fn call<R: DeserializeOwned + Debug>(&mut self, call: impl FnOnce(&T::Handle) -> Call<R>) {
+        let Some((method, arguments)) = call(self.handle).into_recorded() else {
+            panic!("the arguments do not encode");
+        };
+        let show = |reply: &[u8]| match postcard::from_bytes::<R>(reply) {
+            Ok(reply) => format!("{reply:?}"),
+            Err(error) => format!("bytes that are no reply ({error})"),
+        };
+        self.want(What::Call { method, arguments, show });
+    }
+
+    /// Reads what was committed before: `client.read(|kv| kv.get("a"))`.
+    ///
+    /// # Panics
+    /// Where the workload asked for something before.
+    pub fn read<R: Debug>(&mut self, read: impl Fn(&T) -> R + 'static) {
+        self.want(What::Read { read: Rc::new(move |object| format!("{:?}", read(object))), local: false });
+    }
+
+    /// Reads what this client's node has, which may be old.
+    ///
+    /// # Panics
+    /// Where the workload asked for something before.
+    pub fn read_local<R: Debug>(&mut self, read: impl Fn(&T) -> R + 'static) {
+        self.want(What::Read { read: Rc::new(move |object| format!("{:?}", read(object))), local: true });
+    }
+
+    fn want(&mut self, what: What<T>) {
+        assert!(self.wanted.is_none(), "a workload asks for one operation at a time");
+        self.wanted = Some(Wanted { what, key: self.key });
+    }
+
+    pub(crate) fn into_wanted(self) -> Option<Wanted<T>> {
+        self.wanted
+    }
+}
+
+/// A handle whose calls go nowhere but are kept: see [`Client::call`].
+pub(crate) fn recorder<T: Object>(object: T) -> T::Handle {
+    <T::Handle as Handle>::new(Core::recorder(Arc::new(StateLock::new(object))))
+}
+
+impl End {
+    pub(crate) fn of_call(outcome: &Outcome) -> End {
+        match outcome {
+            Ok(Committed { value, index, .. }) => End::Returned { index: *index, reply: value.clone() },
+            Err(CallError::Applied { index, .. }) => End::Applied { index: *index },
+            Err(CallError::Unknown { .. }) => End::Unknown,
+            Err(CallError::NotApplied { .. }) => End::Refused,
+        }
+    }
+
+    pub(crate) fn of_read(outcome: &Result<Index, ReadError>, value: impl FnOnce() -> String) -> End {
+        match outcome {
+            Ok(index) => End::Read { index: *index, value: value() },
+            Err(_) => End::Refused,
+        }
+    }
+
+    /// Where it took effect, or what it saw.
+    pub(crate) fn index(&self) -> Option<Index> {
+        match self {
+            End::Returned { index, .. } | End::Applied { index } | End::Read { index, .. } => Some(*index),
+            End::Unknown | End::Refused => None,
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! What goes wrong, and how it ends.
+
+use super::event::Event;
+use super::server::{Durable, Loss, Server};
+use super::world::World;
+use crate::memory::Write;
+use crate::object::Object;
+use crate::storage::disk::sim::SimDisk;
+use std::path::PathBuf;
+
+impl<T: Object> World<T> {
+    /// Lets something go wrong. Returns whether it did.
+    pub(crate) fn go_wrong(&mut self, event: Event) -> bool {
+        let nodes = self.servers.len();
+        let server = |number: u8| usize::from(number) % nodes;
+        match event {
+            Event::Break { from, to, lose } => {
+                let (from, to) = (server(from), server(to));
+                if !self.links.at(from, to).disconnect() {
+                    return false;
+                }
+                if lose % 2 == 1 {
+                    self.links.at(from, to).lose_all();
+                }
+                self.lose_connection(from, to);
+                self.settle(from);
+            }
+            Event::CutOneWay { from, to } => self.links.at(server(from), server(to)).cut(),
+            Event::Isolate { server: at, way } => {
+                let (at, way) = (server(at), 1 + way % 3);
+                self.links.cut_where(|from, to| (way & 1 != 0 && to == at) || (way & 2 != 0 && from == at));
+            }
+            Event::Split { side } => self.links.cut_where(|from, to| (side >> from ^ side >> to) & 1 == 1),
+            Event::Bridge { server: at, side } => {
+                let at = server(at);
+                self.links
+                    .cut_where(|from, to| from != at && to != at && (side >> from ^ side >> to) & 1 == 1);
+            }
+            Event::Ring { turn } => {
+                // The machines in a circle that begins elsewhere each time: who is whose neighbour differs.
+                let step = 1 + usize::from(turn) % nodes;
+                let place = |at: usize| (0..nodes).find(|k| k * step % nodes == at).unwrap_or(at);
+                self.links.cut_where(|from, to| {
+                    let distance = place(from).abs_diff(place(to));
+                    distance != 1 && distance != nodes - 1
+                });
+            }
+            Event::Heal {} => self.links.cut_where(|_, _| false),
+            Event::Crash { server: at, calls, keep } => return self.crash(server(at), calls, keep),
+            Event::Pause { server: at } => return self.set_paused(server(at), true),
+            Event::Resume { server: at } => return self.set_paused(server(at), false),
+            Event::Rate { server: at, percent } => {
+                self.servers[server(at)].percent = u64::from(percent).clamp(20, 250)
+            }
+            Event::Clock { server: at, seconds } => {
+                let jump = i64::from(seconds % 128) * 1_000 * i64::from(1 + seconds % 61);
+                let ahead = &mut self.servers[server(at)].clock_ahead_ms;
+                *ahead += if seconds < 128 { jump } else { -jump };
+            }
+            Event::Hang { server: at } => self.servers[server(at)].hung = true,
+            Event::Unhang { server: at } => {
+                return std::mem::replace(&mut self.servers[server(at)].hung, false);
+            }
+            Event::FailDisk { server: at, calls, how } => {
+                self.servers[server(at)].fails_next = Some((calls, how));
+            }
+            Event::Fill { server: at } => self.set_full(server(at), true),
+            Event::Free { server: at } => self.set_full(server(at), false),
+            Event::Wipe { server: at } => return self.wipe(server(at)),
+            Event::Flip { server: at, file, high, low } => {
+                return self.flip(server(at), file.into(), u64::from(high) << 8 | u64::from(low));
+            }
+            _ => unreachable!("{event} is the ordinary course"),
+        }
+        true
+    }
+
+    /// The power goes, or the process dies: at once, or while it writes.
+    fn crash(&mut self, at: usize, calls: u8, keep: u8) -> bool {
+        let server = &mut self.servers[at];
+        let Some(process) = &mut server.process else { return false };
+        let writes: Vec<Write> = process.writes.drain(..).collect();
+        let writes_now = calls > 0 && !writes.is_empty() && !server.hung && !process.paused;
+        if writes_now {
+            server.disk.power_off_at(server.disk.calls() + u64::from(calls - 1) % 12);
+            // Done or not, nobody is told.
+            let _ = server.write(writes);
+        }
+        // A disk in the middle of a call lost its power; it did not merely see its process die.
+        self.process_ends(at, if writes_now { keep.max(1) } else { keep });
+        true
+    }
+
+    fn set_paused(&mut self, at: usize, paused: bool) -> bool {
+        match &mut self.servers[at].process {
+            Some(process) => std::mem::replace(&mut process.paused, paused) != paused,
+            None => false,
+        }
+    }
+
+    pub(crate) fn set_full(&mut self, at: usize, full: bool) {
+        let server = &mut self.servers[at];
+        server.full = full;
+        server.disk.set_full(full);
+    }
+
+    /// The machine loses its disk, and gets an empty one.
+    fn wipe(&mut self, at: usize) -> bool {
+        if !self.atlas.may_lose(&self.servers, at) {
+            return false;
+        }
+        self.process_ends(at, 0);
+        let server = &mut self.servers[at];
+        self.atlas.lose();
+        server.lost = Some(Loss::Wiped);
+        server.disks += 1;
+        server.disk = SimDisk::new();
+        server.forget();
+        true
+    }
+
+    /// A bit flips on a disk whose machine is down, where the next start can tell it: damage to what nothing vouches for
+    /// looks like a torn write, which is a limit that the README states.
+    fn flip(&mut self, at: usize, file: usize, offset: u64) -> bool {
+        if self.servers[at].process.is_some() || !self.atlas.may_lose(&self.servers, at) {
+            return false;
+        }
+        let server = &mut self.servers[at];
+        let files: Vec<(PathBuf, Vec<u8>)> =
+            server.disk.snapshot().into_iter().filter_map(|(path, bytes)| Some((path, bytes?))).collect();
+        let Some((path, bytes)) = files.get(file % files.len().max(1)).filter(|(_, bytes)| !bytes.is_empty())
+        else {
+            return false;
+        };
+        let mut flipped = bytes.clone();
+        let bit = offset * 7 % (8 * bytes.len() as u64);
+        flipped[(bit / 8) as usize] ^= 1 << (bit % 8);
+        let opens = |change: &dyn Fn(&SimDisk)| {
+            let trial = server.disk.fork();
+            trial.restart();
+            trial.set_full(false);
+            change(&trial);
+            server.open(&trial, &self.setup).is_ok()
+        };
+        if !opens(&|_| {}) || opens(&|trial| trial.set_bytes(path, &flipped)) {
+            return false;
+        }
+        server.disk.set_bytes(path, &flipped);
+        server.lost = Some(Loss::Damaged);
+        self.atlas.lose();
+        true
+    }
+
+    /// Everything that can end ends; what is lost stays so.
+    pub(crate) fn end_faults(&mut self) {
+        self.links.cut_where(|_, _| false);
+        for at in 0..self.servers.len() {
+            self.set_paused(at, false);
+            self.set_full(at, false);
+            let server = &mut self.servers[at];
+            server.disk.work();
+            server.hung = false;
+            server.fails_next = None;
+            server.percent = 100;
+            if server.process.is_none() && server.lost != Some(Loss::Damaged) {
+                self.start(at, None, 0);
+            }
+        }
+    }
+}
+
+impl<T: Object> Server<T> {
+    /// Nothing of what was written is there any more.
+    fn forget(&mut self) {
+        self.durable = Durable::default();
+        self.undecided.clear();
+        self.undecided_founding = None;
+        (self.hung, self.full, self.fails_next) = (false, false, None);
+    }
+}

@@ -1,0 +1,22 @@
+//! Histories drawn as pictures, histories by chance, and a naive twin of the checker.
+
+mod chance;
+mod counterexamples;
+mod known;
+mod library;
+mod pictures;
+mod promises;
+mod twin;
+
+use super::{History, Queue, QueueCall, Register, RegisterCall, RegisterReply};
+
+type RegisterHistory = History<RegisterCall<u64>, RegisterReply<u64>>;
+type QueueHistory = History<QueueCall<u64>, Option<u64>>;
+
+fn register() -> Register<u64> {
+    Register::new()
+}
+
+fn queue() -> Queue<u64> {
+    Queue::new()
+}

@@ -1,0 +1,165 @@
+//! Single promises: each check accepts what keeps its promise, and names what breaks it.
+
+use super::super::{
+    Access, ChainError, ClientId, ExactlyOnceError, History, LocalRead, OperationId, Sight, all_answered,
+    exactly_once, monotonic_reads, predecessor_chain, prefixes_of_one_order, read_your_writes,
+};
+
+fn sights(of: &[(u64, Access, u64)]) -> Vec<Sight<u64>> {
+    of.iter()
+        .map(|(client, access, position)| Sight {
+            client: ClientId(*client),
+            access: *access,
+            position: *position,
+        })
+        .collect()
+}
+
+/// A write is owed to its own client only, a read that went back is another promise.
+#[test]
+fn clients_read_their_writes() {
+    use Access::{Read, Write};
+    let fine =
+        sights(&[(1, Write, 5), (2, Read, 0), (1, Read, 7), (1, Read, 5), (2, Write, 8), (2, Read, 8)]);
+    assert_eq!(read_your_writes(&fine), Ok(()));
+    let error = monotonic_reads(&fine).unwrap_err();
+    assert_eq!(error.to_string(), "sight 3: client 1 read at 5, after it read at 7");
+    let stale = sights(&[(1, Write, 5), (1, Write, 4), (1, Read, 4)]);
+    assert_eq!(monotonic_reads(&stale), Ok(()));
+    let error = read_your_writes(&stale).unwrap_err();
+    assert_eq!(error.to_string(), "sight 2: client 1 read at 4, after it wrote at 5");
+}
+
+/// Local reads may be behind, not beside and not back.
+#[test]
+fn local_reads_see_prefixes_of_one_order() {
+    let reads = |of: &[(u64, u64, &'static str)]| -> Vec<LocalRead<u64, &'static str>> {
+        of.iter()
+            .map(|(client, position, seen)| LocalRead {
+                client: ClientId(*client),
+                position: *position,
+                seen: *seen,
+            })
+            .collect()
+    };
+    let fine = reads(&[(1, 2, "ab"), (2, 1, "a"), (2, 1, "a"), (2, 3, "abc"), (1, 3, "abc")]);
+    assert_eq!(prefixes_of_one_order(&fine), Ok(()));
+    let back = prefixes_of_one_order(&reads(&[(1, 2, "ab"), (1, 1, "a")])).unwrap_err();
+    assert_eq!(back.to_string(), "read 1: client 1 saw position 1 after 2");
+    let beside = prefixes_of_one_order(&reads(&[(1, 2, "ab"), (3, 1, "a"), (2, 2, "ac")])).unwrap_err();
+    assert_eq!(beside.to_string(), "position 2 is \"ac\" in read 2, and \"ab\" in read 0");
+}
+
+/// Four calls: 1 and 2 acknowledged, 3 of unknown outcome, 4 failed.
+fn four() -> History<u64, ()> {
+    let mut history = History::new();
+    let ids: Vec<OperationId> = (1..=4).map(|serial| history.invoke(ClientId(serial), serial)).collect();
+    history.complete(ids[0], ());
+    history.complete(ids[1], ());
+    history.unknown(ids[2]);
+    history.fail(ids[3]);
+    history
+}
+
+/// Each way of not being there exactly once has its own error.
+#[test]
+fn serials_are_there_exactly_once() {
+    let check = |left: &[u64]| exactly_once(&four(), |call| Some(*call), left.iter().copied());
+    assert_eq!(check(&[2, 1]), Ok(()));
+    assert_eq!(check(&[1, 3, 2]), Ok(()));
+    let operation = OperationId(0);
+    assert_eq!(check(&[2]), Err(ExactlyOnceError::Lost { serial: 1, operation }));
+    assert_eq!(check(&[1, 2, 1]), Err(ExactlyOnceError::Repeated { serial: 1, operation, times: 2 }));
+    let operation = OperationId(2);
+    assert_eq!(check(&[1, 2, 3, 3]), Err(ExactlyOnceError::Repeated { serial: 3, operation, times: 2 }));
+    let operation = OperationId(3);
+    assert_eq!(check(&[1, 2, 4]), Err(ExactlyOnceError::FailedTookEffect { serial: 4, operation }));
+    assert_eq!(check(&[1, 2, 5]), Err(ExactlyOnceError::Phantom { serial: 5 }));
+    let reused = exactly_once(&four(), |_| Some(1), [1]).unwrap_err();
+    assert_eq!(reused.to_string(), "serial 1 is in two calls, 0 and 1");
+}
+
+/// What ended a call: a reply with what was before, unknown, or failed.
+enum End {
+    After(Option<u64>),
+    Unknown,
+    Failed,
+}
+use End::{After, Failed, Unknown};
+
+/// Calls with the serials 1, 2, …
+fn chain(ends: impl IntoIterator<Item = End>, end: Option<u64>) -> Result<(), ChainError<u64>> {
+    let mut history = History::new();
+    for (serial, end) in (1..).zip(ends) {
+        let id = history.invoke(ClientId(0), serial);
+        match end {
+            After(before) => history.complete(id, before),
+            Unknown => history.unknown(id),
+            Failed => history.fail(id),
+        }
+    }
+    predecessor_chain(&history, |call| Some(*call), |before| *before, end)
+}
+
+/// Replies form one chain, with calls of unknown outcome as links where they are needed.
+#[test]
+fn replies_form_one_chain() {
+    assert_eq!(chain([], None), Ok(()));
+    assert_eq!(chain([After(None), After(Some(1)), After(Some(2))], Some(3)), Ok(()));
+    assert_eq!(chain([After(Some(2)), After(None)], Some(1)), Ok(()));
+    assert_eq!(chain([After(None), Unknown, After(Some(1))], Some(3)), Ok(()));
+    assert_eq!(chain([After(None), Unknown, After(Some(2))], Some(3)), Ok(()));
+    assert_eq!(chain([After(None), Unknown, After(Some(1))], Some(2)), Ok(()));
+    assert_eq!(chain([Unknown, Unknown, After(Some(1)), After(Some(2))], Some(4)), Ok(()));
+}
+
+/// Each way of breaking the chain has its own error.
+#[test]
+fn broken_chains_are_named() {
+    let (first, second) = (OperationId(0), OperationId(1));
+    assert_eq!(
+        chain([After(None), After(None)], Some(2)),
+        Err(ChainError::Fork { before: None, first, second })
+    );
+    assert_eq!(
+        chain([After(None), After(Some(7))], Some(2)),
+        Err(ChainError::Phantom { before: 7, operation: second })
+    );
+    assert_eq!(
+        chain([Failed, After(Some(1))], Some(2)),
+        Err(ChainError::Phantom { before: 1, operation: second })
+    );
+    let replaced_by = Some(second);
+    assert_eq!(
+        chain([After(None), After(Some(1))], Some(1)),
+        Err(ChainError::End { end: Some(1), replaced_by })
+    );
+    assert_eq!(chain([After(None)], None), Err(ChainError::End { end: None, replaced_by: Some(first) }));
+    assert_eq!(chain([After(None)], Some(9)), Err(ChainError::End { end: Some(9), replaced_by: None }));
+    // With a call of unknown outcome somewhere, a circle could hide from the walk that begins at the end.
+    assert_eq!(
+        chain([After(Some(2)), After(Some(1)), Unknown], Some(3)),
+        Err(ChainError::Circle { operation: first })
+    );
+    assert_eq!(
+        chain([After(Some(2)), After(Some(1)), After(None)], Some(3)),
+        Err(ChainError::Apart { operation: first, end: Some(3) })
+    );
+    // 3 followed the unknown 2; but nothing follows 1, which is the end, and nothing comes before it.
+    assert_eq!(
+        chain([After(None), Unknown, After(Some(2))], Some(1)),
+        Err(ChainError::Apart { operation: OperationId(2), end: Some(1) })
+    );
+}
+
+/// A call without any end is found; "unknown" is an end.
+#[test]
+fn hanging_callers_are_named() {
+    let mut history = four();
+    assert_eq!(all_answered(&history), Ok(()));
+    history.invoke(ClientId(1), 5);
+    history.invoke(ClientId(1), 6);
+    let error = all_answered(&history).unwrap_err();
+    assert_eq!(error.operations, [OperationId(4), OperationId(5)]);
+    assert_eq!(error.to_string(), "2 calls were never answered, the first of them 4");
+}

@@ -1,0 +1,387 @@
+//! What is true of the whole cluster, told by somebody who sees all of it: the checks after every step.
+//!
+//! Comparing whole logs at each step would cost more than the run. Instead every entry that anybody appends is chained
+//! by a hash to the one before it: equal id and hash mean equal logs up to there, so each property is one comparison
+//! where something changed.
+//!
+//! | property | where it is held |
+//! |---|---|
+//! | one leader a term (§5.2) | [`Oracle::leads`] |
+//! | log matching (§5.3) | [`Oracle::appended`] |
+//! | leader completeness (§5.4) | [`Oracle::leads`] |
+//! | committed entries never change, and are durable at a majority | [`Oracle::committed`] |
+//! | state machine safety (§5.4.3) | [`Oracle::handed_out`], [`Oracle::applied`] |
+//! | nothing is told that is not durable | [`Oracle::told`] |
+//! | a call takes effect at most once, in its session's order | [`Oracle::applied`] |
+//! | replies are those of the object, one call after the other | [`Oracle::applied`], [`Oracle::returned`] |
+
+use super::client::{End, What};
+use super::server::{Durable, Link};
+use super::violation::{Violation, hold};
+use crate::codec::command::{Command, Number, SessionId};
+use crate::codec::message::Message;
+use crate::object::context::ApplyContext;
+use crate::object::describe::describe;
+use crate::object::digest::Checkpoint;
+use crate::object::reply::Reply;
+use crate::object::{MethodError, Object};
+use crate::raft::membership::Membership;
+use crate::raft::message::Message as RaftMessage;
+use crate::raft::types::{Boot, Entry, EntryId, EntryKind, Index, NodeId, Term};
+use bytes::Bytes;
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+/// Everything that was ever decided in a run.
+pub(crate) struct Oracle<T: Object> {
+    /// Every entry that was ever in a log.
+    chain: BTreeMap<EntryId, u64>,
+    pub(crate) leaders: BTreeMap<Term, NodeId>,
+    votes: BTreeMap<(Term, NodeId), NodeId>,
+    committed: Vec<Link>,
+    /// Of each committed entry that somebody has applied: what it did.
+    effects: Vec<Effect>,
+    membership: Option<Membership>,
+    /// The last number of each session that took effect, and the latest life of each node.
+    last_numbers: BTreeMap<SessionId, Number>,
+    boots: BTreeMap<NodeId, Boot>,
+    /// One copy more, to which each call that takes effect is applied once, by nothing but the user's code.
+    reference: T,
+    checkpoint: Checkpoint,
+}
+
+/// What an entry did.
+struct Effect {
+    digest: u64,
+    /// The call that took effect, and its reply.
+    call: Option<(Command, Replied)>,
+}
+
+/// How the reference's method ended.
+#[derive(Debug, PartialEq, Eq)]
+enum Replied {
+    Value(Vec<u8>),
+    Panicked,
+    Unencodable,
+}
+
+impl<T: Object> Oracle<T> {
+    pub(crate) fn new(reference: T) -> Oracle<T> {
+        Oracle {
+            chain: BTreeMap::new(),
+            leaders: BTreeMap::new(),
+            votes: BTreeMap::new(),
+            committed: Vec::new(),
+            effects: Vec::new(),
+            membership: None,
+            last_numbers: BTreeMap::new(),
+            boots: BTreeMap::new(),
+            reference,
+            checkpoint: Checkpoint::default(),
+        }
+    }
+
+    /// The last index that any node knows to be committed.
+    pub(crate) fn commit(&self) -> Index {
+        Index(self.committed.len() as u64)
+    }
+
+    /// What the method that took effect there could know beside its arguments.
+    pub(crate) fn context(&self, index: Index) -> ApplyContext {
+        let link = (index.0 as usize).checked_sub(1).and_then(|at| self.committed.get(at));
+        link.map_or(ApplyContext::for_test(0, 0, 0), |link| ApplyContext::new(index, link.id.term, link.time))
+    }
+
+    /// How many calls took effect.
+    pub(crate) fn calls(&self) -> usize {
+        self.effects.iter().filter(|effect| effect.call.is_some()).count()
+    }
+
+    /// A node has taken these entries into its log; `log` ends with the last of them.
+    pub(crate) fn appended(&mut self, node: usize, log: &[Link], from: Index) {
+        let first = from.0 as usize - 1;
+        for at in first..log.len() {
+            let link = log[at];
+            if let Some(before) = at.checked_sub(1).map(|at| log[at]) {
+                hold!(
+                    before.id.term <= link.id.term && before.time <= link.time,
+                    "terms and times in a log never go back",
+                    "n{node} has {} of {} after {} of {}",
+                    link.id,
+                    link.time,
+                    before.id,
+                    before.time
+                );
+            }
+            let known = *self.chain.entry(link.id).or_insert(link.hash);
+            hold!(
+                known == link.hash,
+                "logs that agree on an entry agree on all before it (log matching, §5.3)",
+                "n{node} holds another {}, or another log before it, than somebody else",
+                link.id
+            );
+        }
+    }
+
+    /// A node leads.
+    pub(crate) fn leads(&mut self, node: usize, id: NodeId, term: Term, log: &[Link]) {
+        match self.leaders.get(&term) {
+            Some(leader) if *leader == id => {}
+            Some(leader) => hold!(
+                false,
+                "a term has one leader (election safety, §5.2)",
+                "n{node} leads term {term}, which {} has led",
+                leader.short()
+            ),
+            None => {
+                self.leaders.insert(term, id);
+                if let Some(last) = self.committed.last() {
+                    let held = log.get(last.id.index.0 as usize - 1);
+                    hold!(
+                        held == Some(last),
+                        "a leader has all that was committed before (leader completeness, §5.4)",
+                        "n{node} leads term {term} without {}, which is committed; it has {}",
+                        last.id,
+                        held.map_or("nothing there".to_owned(), |held| held.id.to_string())
+                    );
+                }
+            }
+        }
+    }
+
+    /// A node knows entries up to `commit` to be committed. `durable` are the disks of all machines, `lost` how many
+    /// disks are gone.
+    pub(crate) fn committed<'a>(
+        &mut self,
+        node: usize,
+        commit: Index,
+        log: &[Link],
+        durable: impl Iterator<Item = &'a Durable> + Clone,
+        lost: usize,
+    ) {
+        let known = self.committed.len().min(commit.0 as usize);
+        if let Some(last) = known.checked_sub(1) {
+            hold!(
+                log.get(last) == Some(&self.committed[last]),
+                "committed entries never change",
+                "n{node} takes another log for committed than others: it differs at {} or before",
+                self.committed[last].id
+            );
+        }
+        for at in known..commit.0 as usize {
+            let Some(link) = log.get(at) else {
+                Violation::raise(
+                    "a commit index is within the log",
+                    format!("n{node} commits up to {commit} with a log of {} entries", log.len()),
+                )
+            };
+            self.committed.push(*link);
+        }
+        if let Some(last) = self.committed.get(known..).and_then(<[Link]>::last) {
+            let holders =
+                durable.clone().filter(|disk| disk.log.get(last.id.index.0 as usize - 1) == Some(last));
+            let (holders, all) = (holders.count(), durable.count());
+            hold!(
+                holders + lost > all / 2,
+                "what is committed is durable at a majority",
+                "n{node} takes {} for committed, which is on {holders} of {all} disks",
+                last.id
+            );
+        }
+    }
+
+    /// A node is told to apply these.
+    pub(crate) fn handed_out(&self, node: usize, entries: &[Entry], log: &[Link], durable: &Durable) {
+        for entry in entries {
+            let at = entry.id.index.0 as usize - 1;
+            let link = log.get(at).copied();
+            let before = at.checked_sub(1).and_then(|at| log.get(at));
+            hold!(
+                link == Some(Link::after(before, entry)) && link.as_ref() == self.committed.get(at),
+                "only committed entries are applied",
+                "n{node} applies {}, which is not what is committed there",
+                entry.id
+            );
+            hold!(
+                link.as_ref() == durable.log.get(at),
+                "an entry is on a node's own disk before it is applied there",
+                "n{node} applies {}, its disk has {} entries",
+                entry.id,
+                durable.log.len()
+            );
+        }
+    }
+
+    /// A node has applied these entries, with these results.
+    pub(crate) fn applied(&mut self, node: usize, entries: &[Entry], checkpoints: &[Checkpoint]) {
+        hold!(
+            entries.len() == checkpoints.len(),
+            "every entry is applied",
+            "n{node} applied {} of {} entries",
+            checkpoints.len(),
+            entries.len()
+        );
+        for (entry, checkpoint) in entries.iter().zip(checkpoints) {
+            let at = entry.id.index.0 as usize - 1;
+            if at == self.effects.len() {
+                let effect = self.apply(entry, checkpoint.method.is_some());
+                self.effects.push(effect);
+            }
+            let effect = &self.effects[at];
+            if effect.digest != checkpoint.digest {
+                self.raise_difference(node, entry, effect);
+            }
+        }
+    }
+
+    fn raise_difference(&self, node: usize, entry: &Entry, effect: &Effect) -> ! {
+        let index = entry.id.index;
+        let what = match &effect.call {
+            None => "an entry without effect".to_owned(),
+            Some((_, replied)) => {
+                let call = describe::<T>(entry);
+                match replied {
+                    Replied::Value(_) => format!("`{call}`"),
+                    Replied::Panicked => format!("`{call}`, which panicked on another"),
+                    Replied::Unencodable => format!("`{call}`, whose reply did not encode on another"),
+                }
+            }
+        };
+        Violation::raise(
+            "replicas of an object are equal",
+            format!(
+                "n{node} and another copy differ after index {index}, {what}: the method is not a function of the \
+                 object, its arguments and its context (a clock, a random number, the order of a hash map?), or one \
+                 before it left the copies different"
+            ),
+        )
+    }
+
+    /// Applies an entry to the reference.
+    fn apply(&mut self, entry: &Entry, takes_effect: bool) -> Effect {
+        let index = entry.id.index;
+        if !takes_effect {
+            self.checkpoint = self.checkpoint.without_effect(index);
+            return Effect { digest: self.checkpoint.digest, call: None };
+        }
+        let command = match (entry.kind, Command::decode(&entry.payload)) {
+            (EntryKind::Command, Ok(command)) => command,
+            _ => Violation::raise("only calls take effect", format!("{} is none, and did", entry.id)),
+        };
+        self.check_session(entry.id, &command);
+        let context = ApplyContext::new(index, entry.id.term, entry.time);
+        let mut buffer = Vec::new();
+        let reference = &mut self.reference;
+        let apply = || reference.apply(command.method, &command.arguments, &context, &mut buffer);
+        let (reply, replied) = match catch_unwind(AssertUnwindSafe(apply)) {
+            Ok(Ok(())) => (Reply::Value(Bytes::copy_from_slice(&buffer)), Replied::Value(buffer.clone())),
+            Ok(Err(MethodError::Reply { .. })) => (Reply::Unencodable("".into()), Replied::Unencodable),
+            Ok(Err(error)) => {
+                Violation::raise("every method in the log is known", format!("{}: {error}", entry.id))
+            }
+            Err(_) => (Reply::Panicked("".into()), Replied::Panicked),
+        };
+        self.checkpoint = self.checkpoint.with_effect(index, command.method, &reply, &buffer);
+        Effect { digest: self.checkpoint.digest, call: Some((command, replied)) }
+    }
+
+    /// A call takes effect once, after those that its session made before it, and not after its session's end.
+    fn check_session(&mut self, id: EntryId, command: &Command) {
+        let session = command.session;
+        let boot = self.boots.entry(session.node).or_insert(session.boot);
+        hold!(
+            session.boot >= *boot,
+            "no call of an earlier life of a node takes effect after one of a later life",
+            "{id} is of boot {}, after boot {boot}",
+            session.boot
+        );
+        *boot = session.boot;
+        let last = self.last_numbers.entry(session).or_default();
+        hold!(
+            command.number > *last,
+            "a call takes effect once, in its session's order",
+            "{id} is call {} of n{}, after call {}",
+            command.number.0,
+            session.node.short(),
+            last.0
+        );
+        *last = command.number;
+    }
+
+    /// A node says this to another. What it says must be on its disk.
+    pub(crate) fn told(&mut self, node: usize, id: NodeId, to: NodeId, message: &Message, durable: &Durable) {
+        let Message::Raft(term, message) = message else { return };
+        let hard_state = durable.hard_state;
+        let told = match message {
+            // Questions: nothing is promised by them.
+            RaftMessage::PreVote { .. } | RaftMessage::ReadIndex { .. } => return,
+            // In a later term that is durable the vote can no longer be given to another.
+            RaftMessage::Vote { .. } => {
+                hard_state.term > *term || (hard_state.term == *term && hard_state.voted_for == Some(id))
+            }
+            RaftMessage::VoteReply { granted: true } => {
+                let first = *self.votes.entry((*term, id)).or_insert(to);
+                hold!(
+                    first == to,
+                    "a node votes once a term (§5.2)",
+                    "n{node} votes in term {term} for {} and for {}",
+                    first.short(),
+                    to.short()
+                );
+                hard_state.term > *term || (hard_state.term == *term && hard_state.voted_for == Some(to))
+            }
+            RaftMessage::Appended { matched } => {
+                hard_state.term >= *term && durable.log.len() as u64 >= matched.0
+            }
+            _ => hard_state.term >= *term,
+        };
+        hold!(
+            told,
+            "nothing is told before it is durable",
+            "n{node} says {message:?} in term {term}; on its disk are {hard_state:?} and {} entries",
+            durable.log.len()
+        );
+    }
+
+    /// A node takes part in a cluster of these members.
+    pub(crate) fn member_of(&mut self, node: usize, membership: &Membership) {
+        match &self.membership {
+            None => self.membership = Some(membership.clone()),
+            Some(known) => hold!(
+                known == membership,
+                "there is one cluster",
+                "n{node} has the members {membership:?}, another has {known:?}"
+            ),
+        }
+    }
+
+    /// A caller was told that its call took effect.
+    pub(crate) fn returned(&self, client: usize, what: &What<T>, end: &End, floor: Index) {
+        let (What::Call { method, arguments, .. }, Some(index)) = (what, end.index()) else { return };
+        hold!(
+            index > floor,
+            "a call takes effect after all that ended before it was made (linearizability)",
+            "client {client}'s call is at {index}, {floor} was known when it was made"
+        );
+        let at = (index.0 as usize).checked_sub(1);
+        let effect = at.and_then(|at| self.effects.get(at)).and_then(|effect| effect.call.as_ref());
+        let Some((command, replied)) = effect else {
+            Violation::raise(
+                "an acknowledged call is in the log",
+                format!("client {client} was told of index {index}, where no call took effect"),
+            )
+        };
+        hold!(
+            command.method == *method && command.arguments == *arguments,
+            "an acknowledged call is in the log",
+            "client {client} was told of index {index}, where another call is"
+        );
+        if let End::Returned { reply, .. } = end {
+            hold!(
+                *replied == Replied::Value(reply.to_vec()),
+                "a caller gets its call's reply",
+                "client {client} got {reply:?} for index {index}, which replied {replied:?}"
+            );
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! The second phase of a run: faults end, and within a bound all is well.
+//!
+//! A leader serves, every node that has its disk has applied all that is committed, every caller has been answered,
+//! and a call and a read at each node succeed.
+
+use super::client::End;
+use super::client::OperationId;
+use super::server::Process;
+use super::violation::{Violation, hold};
+use super::world::World;
+use crate::node::status::Role;
+use crate::object::Object;
+
+/// Rounds of one tick each, in which everything that waits is done, counted in the longest election timeouts: a leader
+/// has to be heard of, votes may split a few times, and a call may wait for its deadline before it.
+const TIMEOUTS_MAX: u64 = 40;
+
+impl<T: Object> World<T> {
+    /// Makes peace, and checks that it holds.
+    pub(crate) fn make_peace(&mut self) {
+        self.end_faults();
+        let limits = &self.setup.limits;
+        let rounds_max = TIMEOUTS_MAX * limits.election_ticks_max + limits.deadline_ticks_max;
+        let mut rounds = 0;
+        while !self.is_quiet() {
+            rounds += 1;
+            if rounds > rounds_max {
+                Violation::raise(
+                    "after the last fault the cluster serves within a bound",
+                    format!("after {rounds_max} ticks of peace {}", self.unrest()),
+                );
+            }
+            self.round();
+        }
+        self.ask_everybody();
+        self.check_the_end();
+    }
+
+    /// One tick, and whatever waits.
+    fn round(&mut self) {
+        self.step += 1;
+        let nodes = self.servers.len();
+        for from in 0..nodes {
+            for to in 0..nodes {
+                self.redial(from, to);
+            }
+        }
+        self.pass_time();
+        for at in 0..nodes {
+            while self.write_all(at) || self.apply_all(at) {}
+        }
+        for from in 0..nodes {
+            for to in 0..nodes {
+                self.deliver_all(from, to);
+            }
+        }
+    }
+
+    /// The nodes that have their disks.
+    fn live(&self) -> impl Iterator<Item = (usize, &Process<T>)> {
+        self.servers
+            .iter()
+            .filter(|server| server.lost.is_none())
+            .filter_map(|server| Some((server.number, server.process.as_ref()?)))
+    }
+
+    fn is_quiet(&self) -> bool {
+        self.live().any(|(_, process)| process.node.headline().0 == Role::Leader)
+            && self.live().all(|(_, process)| {
+                process.node.headline().2.is_some()
+                    && process.applied == self.oracle.commit()
+                    && process.log.len() as u64 == process.applied.0
+            })
+            && self.operations.len() == self.ended
+            && self
+                .live()
+                .map(|(_, process)| process.node.term())
+                .all(|term| self.live().all(|(_, process)| process.node.term() == term))
+    }
+
+    /// What is not as it should be, for a person.
+    fn unrest(&self) -> String {
+        let leaders = self.live().filter(|(_, process)| process.node.headline().0 == Role::Leader).count();
+        let behind: Vec<String> = self
+            .live()
+            .filter(|(_, process)| process.applied != self.oracle.commit())
+            .map(|(number, process)| format!("n{number} has applied {}", process.applied))
+            .collect();
+        let waiting: usize = self.live().map(|(_, process)| process.calls.len() + process.reads.len()).sum();
+        format!(
+            "there are {leaders} leaders, {} is committed, {waiting} operations wait; behind: [{}]",
+            self.oracle.commit(),
+            behind.join(", ")
+        )
+    }
+
+    /// An operation is made at each node; all of them must succeed.
+    fn ask_everybody(&mut self) {
+        let first = self.operations.len();
+        let live: Vec<usize> = self.live().map(|(number, _)| number).collect();
+        for (at, client) in live.into_iter().zip((0..self.clients.len()).cycle()) {
+            self.ask_in_peace(client, at);
+        }
+        let bound = 8 * self.setup.limits.election_ticks_max;
+        for _ in 0..bound {
+            if self.operations[first..].iter().all(|operation| operation.ended.is_some()) {
+                break;
+            }
+            self.round();
+        }
+        for id in (first..self.operations.len()).map(OperationId) {
+            let operation = &self.operations[id.0];
+            let served = match &operation.ended {
+                Some((_, End::Returned { .. } | End::Applied { .. } | End::Read { .. })) => true,
+                // A log without room takes no call, as its limit says.
+                Some((_, End::Unknown)) => self.setup.limits.log_bytes_max < 1 << 30,
+                Some((_, End::Refused)) | None => false,
+            };
+            hold!(
+                served,
+                "in peace every operation is served",
+                "client {} at n{} ended with {:?} after {bound} ticks",
+                operation.client,
+                operation.server,
+                operation.ended
+            );
+        }
+        // The others learn of it with the next heartbeats.
+        for _ in 0..2 * self.setup.limits.election_ticks_max {
+            if self.is_quiet() {
+                return;
+            }
+            self.round();
+        }
+        Violation::raise("after the last fault the cluster serves within a bound", self.unrest());
+    }
+
+    fn check_the_end(&self) {
+        for (id, operation) in self.operations.iter().enumerate() {
+            hold!(
+                operation.ended.is_some(),
+                "every caller is answered",
+                "operation {id} of client {} at n{} never ends",
+                operation.client,
+                operation.server
+            );
+        }
+    }
+}

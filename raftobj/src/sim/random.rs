@@ -1,0 +1,56 @@
+//! The one source of chance of a run.
+
+use crate::hash::mix;
+
+/// A generator of random numbers that is a function of its seed (SplitMix64).
+#[derive(Clone, Debug)]
+pub struct Random(u64);
+
+impl Random {
+    /// The generator of this seed.
+    pub fn new(seed: u64) -> Random {
+        Random(seed)
+    }
+
+    /// Another generator, for a named part of a run: what one part draws does not move what another does.
+    pub(crate) fn of(seed: u64, part: u64) -> Random {
+        Random(mix(seed, part))
+    }
+
+    /// Any number.
+    pub fn next_u64(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    /// A number below `bound`.
+    ///
+    /// # Panics
+    /// Where `bound` is zero.
+    pub fn below(&mut self, bound: u64) -> u64 {
+        assert!(bound > 0, "no number is below zero");
+        let product = u128::from(self.next_u64()) * u128::from(bound);
+        (product >> 64) as u64
+    }
+
+    /// A number from `low` to `high`, both included.
+    pub fn between(&mut self, low: u64, high: u64) -> u64 {
+        low + self.below(high - low + 1)
+    }
+
+    /// True once in `n`.
+    pub fn one_in(&mut self, n: u64) -> bool {
+        self.below(n) == 0
+    }
+
+    /// One of these.
+    ///
+    /// # Panics
+    /// Where there is none.
+    pub fn pick<'a, V>(&mut self, values: &'a [V]) -> &'a V {
+        &values[self.below(values.len() as u64) as usize]
+    }
+}

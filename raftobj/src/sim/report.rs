@@ -1,0 +1,137 @@
+//! What runs came to: counts of those that held, and the story of one that did not.
+
+use super::coverage::Coverage;
+use super::line::Line;
+use std::error::Error;
+use std::fmt;
+use std::ops::AddAssign;
+
+/// Runs in which every check held.
+#[derive(Clone, Debug, Default)]
+pub struct Report {
+    pub(crate) runs: u64,
+    pub(crate) steps: u64,
+    pub(crate) entries: u64,
+    pub(crate) calls: u64,
+    pub(crate) operations: u64,
+    pub(crate) undecided: u64,
+    pub(crate) coverage: Coverage,
+    pub(crate) hash: u64,
+}
+
+impl Report {
+    /// How many runs there were.
+    pub fn runs(&self) -> u64 {
+        self.runs
+    }
+
+    /// How many events they had together.
+    pub fn steps(&self) -> u64 {
+        self.steps
+    }
+
+    /// How many calls took effect.
+    pub fn calls(&self) -> u64 {
+        self.calls
+    }
+
+    /// A hash of everything that happened: the same for the same runs, on every machine.
+    pub fn hash(&self) -> u64 {
+        self.hash
+    }
+
+    /// The kinds of events and the rare branches that were never reached.
+    pub fn missed(&self) -> Vec<&'static str> {
+        self.coverage.missed()
+    }
+}
+
+impl AddAssign<&Report> for Report {
+    fn add_assign(&mut self, other: &Report) {
+        let Report { runs, steps, entries, calls, operations, undecided, coverage, hash } = other;
+        self.runs += runs;
+        self.steps += steps;
+        self.entries += entries;
+        self.calls += calls;
+        self.operations += operations;
+        self.undecided += undecided;
+        self.coverage.add(coverage);
+        self.hash = crate::hash::mix(self.hash, *hash);
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Report { runs, steps, entries, calls, operations, undecided, coverage, hash } = self;
+        writeln!(f, "{runs} runs of {steps} steps held; hash {hash:016x}")?;
+        writeln!(
+            f,
+            "{entries} entries committed, {calls} calls took effect, {operations} operations asked for"
+        )?;
+        if *undecided > 0 {
+            writeln!(f, "{undecided} histories were too long to be decided by the checker of histories")?;
+        }
+        coverage.fmt(f)
+    }
+}
+
+/// A run in which something happened that must not.
+///
+/// It displays as what a person needs: what was broken, how to repeat it, what came last, and the shortest schedule
+/// that was found, as a test.
+#[derive(Clone)]
+pub struct Failure {
+    pub(crate) rule: String,
+    pub(crate) what: String,
+    pub(crate) line: Line,
+    pub(crate) shrunk: Line,
+    pub(crate) shrunk_what: String,
+    /// The last events of the shrunk run.
+    pub(crate) last: Vec<String>,
+    /// Each node as it was then, a line each.
+    pub(crate) nodes: Vec<String>,
+}
+
+impl Failure {
+    /// The rule that was broken, and what was seen.
+    pub fn reason(&self) -> String {
+        format!("{}: {}", self.rule, self.what)
+    }
+
+    /// The run, for [`Simulation::replay`](super::Simulation::replay): `seed 17 steps 2000`.
+    pub fn line(&self) -> String {
+        self.line.to_string()
+    }
+
+    /// The shortest schedule that breaks the same rule, for [`Simulation::replay`](super::Simulation::replay).
+    pub fn shrunk(&self) -> String {
+        self.shrunk.to_string()
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{}: {}", self.rule, self.what)?;
+        writeln!(f, "repeat it: RAFTOBJ_SIM='{}' and the same command", self.line)?;
+        let events = self.shrunk.events.as_ref().map_or(0, Vec::len);
+        writeln!(
+            f,
+            "\nthe shortest schedule found has {events} events, and ends with: {}",
+            self.shrunk_what
+        )?;
+        self.last.iter().try_for_each(|event| writeln!(f, "  {event}"))?;
+        self.nodes.iter().try_for_each(|node| writeln!(f, "  {node}"))?;
+        writeln!(f, "\n#[test]\nfn a_schedule_that_failed() {{")?;
+        writeln!(f, "    // {}", self.rule)?;
+        writeln!(f, "    simulation().replay({:?}).unwrap();\n}}", self.shrunk.to_string())
+    }
+}
+
+/// As [`Display`](fmt::Display), so that `unwrap` tells all.
+impl fmt::Debug for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl Error for Failure {}

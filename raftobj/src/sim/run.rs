@@ -1,0 +1,77 @@
+//! One run, from its first event to its end.
+
+use super::event::Event;
+use super::report::Report;
+use super::schedule::Schedule;
+use super::setup::Setup;
+use super::violation::{Violation, caught};
+use super::world::{Program, World};
+use crate::marks::Counts;
+use crate::object::Object;
+use std::rc::Rc;
+
+/// What a run came to.
+pub(crate) struct Run {
+    /// The events, of a run that failed those up to the failure.
+    pub(crate) events: Vec<Event>,
+    pub(crate) result: Result<(), Violation>,
+    pub(crate) report: Report,
+}
+
+/// Where a run's events come from.
+pub(crate) enum Events<'a> {
+    /// So many of them, drawn from the setup's seed.
+    Drawn(usize),
+    Given(&'a [Event]),
+}
+
+/// Runs a schedule through both phases.
+pub(crate) fn run<T: Object>(program: &Rc<Program<T>>, setup: &Setup, events: Events<'_>) -> Run {
+    let mut done = Vec::new();
+    let mut world = None;
+    // Whatever somebody else on this thread has counted is not this run's.
+    Counts::take();
+    let result = caught(|| {
+        let world = world.insert(World::new(Rc::clone(program), setup.clone()));
+        match events {
+            Events::Drawn(count) => {
+                let mut schedule = Schedule::of(setup.seed);
+                done.reserve(count);
+                for _ in 0..count {
+                    let event = schedule.next(world);
+                    done.push(event);
+                    world.happen(event);
+                }
+            }
+            Events::Given(events) => {
+                for event in events {
+                    done.push(*event);
+                    world.happen(*event);
+                }
+            }
+        }
+        world.make_peace();
+        program.judge.as_ref().map_or(0, |judge| judge(world))
+    });
+    let mut report = world.as_ref().map(World::report).unwrap_or_default();
+    report.undecided = result.as_ref().copied().unwrap_or_default();
+    report.coverage.marks = Counts::take();
+    Run { events: done, result: result.map(|_| ()), report }
+}
+
+/// Runs a schedule that fails once more, to see how it ends: what was wrong, and each node in a line.
+pub(crate) fn watch<T: Object>(
+    program: &Rc<Program<T>>,
+    setup: &Setup,
+    events: &[Event],
+) -> (String, Vec<String>) {
+    let mut world = None;
+    let result = caught(|| {
+        let world = world.insert(World::new(Rc::clone(program), setup.clone()));
+        events.iter().for_each(|event| world.happen(*event));
+        world.make_peace();
+        program.judge.iter().for_each(|judge| _ = judge(world));
+    });
+    let what = result.err().map_or("nothing, this time".to_owned(), |violation| violation.what);
+    (what, world.iter().flat_map(|world| world.servers.iter().map(ToString::to_string)).collect())
+}

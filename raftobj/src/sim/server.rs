@@ -1,0 +1,347 @@
+//! A machine: a disk, and while it is up a process with a whole node on it.
+//!
+//! The node, its memory and its object are those that the driver runs; what lies around them here is queues that wait
+//! for an event. What is durable is also kept in a second, plain way ([`Durable`]), against which every restart is
+//! checked.
+
+use super::client::OperationId;
+use super::random::Random;
+use super::setup::Setup;
+use super::violation::hold;
+use crate::calls::{CallId, ReadTicket};
+use crate::hash::{hash_bytes, mix};
+use crate::memory::{Memory, Opened, Opening, Write, Written, put_records};
+use crate::node::{FoundingWrite, Node};
+use crate::object::Object;
+use crate::object::lock::StateLock;
+use crate::object::machine::Machine;
+use crate::raft::types::{Entry, EntryId, HardState, Incarnation, Index, NodeId, Ticks, Time};
+use crate::replica::builder::{machine_config, node_config};
+use crate::storage::disk::sim::SimDisk;
+use crate::storage::wal::PrepareJob;
+use crate::storage::{Newcomer, Options, Record};
+use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+
+/// A machine.
+pub(crate) struct Server<T: Object> {
+    pub(crate) number: usize,
+    pub(crate) disk: SimDisk,
+    pub(crate) process: Option<Process<T>>,
+    pub(crate) durable: Durable,
+    /// Records of a write that was begun and whose end nobody saw.
+    pub(crate) undecided: Vec<Record>,
+    /// The founding write among them.
+    pub(crate) undecided_founding: Option<FoundingWrite>,
+    /// The disk's faults.
+    pub(crate) hung: bool,
+    pub(crate) full: bool,
+    pub(crate) fails_next: Option<(u8, u8)>,
+    /// What the disk held is gone for good, or refused for good: it counts as lost.
+    pub(crate) lost: Option<Loss>,
+    /// How many disks the machine has had.
+    pub(crate) disks: u64,
+    /// How often a process was started: names its connections.
+    pub(crate) lives: u64,
+    pub(crate) percent: u64,
+    /// Hundredths of a tick that have passed since the last.
+    pub(crate) phase: u64,
+    /// What its clock is ahead of the right time, in milliseconds.
+    pub(crate) clock_ahead_ms: i64,
+}
+
+/// How a disk was lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Loss {
+    /// It is empty now.
+    Wiped,
+    /// It is damaged, and its node does not start.
+    Damaged,
+}
+
+/// What is on a disk, told in the plainest way.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Durable {
+    pub(crate) hard_state: HardState,
+    pub(crate) log: Vec<Link>,
+    pub(crate) proposed: bool,
+    pub(crate) formed: bool,
+}
+
+/// An entry in a chain: two of one id and one hash have equal logs up to them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Link {
+    pub(crate) id: EntryId,
+    pub(crate) time: Time,
+    pub(crate) hash: u64,
+}
+
+/// A process, from its start to its end.
+pub(crate) struct Process<T: Object> {
+    pub(crate) node: Node,
+    pub(crate) id: NodeId,
+    pub(crate) memory: Memory<SimDisk>,
+    pub(crate) machine: Machine<T>,
+    pub(crate) state: Arc<StateLock<T>>,
+    pub(crate) writes: VecDeque<Write>,
+    pub(crate) committed: VecDeque<Vec<Entry>>,
+    pub(crate) preparing: Option<PrepareJob<SimDisk>>,
+    /// The log as the node holds it, durable or not.
+    pub(crate) log: Vec<Link>,
+    pub(crate) commit: Index,
+    pub(crate) handed: Index,
+    pub(crate) applied: Index,
+    pub(crate) hard_state: HardState,
+    pub(crate) calls: BTreeMap<CallId, Waiting>,
+    pub(crate) reads: BTreeMap<ReadTicket, Waiting>,
+    pub(crate) ticks: Ticks,
+    pub(crate) paused: bool,
+}
+
+/// An operation that has not ended, and when it has to.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Waiting {
+    pub(crate) operation: OperationId,
+    pub(crate) end: Ticks,
+}
+
+const DIRECTORY: &str = "/data";
+
+pub(crate) fn address(number: usize) -> String {
+    format!("n{number}:1")
+}
+
+impl Link {
+    /// The entry after `before` in a log.
+    pub(crate) fn after(before: Option<&Link>, entry: &Entry) -> Link {
+        let hash = before.map_or(0, |link| link.hash);
+        let hash = mix(mix(mix(hash, entry.id.term.0), entry.id.index.0), entry.time.0);
+        Link { id: entry.id, time: entry.time, hash: hash_bytes(hash, &entry.payload) }
+    }
+}
+
+/// Puts an entry into a log, in the place of all from its index on.
+pub(crate) fn append(log: &mut Vec<Link>, entry: &Entry) {
+    let at = entry.id.index.0 as usize - 1;
+    hold!(at <= log.len(), "logs have no gaps", "{} after {} entries", entry.id, log.len());
+    log.truncate(at);
+    log.push(Link::after(log.last(), entry));
+}
+
+impl Durable {
+    pub(crate) fn write(&mut self, record: &Record) {
+        match record {
+            Record::Entry(entry) => append(&mut self.log, entry),
+            Record::HardState(hard_state) => self.hard_state = *hard_state,
+        }
+    }
+
+    pub(crate) fn found(&mut self, write: &FoundingWrite) {
+        self.proposed = true;
+        self.formed |= matches!(write, FoundingWrite::Formed { .. });
+    }
+}
+
+impl<T: Object> Server<T> {
+    pub(crate) fn new(number: usize) -> Server<T> {
+        Server {
+            number,
+            disk: SimDisk::new(),
+            process: None,
+            durable: Durable::default(),
+            undecided: Vec::new(),
+            undecided_founding: None,
+            hung: false,
+            full: false,
+            fails_next: None,
+            lost: None,
+            disks: 1,
+            lives: 0,
+            percent: 100,
+            phase: 0,
+            clock_ahead_ms: 0,
+        }
+    }
+
+    /// The id of its present disk.
+    pub(crate) fn id(&self, seed: u64) -> NodeId {
+        NodeId(mix(mix(seed, self.number as u64), self.disks))
+    }
+
+    /// Opens the directory as a node that starts does.
+    pub(crate) fn open(&self, disk: &SimDisk, setup: &Setup) -> Result<Opened<SimDisk>, String> {
+        let id = self.id(setup.seed);
+        let newcomer = Newcomer {
+            node: id,
+            incarnation: Incarnation(mix(id.0, 1)),
+            object: T::NAME.to_owned(),
+            address: address(self.number),
+            founding: founders(setup),
+        };
+        let options = Options { segment_bytes: setup.limits.segment_bytes };
+        Opening::begin(disk.clone(), Path::new(DIRECTORY), options, newcomer)?.finish()
+    }
+
+    /// Starts a process. With `dies_at` the power goes at that call to the disk.
+    ///
+    /// # Errors
+    /// Why the node does not start.
+    pub(crate) fn start(&mut self, setup: &Setup, object: T, dies_at: Option<u64>) -> Result<(), String> {
+        assert!(self.process.is_none(), "machine {} is up", self.number);
+        if let Some(calls) = dies_at {
+            self.disk.power_off_at(self.disk.calls() + calls);
+        }
+        let opened = self.open(&self.disk, setup)?;
+        self.lives += 1;
+        self.check_remembered(&opened);
+        let Opened { memory, owner, remembered, .. } = opened;
+        let options = crate::Options::default();
+        let number = self.number;
+        let mut config =
+            node_config::<T>(&options, owner, address(number), founders(setup), mix(setup.seed, 3));
+        setup.limits.apply(&mut config);
+        let mut machine = machine_config(&options, owner);
+        machine.reply_bytes_max = setup.limits.reply_bytes_max;
+        let state = Arc::new(StateLock::new(object));
+        let log = self.durable.log.clone();
+        self.process = Some(Process {
+            id: config.node,
+            hard_state: self.durable.hard_state,
+            node: Node::new(config, remembered),
+            memory,
+            machine: Machine::new(Arc::clone(&state), machine),
+            state,
+            writes: VecDeque::new(),
+            committed: VecDeque::new(),
+            preparing: None,
+            log,
+            commit: Index(0),
+            handed: Index(0),
+            applied: Index(0),
+            calls: BTreeMap::new(),
+            reads: BTreeMap::new(),
+            ticks: Ticks(0),
+            paused: false,
+        });
+        Ok(())
+    }
+
+    /// A group commit, on the disk and in the plain copy of it.
+    ///
+    /// # Errors
+    /// What the disk said; the next start decides what came of it.
+    pub(crate) fn write(&mut self, mut writes: Vec<Write>) -> Result<Written, String> {
+        let Some(process) = &mut self.process else { unreachable!("machine {} is up", self.number) };
+        for write in &writes {
+            match write {
+                Write::Persist(persist) => put_records(&mut self.undecided, persist.clone()),
+                Write::Founding(step) => self.undecided_founding = Some(step.clone()),
+            }
+        }
+        let written = process.memory.write(&mut writes)?;
+        self.undecided.drain(..).for_each(|record| self.durable.write(&record));
+        self.undecided_founding.take().iter().for_each(|step| self.durable.found(step));
+        Ok(written)
+    }
+
+    /// What a start reads back is what was durable, and perhaps of the write that was under way what came first.
+    fn check_remembered(&mut self, opened: &Opened<SimDisk>) {
+        let number = self.number;
+        let found = &opened.remembered;
+        let mut log = Vec::with_capacity(found.entries.len());
+        found.entries.iter().for_each(|entry| append(&mut log, entry));
+        let fits = |durable: &Durable| durable.hard_state == found.hard_state && durable.log == log;
+        let mut durable = self.durable.clone();
+        let mut undecided = self.undecided.drain(..);
+        while !fits(&durable) {
+            match undecided.next() {
+                Some(record) => durable.write(&record),
+                None => hold!(
+                    false,
+                    "what was durable is read back",
+                    "n{number} finds term {} and {} entries, written were term {} and {}",
+                    found.hard_state.term,
+                    log.len(),
+                    self.durable.hard_state.term,
+                    self.durable.log.len()
+                ),
+            }
+        }
+        drop(undecided);
+        let step = self.undecided_founding.take();
+        let (proposed, formed) = (found.proposal.is_some() || found.formed.is_some(), found.formed.is_some());
+        let mut later = durable.clone();
+        step.iter().for_each(|step| later.found(step));
+        let founding = [(durable.proposed, durable.formed), (later.proposed, later.formed)];
+        hold!(
+            founding.contains(&(proposed, formed)),
+            "what was durable is read back",
+            "n{number} finds its founding at {proposed}/{formed}, written was {founding:?}"
+        );
+        (durable.proposed, durable.formed) = (proposed, formed);
+        self.durable = durable;
+    }
+
+    /// Whether the node runs and is not standing still.
+    pub(crate) fn is_awake(&self) -> bool {
+        self.process.as_ref().is_some_and(|process| !process.paused)
+    }
+
+    /// The process is gone. `keep` zero: it died alone; else the power went, and it decides what of the unsynced is
+    /// on the disk.
+    pub(crate) fn crash(&mut self, keep: u8) {
+        self.process = None;
+        let mut random = Random::new(keep.into());
+        match keep {
+            0 => self.disk.restart(),
+            // All, none, a random half, or what came first.
+            _ => match keep % 4 {
+                0 => self.disk.crash(&mut |_| true),
+                1 => self.disk.crash(&mut |_| false),
+                2 => self.disk.crash(&mut |_| random.one_in(2)),
+                _ => {
+                    let first = random.below(12) as usize;
+                    self.disk.crash(&mut |unit| unit < first);
+                }
+            },
+        }
+    }
+}
+
+/// The list that every node is started with.
+pub(crate) fn founders(setup: &Setup) -> Vec<String> {
+    (0..usize::from(setup.nodes)).map(address).collect()
+}
+
+/// A machine in a line.
+impl<T: Object> fmt::Display for Server<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Server { number, durable, lost, .. } = self;
+        write!(f, "n{number} ")?;
+        match &self.process {
+            None => f.write_str("is down")?,
+            Some(process) => {
+                let (role, term, _) = process.node.headline();
+                let Process { commit, applied, log, .. } = process;
+                write!(f, "{role} in term {term}, log {}, commit {commit}, applied {applied}", log.len())?;
+                let (calls, reads) = (process.calls.len(), process.reads.len());
+                write!(f, ", {calls} calls and {reads} reads wait")?;
+                if process.paused {
+                    f.write_str(", stands still")?;
+                }
+            }
+        }
+        write!(f, "; on disk term {}, {} entries", durable.hard_state.term, durable.log.len())?;
+        if let Some(voted_for) = durable.hard_state.voted_for {
+            write!(f, ", vote for {}", voted_for.short())?;
+        }
+        for (is, word) in [(self.hung, "hangs"), (self.full, "is full"), (lost.is_some(), "was lost")] {
+            if is {
+                write!(f, "; the disk {word}")?;
+            }
+        }
+        Ok(())
+    }
+}

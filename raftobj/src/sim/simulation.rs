@@ -1,0 +1,183 @@
+//! The user's face of the simulator.
+
+use super::blackbox;
+use super::client::Client;
+use super::line::Line;
+use super::report::{Failure, Report};
+use super::run::{Events, Run, run, watch};
+use super::setup::{Bounds, Setup};
+use super::shrink::{Shrunk, shrink};
+use super::world::Program;
+use crate::object::Object;
+use std::fmt::Debug;
+use std::hash::Hash;
+use std::ops::{Range, RangeInclusive};
+use std::rc::Rc;
+
+/// The environment variable that makes [`Simulation::run`] repeat one run.
+const REPEAT: &str = "RAFTOBJ_SIM";
+
+/// Clusters of a replicated object under seeds, with faults; see the [module](super).
+pub struct Simulation<T: Object> {
+    program: Rc<Program<T>>,
+    bounds: Bounds,
+    steps: usize,
+    seeds: Range<u64>,
+    regressions: Vec<String>,
+}
+
+impl<T: Object> Simulation<T> {
+    /// `object` makes the state before the first call; `workload` is called with a client each time one makes an
+    /// operation, and asks for it.
+    pub fn new(
+        object: impl Fn() -> T + 'static,
+        workload: impl Fn(&mut Client<'_, T>) + 'static,
+    ) -> Simulation<T> {
+        Simulation {
+            program: Rc::new(Program { object: Box::new(object), workload: Box::new(workload), judge: None }),
+            bounds: Bounds { nodes: 1..=7, faults: true },
+            steps: 2_000,
+            seeds: 0..100,
+            regressions: Vec::new(),
+        }
+    }
+
+    /// Has what clients saw judged a second time, by a search for an order of their operations that explains it and
+    /// that knows nothing of the log. The object is its own model; what its methods learn from their
+    /// [`ApplyContext`](crate::ApplyContext) may show in replies, and must not in the state.
+    ///
+    /// # Panics
+    /// Where the simulation is shared already.
+    pub fn judged_by_history(mut self) -> Simulation<T>
+    where
+        T: Clone + Eq + Hash + Debug,
+    {
+        let Some(program) = Rc::get_mut(&mut self.program) else { panic!("it is not shared yet") };
+        program.judge = Some(Rc::new(blackbox::judge));
+        self
+    }
+
+    /// How many nodes clusters have; each seed draws one of the sizes. Default 1 to 7, which is the most.
+    ///
+    /// # Panics
+    /// Where the range is empty or leaves 1 to 7.
+    pub fn nodes(mut self, nodes: RangeInclusive<u8>) -> Simulation<T> {
+        assert!(!nodes.is_empty(), "a cluster has some size");
+        assert!(
+            *nodes.start() >= 1 && *nodes.end() <= 7,
+            "clusters of 1 to 7 nodes are simulated, not {nodes:?}"
+        );
+        self.bounds.nodes = nodes;
+        self
+    }
+
+    /// How many events a run has before its faults end. Default 2,000.
+    pub fn steps(mut self, steps: usize) -> Simulation<T> {
+        self.steps = steps;
+        self
+    }
+
+    /// Which seeds [`run`](Simulation::run) runs. Default 0 to 99.
+    pub fn seeds(mut self, seeds: Range<u64>) -> Simulation<T> {
+        self.seeds = seeds;
+        self
+    }
+
+    /// No faults: what is found then is the object's own.
+    pub fn without_faults(mut self) -> Simulation<T> {
+        self.bounds.faults = false;
+        self
+    }
+
+    /// Runs that ever failed, one a line, as a [`Failure`] tells them; they run before the seeds. Empty lines and
+    /// what follows a `#` are left out.
+    pub fn regressions(mut self, lines: &str) -> Simulation<T> {
+        let lines = lines.lines().map(|line| line.split('#').next().unwrap_or_default().trim());
+        self.regressions.extend(lines.filter(|line| !line.is_empty()).map(str::to_owned));
+        self
+    }
+
+    /// Runs the regressions, then the seeds, until one fails. With the environment variable `RAFTOBJ_SIM` it repeats
+    /// the run that it holds, and nothing else.
+    ///
+    /// # Errors
+    /// The first run in which something happened that must not.
+    ///
+    /// # Panics
+    /// Where a line is not one of a run.
+    #[allow(clippy::result_large_err, reason = "it is told once, and then the test ends")]
+    pub fn run(&self) -> Result<Report, Failure> {
+        if let Ok(line) = std::env::var(REPEAT) {
+            return self.replay(&line);
+        }
+        let mut report = Report::default();
+        for line in &self.regressions {
+            report += &self.replay(line)?;
+        }
+        for seed in self.seeds.clone() {
+            report += &self.run_seed(seed)?;
+        }
+        Ok(report)
+    }
+
+    /// Runs one seed.
+    ///
+    /// # Errors
+    /// What happened that must not.
+    #[allow(clippy::result_large_err, reason = "it is told once, and then the test ends")]
+    pub fn run_seed(&self, seed: u64) -> Result<Report, Failure> {
+        self.repeat(Line::of_seed(seed, self.steps))
+    }
+
+    /// Repeats a run: `seed 17`, or a whole schedule, as a [`Failure`] tells them.
+    ///
+    /// # Errors
+    /// What happened that must not.
+    ///
+    /// # Panics
+    /// Where the line is not one of a run.
+    #[allow(clippy::result_large_err, reason = "it is told once, and then the test ends")]
+    pub fn replay(&self, line: &str) -> Result<Report, Failure> {
+        match line.parse() {
+            Ok(line) => self.repeat(line),
+            Err(error) => panic!("`{line}` is not a run: {error}"),
+        }
+    }
+
+    /// Runs a schedule that is decoded from bytes, five an event: for coverage-guided fuzzers. The seed draws sizes and
+    /// limits.
+    ///
+    /// # Errors
+    /// What happened that must not.
+    #[allow(clippy::result_large_err, reason = "it is told once, and then the test ends")]
+    pub fn run_bytes(&self, seed: u64, bytes: &[u8]) -> Result<Report, Failure> {
+        let setup = Setup::draw(seed, &self.bounds);
+        self.repeat(Line::of_schedule(&setup, super::event::from_bytes(bytes).collect()))
+    }
+
+    #[allow(clippy::result_large_err, reason = "it is told once, and then the test ends")]
+    fn repeat(&self, line: Line) -> Result<Report, Failure> {
+        let setup = line.change(Setup::draw(line.seed, &self.bounds));
+        let events = match &line.events {
+            Some(events) => Events::Given(events),
+            None => Events::Drawn(line.steps.unwrap_or(self.steps)),
+        };
+        let Run { events, result, report } = run(&self.program, &setup, events);
+        let Err(violation) = result else { return Ok(report) };
+        let Shrunk { setup, events } = shrink(&self.program, &setup, events, &violation.rule);
+        let (what, nodes) = watch(&self.program, &setup, &events);
+        let last = events.len().saturating_sub(LAST_EVENTS);
+        Err(Failure {
+            rule: violation.rule,
+            what: violation.what,
+            line,
+            shrunk_what: what,
+            last: events[last..].iter().map(ToString::to_string).collect(),
+            shrunk: Line::of_schedule(&setup, events),
+            nodes,
+        })
+    }
+}
+
+/// So many of the last events are printed one by one.
+const LAST_EVENTS: usize = 20;

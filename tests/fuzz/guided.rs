@@ -1,0 +1,30 @@
+//! One target under LLVM's libFuzzer, which keeps the inputs that reach new code. `TARGET` names it; see `README.md`.
+
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use raftobj_fuzz::measure::{Alone, alone};
+use raftobj_fuzz::{Target, targets};
+use std::cell::OnceCell;
+use std::env;
+
+thread_local! {
+    static TARGET: OnceCell<(Target, Alone)> = const { OnceCell::new() };
+}
+
+fuzz_target!(|input: &[u8]| {
+    TARGET.with(|target| {
+        let (target, alone) = target.get_or_init(|| (named(), alone()));
+        if let Err(finding) = alone.run(target, input) {
+            eprintln!("{}: {finding}", target.name);
+            std::process::abort();
+        }
+    });
+});
+
+fn named() -> Target {
+    let name = env::var("TARGET").unwrap_or_default();
+    let names: Vec<&str> = targets().iter().map(|target| target.name).collect();
+    let target = targets().into_iter().find(|target| target.name == name);
+    target.unwrap_or_else(|| panic!("TARGET is to be one of {names:?}"))
+}
