@@ -2,6 +2,8 @@
 //!
 //! `cargo bench -p raftobj --features sim --bench sim`.
 
+#![allow(clippy::disallowed_methods, reason = "a benchmark reads the clock")]
+
 use raftobj::sim::{Report, standard};
 use std::time::Instant;
 

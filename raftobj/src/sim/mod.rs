@@ -2,10 +2,13 @@
 
 pub mod history;
 
+mod asking;
 mod atlas;
 mod blackbox;
 mod client;
+mod course;
 mod coverage;
+mod effects;
 mod event;
 mod faults;
 mod line;

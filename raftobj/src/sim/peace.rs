@@ -42,12 +42,12 @@ impl<T: Object> World<T> {
         let nodes = self.servers.len();
         for from in 0..nodes {
             for to in 0..nodes {
-                self.redial(from, to);
+                self.dial(from, to);
             }
         }
-        self.pass_time();
+        self.tick();
         for at in 0..nodes {
-            while self.write_all(at) || self.apply_all(at) {}
+            while self.write(at, u8::MAX) || self.apply(at, u8::MAX) {}
         }
         for from in 0..nodes {
             for to in 0..nodes {

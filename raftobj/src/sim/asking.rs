@@ -1,0 +1,138 @@
+//! Clients ask, and are answered: what they may rely on is checked at each answer.
+
+use super::client::{Client, End, Operation, OperationId, What};
+use super::random::Random;
+use super::server::Waiting;
+use super::violation::hold;
+use super::world::World;
+use crate::calls::{CallId, ReadTicket};
+use crate::hash::mix;
+use crate::object::Object;
+use crate::raft::types::Ticks;
+
+impl<T: Object> World<T> {
+    /// A client makes its next operation.
+    pub(super) fn operate(&mut self, client: usize) -> bool {
+        self.operate_for(client, None)
+    }
+
+    /// For times of peace: a client asks a node for something.
+    pub(crate) fn ask_in_peace(&mut self, client: usize, at: usize) {
+        self.clients[client].home = at;
+        self.clients[client].waiting = 0;
+        self.operate_for(client, Some(Ticks(6 * self.setup.limits.election_ticks_max)));
+    }
+
+    pub(super) fn operate_for(&mut self, client: usize, deadline: Option<Ticks>) -> bool {
+        let number = client % self.clients.len();
+        let client = &mut self.clients[number];
+        if client.waiting >= self.setup.limits.client_calls_max {
+            return false;
+        }
+        let nodes = self.servers.len();
+        if !self.servers[client.home].is_awake() {
+            client.home = (client.home + 1) % nodes;
+            return false;
+        }
+        let made = client.made;
+        client.made += 1;
+        let serial = self.operations.len() as u64 + 1;
+        let random = Random::of(mix(self.setup.seed, 100 + number as u64), made);
+        let mut face = Client::new(number, serial, random, &self.handle);
+        (self.program.workload)(&mut face);
+        let mut random = face.random().clone();
+        let Some(wanted) = face.into_wanted() else { return false };
+        let (at, id) = (client.home, OperationId(self.operations.len()));
+        let drawn = Ticks(random.between(1, self.setup.limits.deadline_ticks_max));
+        let deadline = deadline.unwrap_or(drawn);
+        self.operations.push(Operation {
+            client: number,
+            server: at,
+            life: self.servers[at].lives,
+            what: wanted.what.clone(),
+            key: wanted.key,
+            invoked: self.step,
+            floor: self.seen,
+            ended: None,
+        });
+        self.clients[number].waiting += 1;
+        let Some(process) = &mut self.servers[at].process else { return false };
+        let waiting = Waiting { operation: id, end: Ticks(process.ticks.0 + deadline.0) };
+        match wanted.what {
+            What::Call { method, arguments, .. } => {
+                let call = CallId(serial);
+                process.calls.insert(call, waiting);
+                process.node.call(call, method, arguments, deadline);
+            }
+            What::Read { local: false, .. } => {
+                let ticket = ReadTicket(serial);
+                process.reads.insert(ticket, waiting);
+                process.node.read(ticket, deadline);
+            }
+            What::Read { local: true, read } => {
+                let (index, value) = (process.applied, read(&process.state.read()));
+                self.end(id, End::Read { index, value });
+            }
+        }
+        self.settle(at);
+        true
+    }
+
+    /// An operation has ended.
+    pub(super) fn end(&mut self, id: OperationId, end: End) {
+        let operation = &mut self.operations[id.0];
+        hold!(operation.ended.is_none(), "a caller is answered once", "operation {} ends twice", id.0);
+        let client = &mut self.clients[operation.client];
+        client.waiting = client.waiting.saturating_sub(1);
+        self.ended += 1;
+        let here = (operation.server, operation.life);
+        self.hash = mix(self.hash, end.index().map_or(0, |index| index.0));
+        match (&operation.what, &end) {
+            (What::Read { local: true, .. }, End::Read { index, .. }) => {
+                // Sequential consistency: what a client sees of one process only grows, and holds its own writes.
+                for (server, life, before) in [client.seen, client.wrote].into_iter().flatten() {
+                    hold!(
+                        (server, life) != here || *index >= before,
+                        "local reads go forward, and see the client's own calls",
+                        "client {} reads n{} at {index} after {before}",
+                        operation.client,
+                        operation.server
+                    );
+                }
+                client.seen = Some((here.0, here.1, *index));
+            }
+            (What::Read { .. }, End::Read { index, .. }) => {
+                hold!(
+                    *index >= operation.floor,
+                    "a linearizable read sees all that ended before it was made",
+                    "client {} reads n{} at {index}, {} was known",
+                    operation.client,
+                    operation.server,
+                    operation.floor
+                );
+                self.seen = self.seen.max(*index);
+            }
+            (What::Call { .. }, _) => {
+                self.oracle.returned(operation.client, &operation.what, &end, operation.floor);
+                if let Some(index) = end.index() {
+                    let applied = self.servers[here.0].process.as_ref().map(|process| process.applied);
+                    hold!(
+                        applied.is_some_and(|applied| applied >= index),
+                        "a caller can read its write",
+                        "client {}'s call is at {index}, n{} has applied {applied:?}",
+                        operation.client,
+                        operation.server
+                    );
+                    self.seen = self.seen.max(index);
+                    client.wrote = Some((here.0, here.1, index));
+                }
+            }
+            _ => {}
+        }
+        if matches!(end, End::Unknown | End::Refused) {
+            // Whoever got no answer asks elsewhere.
+            client.home = (client.home + 1) % self.servers.len();
+        }
+        operation.ended = Some((self.step, end));
+    }
+}

@@ -1,0 +1,262 @@
+//! The ordinary course: time passes, messages arrive, disks write, objects apply, processes start and end.
+
+use super::client::{End, OperationId};
+use super::server::{Loss, address};
+use super::violation::{Violation, hold};
+use super::world::World;
+use crate::codec::message::Message;
+use crate::hash::{hash_bytes, mix};
+use crate::memory::Write;
+use crate::node::Node;
+use crate::object::Object;
+use crate::raft::types::{NodeId, Time};
+use bytes::Bytes;
+
+impl<T: Object> World<T> {
+    /// A tick of virtual time.
+    pub(super) fn tick(&mut self) {
+        for at in 0..self.servers.len() {
+            let server = &mut self.servers[at];
+            // What a process misses while it stands still is made up for in part, as the driver does.
+            server.phase = (server.phase + server.percent).min(500);
+            while self.servers[at].phase >= 100 && self.servers[at].is_awake() {
+                self.servers[at].phase -= 100;
+                self.tick_node(at);
+            }
+        }
+    }
+
+    pub(super) fn tick_node(&mut self, at: usize) {
+        let server = &mut self.servers[at];
+        let Some(process) = &mut server.process else { return };
+        process.ticks.0 += 1;
+        let time = (1_000_000_000 + 10 * self.step).saturating_add_signed(server.clock_ahead_ms);
+        process.node.tick(Time(time));
+        self.settle(at);
+        let Some(process) = &self.servers[at].process else { return };
+        for waiting in process.calls.values().chain(process.reads.values()) {
+            hold!(
+                waiting.end >= process.ticks,
+                "every caller is answered by the deadline",
+                "operation {} at n{at} outlives its deadline",
+                waiting.operation.0
+            );
+        }
+    }
+
+    /// A message arrives, if whom it was sent to is still there.
+    pub(super) fn receive(&mut self, from: usize, to: usize, message: Vec<u8>) -> bool {
+        self.hash = hash_bytes(mix(self.hash, (from << 8 | to) as u64), &message);
+        let id = match message.get(..8) {
+            Some(id) => NodeId(u64::from_le_bytes(id.try_into().expect("eight bytes"))),
+            None => unreachable!("messages are sent with their sender's id"),
+        };
+        let message = match Message::decode(Bytes::from(message).slice(8..)) {
+            Ok(message) => message,
+            Err(error) => Violation::raise("messages are read back", format!("n{from} to n{to}: {error}")),
+        };
+        match &mut self.servers[to].process {
+            Some(process) => process.node.receive(id, message),
+            None => return false,
+        }
+        true
+    }
+
+    /// A disk does what waits for it, as one group.
+    pub(super) fn write(&mut self, at: usize, count: u8) -> bool {
+        let server = &mut self.servers[at];
+        let Some(process) = &mut server.process else { return false };
+        if process.paused || server.hung || process.writes.is_empty() {
+            return false;
+        }
+        let count = usize::from(count).clamp(1, process.writes.len());
+        let writes: Vec<Write> = process.writes.drain(..count).collect();
+        if let Some((call, how)) = server.fails_next.take() {
+            self.atlas.fail_disk(&server.disk, call, how);
+        }
+        let result = server.write(writes);
+        let Some(process) = &mut self.servers[at].process else { return true };
+        match result {
+            Ok(written) => {
+                for step in &written.founding {
+                    process.node.founding_written(step);
+                }
+                if let Some(id) = written.persisted {
+                    process.node.persisted(id);
+                }
+                self.settle(at);
+            }
+            Err(reason) => self.stop(at, &reason),
+        }
+        true
+    }
+
+    /// A process whose disk failed: it stops, says so to its callers, and is gone.
+    pub(crate) fn stop(&mut self, at: usize, reason: &str) {
+        let injected = self.atlas.explains(&self.servers[at], reason);
+        hold!(injected, "a disk that is whole does not fail", "n{at}: {reason}");
+        if let Some(process) = &mut self.servers[at].process {
+            process.node.stop(reason);
+        }
+        self.settle(at);
+        if let Some(process) = &self.servers[at].process {
+            hold!(
+                process.calls.is_empty() && process.reads.is_empty(),
+                "a node that stops answers its callers",
+                "n{at} leaves {} calls and {} reads",
+                process.calls.len(),
+                process.reads.len()
+            );
+        }
+        self.process_ends(at, 0);
+    }
+
+    /// An object applies what waits for it.
+    pub(super) fn apply(&mut self, at: usize, count: u8) -> bool {
+        let Some(process) = &mut self.servers[at].process else { return false };
+        if process.paused || process.committed.is_empty() {
+            return false;
+        }
+        for _ in 0..usize::from(count).clamp(1, process.committed.len()) {
+            let Some(entries) = process.committed.pop_front() else { break };
+            let applied = process.machine.apply(&entries, &mut || false);
+            let count = applied.checkpoints.len();
+            if let Some(stop) = &applied.stop {
+                Violation::raise("every committed entry can be applied", format!("n{at}: {stop}"));
+            }
+            for checkpoint in &applied.checkpoints {
+                self.hash = mix(self.hash, checkpoint.digest);
+            }
+            process.applied = applied.upto.index;
+            self.oracle.applied(at, &entries[..count.min(entries.len())], &applied.checkpoints);
+            process.node.applied(applied);
+        }
+        self.settle(at);
+        true
+    }
+
+    pub(super) fn mark_idle(&mut self, at: usize) -> bool {
+        let server = &mut self.servers[at];
+        let Some(process) = &mut server.process else { return false };
+        if process.paused || server.hung || !process.writes.is_empty() {
+            return false;
+        }
+        if let Err(reason) = process.memory.mark_idle() {
+            self.stop(at, &reason);
+        }
+        true
+    }
+
+    /// The background's work on the next file: taken at one event, done and handed in at another.
+    pub(super) fn prepare(&mut self, at: usize) -> bool {
+        let server = &mut self.servers[at];
+        let Some(process) = &mut server.process else { return false };
+        if process.paused || server.hung {
+            return false;
+        }
+        match process.preparing.take() {
+            None => process.preparing = process.memory.prepare_next(),
+            Some(job) => {
+                if let Err(reason) = process.memory.prepared(job.run()) {
+                    self.stop(at, &reason);
+                }
+            }
+        }
+        true
+    }
+
+    /// A machine starts its process.
+    pub(crate) fn start(&mut self, at: usize, dies_at: Option<u64>, keep: u8) {
+        let object = (self.program.object)();
+        let server = &mut self.servers[at];
+        match server.start(&self.setup, object, dies_at) {
+            Ok(()) => {
+                server.disk.power_on();
+                let process = server.process.as_ref().expect("it has just started");
+                hold!(
+                    server.lost != Some(Loss::Damaged),
+                    "a damaged disk is refused",
+                    "n{at} starts from a disk with a flipped bit"
+                );
+                self.hash = mix(self.hash, process.log.len() as u64);
+                self.settle(at);
+            }
+            Err(_) if dies_at.is_some() => self.process_ends(at, keep.max(1)),
+            Err(reason) => {
+                let injected = self.atlas.explains(&self.servers[at], &reason);
+                hold!(injected, "a disk that is whole is read back", "n{at}: {reason}");
+                // The process ended with that message; whoever starts it again meets it again.
+                self.servers[at].disk.restart();
+            }
+        }
+    }
+
+    /// The process is gone, its callers know nothing.
+    pub(crate) fn process_ends(&mut self, at: usize, keep: u8) {
+        if let Some(process) = &self.servers[at].process {
+            let waiting: Vec<OperationId> =
+                process.calls.values().chain(process.reads.values()).map(|w| w.operation).collect();
+            for operation in waiting {
+                self.end(operation, End::Unknown);
+            }
+        }
+        self.servers[at].crash(keep);
+        self.links.process_gone(at);
+    }
+
+    /// `from` dials `to`: each shows the other who it is.
+    pub(super) fn dial(&mut self, from: usize, to: usize) -> bool {
+        let both = self.servers[from].is_awake() && self.servers[to].is_awake();
+        if from == to || !both || self.links.get(from, to).is_cut() || self.links.get(to, from).is_cut() {
+            return false;
+        }
+        let life = self.servers[to].lives;
+        if self.links.get(from, to).connected() == Some(life) {
+            return false;
+        }
+        if self.links.at(from, to).disconnect() {
+            self.lose_connection(from, to);
+        }
+        let hello = |world: &World<T>, at: usize| {
+            world.servers[at].process.as_ref().map(|process| (process.node.hello().encode(), process.id))
+        };
+        let (Some((ours, _)), Some((theirs, peer))) = (hello(self, from), hello(self, to)) else {
+            return false;
+        };
+        let accepted = self.node(to).judge(&ours, None);
+        let accepted = accepted.and_then(|_| self.node(from).judge(&theirs, Some(&address(to))));
+        self.atlas.check_stranger(&self.servers, from, to, accepted.is_ok());
+        if accepted.is_ok() {
+            self.links.at(from, to).connect(life);
+            self.node(from).connected(peer);
+        }
+        self.settle(to);
+        self.settle(from);
+        true
+    }
+
+    /// Tells a node that the connection it dialled is gone.
+    pub(crate) fn lose_connection(&mut self, from: usize, to: usize) {
+        let peer = self.servers[to].id(self.setup.seed);
+        if let Some(process) = &mut self.servers[from].process {
+            process.node.disconnected(peer);
+        }
+    }
+
+    pub(crate) fn node(&mut self, at: usize) -> &mut Node {
+        match &mut self.servers[at].process {
+            Some(process) => &mut process.node,
+            None => unreachable!("n{at} is up"),
+        }
+    }
+
+    /// For times of peace: everything that is on a link now.
+    pub(crate) fn deliver_all(&mut self, from: usize, to: usize) {
+        for _ in 0..self.links.get(from, to).len() {
+            if let Some(message) = self.links.at(from, to).take(0) {
+                self.receive(from, to, message);
+            }
+        }
+        self.settle(to);
+    }
+}

@@ -1,0 +1,151 @@
+//! What follows at once from what a node was told: it is carried out as far as no time passes, and shown to the
+//! [`Oracle`](super::oracle::Oracle).
+
+use super::client::{End, What};
+use super::server::{Process, Server, append};
+use super::violation::{Violation, hold};
+use super::world::World;
+use crate::codec::message::Message;
+use crate::memory::Write;
+use crate::node::Effects;
+use crate::node::status::Role;
+use crate::object::Object;
+use crate::raft::types::NodeId;
+
+impl<T: Object> World<T> {
+    /// Carries out what follows at once from what a node was told, and checks it.
+    pub(crate) fn settle(&mut self, at: usize) {
+        loop {
+            let Some(process) = &mut self.servers[at].process else { return };
+            let Some(effects) = process.node.effects() else { break };
+            self.carry_out(at, effects);
+        }
+        self.look_at(at);
+    }
+
+    pub(super) fn carry_out(&mut self, at: usize, effects: Effects) {
+        let Effects { messages, persists, founding, committed, completions, reads, warnings: _ } = effects;
+        let Some(Process { id, .. }) = self.servers[at].process else { return };
+        for (to, message) in messages {
+            self.oracle.told(at, id, to, &message, &self.servers[at].durable);
+            self.send(at, id, to, &message);
+        }
+        let Some(process) = &mut self.servers[at].process else { return };
+        for persist in persists {
+            if let Some(first) = persist.entries.first().map(|entry| entry.id.index) {
+                persist.entries.iter().for_each(|entry| append(&mut process.log, entry));
+                self.oracle.appended(at, &process.log, first);
+            }
+            process.writes.push_back(Write::Persist(persist));
+        }
+        process.writes.extend(founding.map(Write::Founding));
+        // What is committed must be known as such before it is handed out.
+        self.look_at_commit(at);
+        let Server { process, durable, .. } = &mut self.servers[at];
+        let Some(process) = process else { return };
+        if let Some(last) = committed.last() {
+            hold!(
+                committed[0].id.index == process.handed.next(),
+                "entries are applied without gaps",
+                "n{at} is handed {} after {}",
+                committed[0].id,
+                process.handed
+            );
+            process.handed = last.id.index;
+            self.oracle.handed_out(at, &committed, &process.log, durable);
+            process.committed.push_back(committed);
+        }
+        let mut ended = Vec::new();
+        for (call, outcome) in completions {
+            let Some(waiting) = process.calls.remove(&call) else {
+                Violation::raise("a caller is answered once", format!("n{at} ends {call:?} again"))
+            };
+            ended.push((waiting.operation, End::of_call(&outcome)));
+        }
+        for (ticket, outcome) in reads {
+            let Some(waiting) = process.reads.remove(&ticket) else {
+                Violation::raise("a caller is answered once", format!("n{at} ends {ticket:?} again"))
+            };
+            if let Ok(index) = outcome {
+                hold!(
+                    index <= process.applied,
+                    "a read is served after what it needs is applied",
+                    "n{at} serves a read at {index}, applied is {}",
+                    process.applied
+                );
+            }
+            let What::Read { read, .. } = &self.operations[waiting.operation.0].what else { continue };
+            // The state may be newer than the read asked for.
+            let served = outcome.map(|_| process.applied);
+            ended.push((waiting.operation, End::of_read(&served, || read(&process.state.read()))));
+        }
+        for (operation, end) in ended {
+            self.end(operation, end);
+        }
+    }
+
+    pub(super) fn send(&mut self, from: usize, id: NodeId, to: NodeId, message: &Message) {
+        let seed = self.setup.seed;
+        let Some(to) = self.servers.iter().position(|server| server.id(seed) == to) else { return };
+        let life = self.servers[to].lives;
+        let link = self.links.at(from, to);
+        // Whoever dialled an earlier process of the peer writes into a dead connection.
+        if link.connected() == Some(life) {
+            let mut bytes = Vec::with_capacity(64);
+            bytes.extend_from_slice(&id.0.to_le_bytes());
+            message.encode(&mut bytes);
+            link.send(bytes);
+        }
+    }
+
+    /// A commit index that grew is shown to the oracle.
+    pub(super) fn look_at_commit(&mut self, at: usize) {
+        let Some(process) = &self.servers[at].process else { return };
+        let Some(raft) = process.node.raft() else { return };
+        let (before, commit) = (process.commit, raft.commit());
+        hold!(commit >= before, "a commit index never goes back", "n{at}: from {before} to {commit}");
+        if commit > before {
+            let durable = self.servers.iter().map(|server| &server.durable);
+            self.oracle.committed(at, commit, &process.log, durable, self.atlas.lost());
+        }
+        if let Some(process) = &mut self.servers[at].process {
+            process.commit = commit;
+        }
+    }
+
+    /// Looks at what a node has become.
+    pub(super) fn look_at(&mut self, at: usize) {
+        self.look_at_commit(at);
+        let Some(process) = &mut self.servers[at].process else { return };
+        let Some(raft) = process.node.raft() else { return };
+        let (before, now) = (process.hard_state, raft.hard_state());
+        if before != now {
+            hold!(
+                now.term >= before.term,
+                "a term never goes back",
+                "n{at}: {} to {}",
+                before.term,
+                now.term
+            );
+            hold!(
+                now.term > before.term || before.voted_for.is_none(),
+                "a vote changes only with its term",
+                "n{at} in term {}: from {before:?} to {now:?}",
+                now.term
+            );
+            process.hard_state = now;
+        }
+        let stopped = process.node.stopped();
+        let (role, term, _) = process.node.headline();
+        hold!(
+            stopped.is_none_or(|reason| reason.starts_with("cannot ") || reason.contains("log")),
+            "no node stops without a reason",
+            "n{at}: {}",
+            stopped.unwrap_or_default()
+        );
+        self.oracle.member_of(at, raft.membership());
+        if role == Role::Leader {
+            self.oracle.leads(at, process.id, term, &process.log);
+        }
+    }
+}
