@@ -48,6 +48,19 @@ macro_rules! events {
                 }
             }
 
+            /// As [`from_bytes`] reads it.
+            pub(crate) fn to_bytes(self) -> [u8; 5] {
+                let mut bytes = [0; 5];
+                bytes[0] = self.kind() as u8;
+                match self {
+                    $(Event::$name { $($field),* } => {
+                        let fields: &[u8] = &[$($field),*];
+                        bytes[1..=fields.len()].copy_from_slice(fields);
+                    })*
+                }
+                bytes
+            }
+
             /// The event of a kind whose fields are taken from four bytes.
             pub(crate) fn from_bytes(kind: Kind, bytes: [u8; 4]) -> Event {
                 // Each field takes the next byte; the last event has none.
@@ -224,6 +237,8 @@ mod tests {
         assert_eq!(events.len(), 1_000);
         let kinds: std::collections::BTreeSet<Kind> = events.iter().map(Event::kind).collect();
         assert_eq!(kinds.len(), Kind::ALL.len(), "bytes reach every kind");
+        let again: Vec<u8> = events.iter().flat_map(|event| event.to_bytes()).collect();
+        assert_eq!(from_bytes(&again).collect::<Vec<_>>(), events);
         assert_eq!(from_text(&to_text(&events)), Ok(events));
     }
 

@@ -159,6 +159,15 @@ impl<T: Object> Simulation<T> {
         }
     }
 
+    /// The events of a schedule as [`run_bytes`](Simulation::run_bytes) takes them: `12*tick; deliver 0 1 1`.
+    ///
+    /// # Errors
+    /// What is not an event.
+    pub fn bytes_of(schedule: &str) -> Result<Vec<u8>, String> {
+        let events = super::event::from_text(schedule)?;
+        Ok(events.iter().flat_map(|event| event.to_bytes()).collect())
+    }
+
     /// Runs a schedule that is decoded from bytes, five an event: for coverage-guided fuzzers. The seed draws sizes and
     /// limits.
     ///
