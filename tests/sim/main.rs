@@ -51,7 +51,7 @@ fn the_fixed_seeds_hold() {
 #[test]
 fn seeds_that_nobody_has_run_hold() {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
-    let first = u64::from(now.subsec_nanos()) << 20 | now.as_secs() % (1 << 20);
+    let first = (u64::from(now.subsec_nanos()) << 20) | (now.as_secs() % (1 << 20));
     let report = simulation().seeds(first..first + 200).run().unwrap();
     assert_eq!(report.runs(), 200);
 }
