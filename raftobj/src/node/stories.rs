@@ -5,7 +5,9 @@ use crate::calls::CallsConfig;
 use crate::codec::command::{Command, Number, ObjectId};
 use crate::codec::hello::MethodSignature;
 use crate::codec::message::CallsRefusal;
+use crate::marks::{Counts, Mark};
 use crate::object::Object;
+use crate::object::digest::Checkpoint;
 use crate::object::fixture::{ADD, Tally, arguments, command, session};
 use crate::planted::{Bug, with};
 use crate::raft::config::Config as RaftConfig;
@@ -62,8 +64,13 @@ fn settle(node: &mut Node) -> (Vec<(NodeId, Message)>, Vec<Entry>) {
 
 /// Node 1 of two, leading.
 fn leader_of_two() -> Node {
-    let remembered = Remembered { formed: Some(membership(2)), ..Remembered::default() };
-    let mut node = Node::new(config(1, 2), remembered);
+    leader_of(2)
+}
+
+/// Node 1 of so many, leading.
+fn leader_of(size: u64) -> Node {
+    let remembered = Remembered { formed: Some(membership(size)), ..Remembered::default() };
+    let mut node = Node::new(config(1, size), remembered);
     for now in 0..100 {
         node.tick(Time(1_000 + now));
         for (to, message) in settle(&mut node).0 {
@@ -118,6 +125,7 @@ fn calls_that_no_replica_could_apply_do_not_enter_the_log() {
     let refusal = Message::CallsRefused { from: Number(2), why: CallsRefusal::Barred };
     assert!(settle(&mut node).0.contains(&(NodeId(2), refusal)));
     assert_eq!(last(&node), before.next());
+    assert!(Counts::take().of(Mark::CallBarred) > 0);
     // Nor does what a node says that is not in the membership.
     node.receive(NodeId(3), Message::Calls(vec![command(session(3, 1), 1, 1, ADD, 7)]));
     settle(&mut node);
@@ -145,6 +153,62 @@ fn nodes_that_take_commands_of_other_sizes_refuse_each_other() {
     hello.command_bytes_max += 1;
     let refusal = node.judge(&hello.encode(), None).unwrap_err();
     assert!(refusal.contains("command_bytes_max"), "{refusal}");
+}
+
+/// Node 1 of three, leading, with the no-op of its term applied; the others say that they have these digests of it.
+fn told_of_other_states(others: [u64; 2]) -> Node {
+    let mut node = leader_of(3);
+    for peer in [2, 3] {
+        node.receive(NodeId(peer), Message::Raft(node.term(), RaftMessage::Appended { matched: Index(0) }));
+        settle(&mut node);
+        node.receive(NodeId(peer), Message::Raft(node.term(), RaftMessage::Appended { matched: Index(1) }));
+    }
+    let (_, committed) = settle(&mut node);
+    let noop = committed.last().expect("a majority has the no-op").clone();
+    let checkpoint = Checkpoint { index: noop.id.index, digest: 1, method: None };
+    node.applied(Applied {
+        upto: noop.id,
+        time: noop.time,
+        checkpoints: vec![checkpoint],
+        decisions: Vec::new(),
+        panics: 0,
+        stop: None,
+    });
+    node.receive(NodeId(2), Message::Digest { index: noop.id.index, digest: others[0] });
+    for (peer, digest) in (2..).zip(others) {
+        node.receive(NodeId(peer), Message::Digests { first: noop.id.index, digests: vec![digest] });
+    }
+    node
+}
+
+// Breaks: a replica that is wrong goes on to answer.
+#[test]
+fn a_node_alone_with_its_state_stops() {
+    Counts::take();
+    let node = told_of_other_states([2, 2]);
+    let reason = node.stopped().expect("it stops");
+    assert!(reason.contains("differ from index 1 on"), "{reason}");
+    let counts = Counts::take();
+    assert_eq!(counts.of(Mark::DivergenceAsked), 1);
+    assert_eq!(counts.of(Mark::DivergenceOutvoted), 1);
+}
+
+// Breaks: where no two states are alike all nodes stop, and nobody is left to say why.
+#[test]
+fn a_leader_stays_where_no_majority_agrees_on_a_state() {
+    Counts::take();
+    let mut node = told_of_other_states([2, 3]);
+    assert_eq!(node.stopped(), None);
+    let warnings = node.effects().expect("a warning").warnings;
+    assert!(warnings[0].contains("no majority agrees"), "{warnings:?}");
+    assert_eq!(Counts::take().of(Mark::DivergenceUndecided), 1);
+}
+
+/// Breaks: the check above would not see that replicas which differ go on. A simulation ends where they first do.
+#[test]
+fn planted_divergence_that_goes_on_is_found() {
+    let check = || with(Bug::DivergenceGoesOn, a_node_alone_with_its_state_stops);
+    assert!(catch_unwind(check).is_err(), "it was not found");
 }
 
 /// Breaks: a member's id comes back with an empty disk, which has forgotten its votes.

@@ -193,6 +193,9 @@ impl Disk {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::marks::{Counts, Mark};
+    use crate::planted::{Bug, with};
+    use std::panic::catch_unwind;
 
     // Breaks: an entry counts as durable because another one was, at the same index, before it was cut.
     #[test]
@@ -200,11 +203,21 @@ mod tests {
         let mut disk = Disk::new(Index(1));
         let write = |disk: &mut Disk| disk.next_write(HardState::default(), Index(3)).unwrap().0;
         let old = write(&mut disk);
+        Counts::take();
         disk.log_cut(Index(2));
+        assert_eq!(Counts::take().of(Mark::CutWhileWritten), 1);
         let new = write(&mut disk);
         disk.persisted(old);
         assert_eq!(disk.stable(), Index(1));
         disk.persisted(new);
         assert_eq!(disk.stable(), Index(3));
+    }
+
+    /// Breaks: the story above would not see it. No schedule of whole nodes does: a leader sends entries to those who
+    /// have answered in its term, and that answer waited for all that was written before.
+    #[test]
+    fn planted_late_reports_that_count_are_found() {
+        let check = || with(Bug::PersistedAba, a_late_report_of_a_cut_tail_does_not_count_for_the_new_tail);
+        assert!(catch_unwind(check).is_err(), "it was not found");
     }
 }

@@ -5,6 +5,7 @@ use super::membership::{Member, Membership};
 use super::message::{Envelope, Message, ReadId};
 use super::types::{Entry, EntryId, EntryKind, HardState, Incarnation, Index, NodeId, Term, Ticks, Time};
 use super::{Raft, Restored};
+use crate::marks::{Counts, Mark};
 use crate::object::fixture::TestRandom;
 use bytes::Bytes;
 
@@ -106,9 +107,11 @@ fn a_tail_that_is_cut_makes_room_for_what_replaces_it() {
 fn an_append_beyond_the_logs_limit_is_not_answered() {
     let mut raft = server(1, vec![entry(1, 1, 900), entry(1, 2, 900)]);
     let append = Message::Append { prev: id(1, 2), commit: Index(0), entries: vec![entry(1, 3, 900)] };
+    Counts::take();
     hear(&mut raft, 2, 1, append);
     assert_eq!(settle(&mut raft), []);
     assert_eq!(raft.log().last_index(), Index(2));
+    assert_eq!(Counts::take().of(Mark::AppendWithoutRoom), 1);
 }
 
 // Breaks: a candidate whose vote requests got lost waits for others to campaign before it may lead.

@@ -10,9 +10,16 @@ use crate::hash::mix;
 use crate::object::Object;
 use crate::raft::types::Ticks;
 
+/// From here on a client's number says, too, which machine it turns to.
+const WANDERS: usize = 192;
+
 impl<T: Object> World<T> {
     /// A client makes its next operation.
     pub(super) fn operate(&mut self, client: usize) -> bool {
+        if client >= WANDERS {
+            let (clients, nodes) = (self.clients.len(), self.servers.len());
+            self.clients[client % clients].home = client % nodes;
+        }
         self.operate_for(client, None)
     }
 

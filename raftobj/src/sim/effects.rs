@@ -5,12 +5,13 @@ use super::client::{End, What};
 use super::server::{Process, Server, append};
 use super::violation::{Violation, hold};
 use super::world::World;
+use crate::calls::outcome::CallError;
 use crate::codec::message::Message;
 use crate::memory::Write;
 use crate::node::Effects;
 use crate::node::status::Role;
 use crate::object::Object;
-use crate::raft::types::NodeId;
+use crate::raft::types::{NodeId, Term};
 
 impl<T: Object> World<T> {
     /// Carries out what follows at once from what a node was told, and checks it.
@@ -60,6 +61,13 @@ impl<T: Object> World<T> {
             let Some(waiting) = process.calls.remove(&call) else {
                 Violation::raise("a caller is answered once", format!("n{at} ends {call:?} again"))
             };
+            let early = process.ticks < waiting.end && process.node.stopped().is_none();
+            hold!(
+                !(early && matches!(outcome, Err(CallError::Unknown { .. }))),
+                "a call's end is unknown only when its deadline has passed",
+                "n{at} ends {call:?} with {outcome:?}, {} ticks before its deadline",
+                waiting.end.0 - process.ticks.0
+            );
             ended.push((waiting.operation, End::of_call(&outcome)));
         }
         for (ticket, outcome) in reads {
@@ -105,6 +113,13 @@ impl<T: Object> World<T> {
         let (before, commit) = (process.commit, raft.commit());
         hold!(commit >= before, "a commit index never goes back", "n{at}: from {before} to {commit}");
         if commit > before {
+            let last = process.log.get(commit.0 as usize - 1);
+            hold!(
+                !raft.is_leader() || last.is_none_or(|last| last.id.term == raft.term()),
+                "a leader commits by counting only in its own term (§5.4.2)",
+                "n{at} commits up to {commit}, which is not of term {}",
+                raft.term()
+            );
             let durable = self.servers.iter().map(|server| &server.durable);
             self.oracle.committed(at, commit, &process.log, durable, self.atlas.lost());
         }
@@ -145,7 +160,20 @@ impl<T: Object> World<T> {
         );
         self.oracle.member_of(at, raft.membership());
         if role == Role::Leader {
-            self.oracle.leads(at, process.id, term, &process.log);
+            self.look_at_leader(at, term);
+        }
+    }
+
+    fn look_at_leader(&mut self, at: usize, term: Term) {
+        let World { servers, oracle, atlas, .. } = self;
+        let Some(process) = &servers[at].process else { return };
+        let Some(raft) = process.node.raft() else { return };
+        let durable = servers.iter().map(|server| &server.durable);
+        oracle.leads(at, process.id, term, &process.log, durable, atlas.lost());
+        for peer in raft.membership().peers_of(process.id) {
+            if let Some((matched, _)) = raft.progress_of(peer) {
+                oracle.counts(at, term, peer, matched);
+            }
         }
     }
 }

@@ -118,7 +118,7 @@ events! {
     Write "write" (server, count) course;
     /// An object applies the oldest batches of entries that wait.
     Apply "apply" (server, count) course;
-    /// A client makes its next call or read.
+    /// A client makes its next call or read; from 192 on it turns to another machine first.
     Call "call" (client) course;
     /// A machine dials another.
     Dial "dial" (from, to) course;
@@ -132,8 +132,10 @@ events! {
     Overtake "overtake" (from, to, nth) fault;
     /// A message is lost.
     Drop "drop" (from, to, nth) fault;
-    /// A message arrives, and will once more.
+    /// A message arrives, and will once more; a copy of it stays behind.
     Repeat "repeat" (from, to, nth) fault;
+    /// What stayed behind longest arrives: such a copy, or a message of a process that is gone.
+    Echo "echo" (from, to) fault;
     /// A connection breaks; with `lose` everything on its way is lost.
     Break "break" (from, to, lose) fault;
     /// A link carries nothing, one way.

@@ -2,6 +2,7 @@
 
 use super::event::Event;
 use super::server::{Durable, Loss, Server};
+use super::violation::hold;
 use super::world::World;
 use crate::memory::Write;
 use crate::object::Object;
@@ -76,7 +77,7 @@ impl<T: Object> World<T> {
     }
 
     /// The power goes, or the process dies: at once, or while it writes.
-    fn crash(&mut self, at: usize, calls: u8, keep: u8) -> bool {
+    pub(super) fn crash(&mut self, at: usize, calls: u8, keep: u8) -> bool {
         let server = &mut self.servers[at];
         let Some(process) = &mut server.process else { return false };
         let writes: Vec<Write> = process.writes.drain(..).collect();
@@ -128,21 +129,33 @@ impl<T: Object> World<T> {
         let server = &mut self.servers[at];
         let files: Vec<(PathBuf, Vec<u8>)> =
             server.disk.snapshot().into_iter().filter_map(|(path, bytes)| Some((path, bytes?))).collect();
-        let Some((path, bytes)) = files.get(file % files.len().max(1)).filter(|(_, bytes)| !bytes.is_empty())
-        else {
-            return false;
-        };
+        let Some((path, bytes)) = files.get(file % files.len().max(1)) else { return false };
+        // Behind the last byte that is not zero nothing was written.
+        let Some(last) = bytes.iter().rposition(|byte| *byte != 0) else { return false };
         let mut flipped = bytes.clone();
-        let bit = offset * 7 % (8 * bytes.len() as u64);
+        let bit = offset * 7 % (8 * (last as u64 + 1));
         flipped[(bit / 8) as usize] ^= 1 << (bit % 8);
-        let opens = |change: &dyn Fn(&SimDisk)| {
+        let read = |change: &dyn Fn(&SimDisk)| {
             let trial = server.disk.fork();
             trial.restart();
             trial.set_full(false);
             change(&trial);
-            server.open(&trial, &self.setup).is_ok()
+            server.open(&trial, &self.setup).map(|opened| opened.remembered)
         };
-        if !opens(&|_| {}) || opens(&|trial| trial.set_bytes(path, &flipped)) {
+        if read(&|_| {}).is_err() {
+            return false;
+        }
+        if let Ok(found) = read(&|trial| trial.set_bytes(path, &flipped)) {
+            hold!(
+                server.may_be_cut_to(&found),
+                "damage to what was vouched for is refused",
+                "n{at} finds term {} and {} entries after bit {bit} of {} was flipped, written were term {} and {}",
+                found.hard_state.term,
+                found.entries.len(),
+                path.display(),
+                server.durable.hard_state.term,
+                server.durable.log.len()
+            );
             return false;
         }
         server.disk.set_bytes(path, &flipped);
@@ -173,6 +186,8 @@ impl<T: Object> Server<T> {
     /// Nothing of what was written is there any more.
     fn forget(&mut self) {
         self.durable = Durable::default();
+        self.before = (Durable::default(), Vec::new());
+        self.node = None;
         self.undecided.clear();
         self.undecided_founding = None;
         (self.hung, self.full, self.fails_next) = (false, false, None);

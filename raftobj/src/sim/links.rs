@@ -8,6 +8,9 @@ use std::collections::VecDeque;
 /// More messages than this on one link push the oldest out, as a full queue of a connection does.
 const MESSAGES_MAX: usize = 64;
 
+/// So many messages stay behind on one link, the latest.
+const ECHOES_MAX: usize = 8;
+
 /// All links of a cluster.
 #[derive(Clone, Debug)]
 pub(crate) struct Links {
@@ -19,6 +22,8 @@ pub(crate) struct Links {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Link {
     messages: VecDeque<Vec<u8>>,
+    /// What stayed behind: copies of messages that were repeated, and what a process that is gone sent last.
+    echoes: VecDeque<Vec<u8>>,
     /// The life of the receiver that the sender dialled; `None` while there is no connection.
     connected: Option<u64>,
     cut: bool,
@@ -44,6 +49,12 @@ impl Links {
         busy.map(|(at, _)| (at / self.nodes, at % self.nodes))
     }
 
+    /// The links on which something stayed behind, as (from, to).
+    pub(crate) fn echoing(&self) -> impl Iterator<Item = (usize, usize)> + '_ {
+        let echoing = self.links.iter().enumerate().filter(|(_, link)| !link.cut && !link.echoes.is_empty());
+        echoing.map(|(at, _)| (at / self.nodes, at % self.nodes))
+    }
+
     /// Machines that could dial another and have no connection to it, as (from, to).
     pub(crate) fn unconnected(&self) -> impl Iterator<Item = (usize, usize)> + '_ {
         let missing = self.links.iter().enumerate().filter(|(_, link)| !link.cut && link.connected.is_none());
@@ -59,12 +70,17 @@ impl Links {
         }
     }
 
-    /// A machine's process is gone: whoever it had dialled may still read what it sent; what was on its way to it
-    /// is lost.
+    /// A machine's process is gone: whoever it had dialled may still read what it sent last, perhaps after what its next
+    /// process sends; what was on its way to it is lost.
     pub(crate) fn process_gone(&mut self, server: usize) {
         for other in 0..self.nodes {
-            self.at(server, other).connected = None;
+            let link = self.at(server, other);
+            link.connected = None;
+            while let Some(message) = link.messages.pop_front() {
+                link.stay_behind(message);
+            }
             self.at(other, server).messages.clear();
+            self.at(other, server).echoes.clear();
         }
     }
 }
@@ -89,12 +105,31 @@ impl Link {
         self.messages.remove(nth)
     }
 
-    /// Looks at the `nth` message that waits.
-    pub(crate) fn peek(&self, nth: usize) -> Option<&Vec<u8>> {
+    /// A copy of the `nth` message that waits. Another one stays behind.
+    pub(crate) fn repeat(&mut self, nth: usize) -> Option<Vec<u8>> {
         if self.cut || self.messages.is_empty() {
             return None;
         }
-        self.messages.get(nth % self.messages.len())
+        let message = self.messages.get(nth % self.messages.len())?.clone();
+        self.stay_behind(message.clone());
+        Some(message)
+    }
+
+    /// Copies of what waits stay behind.
+    pub(crate) fn copy_all(&mut self) {
+        self.messages.clone().into_iter().for_each(|message| self.stay_behind(message));
+    }
+
+    fn stay_behind(&mut self, message: Vec<u8>) {
+        if self.echoes.len() == ECHOES_MAX {
+            self.echoes.pop_front();
+        }
+        self.echoes.push_back(message);
+    }
+
+    /// Takes the oldest message that stayed behind.
+    pub(crate) fn take_echo(&mut self) -> Option<Vec<u8>> {
+        if self.cut { None } else { self.echoes.pop_front() }
     }
 
     pub(crate) fn len(&self) -> usize {

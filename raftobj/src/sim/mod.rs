@@ -15,6 +15,8 @@ mod line;
 mod links;
 mod oracle;
 mod peace;
+#[cfg(test)]
+mod planted;
 mod random;
 mod report;
 mod run;
@@ -26,6 +28,7 @@ mod simulation;
 pub mod standard;
 #[cfg(test)]
 mod tests;
+mod trouble;
 mod violation;
 mod world;
 

@@ -6,7 +6,8 @@
 //!
 //! | property | where it is held |
 //! |---|---|
-//! | one leader a term (§5.2) | [`Oracle::leads`] |
+//! | one leader a term, by votes that are durable (§5.2) | [`Oracle::leads`] |
+//! | a leader counts what a peer told it in its term, and never less (figure 2) | [`Oracle::counts`] |
 //! | log matching (§5.3) | [`Oracle::appended`] |
 //! | leader completeness (§5.4) | [`Oracle::leads`] |
 //! | committed entries never change, and are durable at a majority | [`Oracle::committed`] |
@@ -28,7 +29,7 @@ use crate::object::reply::Reply;
 use crate::object::{MethodError, Object};
 use crate::raft::membership::Membership;
 use crate::raft::message::Message as RaftMessage;
-use crate::raft::types::{Boot, Entry, EntryId, EntryKind, Index, NodeId, Term};
+use crate::raft::types::{Boot, Entry, EntryId, EntryKind, HardState, Index, NodeId, Term};
 use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -39,6 +40,8 @@ pub(crate) struct Oracle<T: Object> {
     chain: BTreeMap<EntryId, u64>,
     pub(crate) leaders: BTreeMap<Term, NodeId>,
     votes: BTreeMap<(Term, NodeId), NodeId>,
+    /// Of each follower in a term: what it told its leader to have, and what its leader counts.
+    followers: BTreeMap<(Term, NodeId), Follower>,
     committed: Vec<Link>,
     /// Of each committed entry that somebody has applied: what it did.
     effects: Vec<Effect>,
@@ -49,6 +52,13 @@ pub(crate) struct Oracle<T: Object> {
     /// One copy more, to which each call that takes effect is applied once, by nothing but the user's code.
     reference: T,
     checkpoint: Checkpoint,
+}
+
+/// How far a follower's log agrees with its leader's.
+#[derive(Clone, Copy, Debug, Default)]
+struct Follower {
+    told: Index,
+    counted: Index,
 }
 
 /// What an entry did.
@@ -72,6 +82,7 @@ impl<T: Object> Oracle<T> {
             chain: BTreeMap::new(),
             leaders: BTreeMap::new(),
             votes: BTreeMap::new(),
+            followers: BTreeMap::new(),
             committed: Vec::new(),
             effects: Vec::new(),
             membership: None,
@@ -124,8 +135,16 @@ impl<T: Object> Oracle<T> {
         }
     }
 
-    /// A node leads.
-    pub(crate) fn leads(&mut self, node: usize, id: NodeId, term: Term, log: &[Link]) {
+    /// A node leads. `durable` are the disks of all machines, `lost` how many disks are gone.
+    pub(crate) fn leads<'a>(
+        &mut self,
+        node: usize,
+        id: NodeId,
+        term: Term,
+        log: &[Link],
+        durable: impl Iterator<Item = &'a Durable> + Clone,
+        lost: usize,
+    ) {
         match self.leaders.get(&term) {
             Some(leader) if *leader == id => {}
             Some(leader) => hold!(
@@ -136,6 +155,15 @@ impl<T: Object> Oracle<T> {
             ),
             None => {
                 self.leaders.insert(term, id);
+                // Whoever went on to a later term can give its vote to nobody else.
+                let vote = HardState { term, voted_for: Some(id) };
+                let voted = |disk: &&Durable| disk.hard_state == vote || disk.hard_state.term > term;
+                let (votes, all) = (durable.clone().filter(voted).count(), durable.count());
+                hold!(
+                    votes + lost > all / 2,
+                    "a leader has the durable votes of a majority (§5.2)",
+                    "n{node} leads term {term} with its votes on {votes} of {all} disks"
+                );
                 // What was committed in later terms this leader, elected late, need not have.
                 let before = self.committed.partition_point(|link| link.id.term < term);
                 if let Some(last) = before.checked_sub(1).map(|at| self.committed[at]) {
@@ -150,6 +178,24 @@ impl<T: Object> Oracle<T> {
                 }
             }
         }
+    }
+
+    /// A leader counts a peer's log as its own up to `matched`.
+    pub(crate) fn counts(&mut self, node: usize, term: Term, peer: NodeId, matched: Index) {
+        let Follower { told, counted } = self.followers.entry((term, peer)).or_default();
+        hold!(
+            matched <= *told,
+            "a leader counts what a peer has told it in its term",
+            "n{node} counts on {matched} at {} in term {term}, where it said {told}",
+            peer.short()
+        );
+        hold!(
+            matched >= *counted,
+            "what a leader has counted never goes back in its term",
+            "n{node} counts on {matched} at {} in term {term}, after {counted}",
+            peer.short()
+        );
+        *counted = matched;
     }
 
     /// A node knows entries up to `commit` to be committed. `durable` are the disks of all machines, `lost` how many
@@ -366,6 +412,8 @@ impl<T: Object> Oracle<T> {
                 hard_state.term > *term || (hard_state.term == *term && hard_state.voted_for == Some(to))
             }
             RaftMessage::Appended { matched } => {
+                let follower = self.followers.entry((*term, id)).or_default();
+                follower.told = follower.told.max(*matched);
                 hard_state.term >= *term && durable.log.len() as u64 >= matched.0
             }
             _ => hard_state.term >= *term,

@@ -33,11 +33,12 @@ impl<T: Object> World<T> {
             self.round();
         }
         self.ask_everybody();
+        self.try_trouble();
         self.check_the_end();
     }
 
     /// One tick, and whatever waits.
-    fn round(&mut self) {
+    pub(super) fn round(&mut self) {
         self.step += 1;
         let nodes = self.servers.len();
         for from in 0..nodes {
@@ -57,14 +58,14 @@ impl<T: Object> World<T> {
     }
 
     /// The nodes that have their disks.
-    fn live(&self) -> impl Iterator<Item = (usize, &Process<T>)> {
+    pub(super) fn live(&self) -> impl Iterator<Item = (usize, &Process<T>)> {
         self.servers
             .iter()
             .filter(|server| server.lost.is_none())
             .filter_map(|server| Some((server.number, server.process.as_ref()?)))
     }
 
-    fn is_quiet(&self) -> bool {
+    pub(super) fn is_quiet(&self) -> bool {
         self.live().any(|(_, process)| process.node.headline().0 == Role::Leader)
             && self.live().all(|(_, process)| {
                 process.node.headline().2.is_some()
@@ -79,7 +80,7 @@ impl<T: Object> World<T> {
     }
 
     /// What is not as it should be, for a person.
-    fn unrest(&self) -> String {
+    pub(super) fn unrest(&self) -> String {
         let leaders = self.live().filter(|(_, process)| process.node.headline().0 == Role::Leader).count();
         let behind: Vec<String> = self
             .live()
@@ -113,8 +114,10 @@ impl<T: Object> World<T> {
             let served = match &operation.ended {
                 Some((_, End::Returned { .. } | End::Applied { .. } | End::Read { .. })) => true,
                 // A log without room takes no call, as its limit says.
-                Some((_, End::Unknown)) => self.setup.limits.log_bytes_max < 1 << 30,
-                Some((_, End::Refused)) | None => false,
+                Some((_, End::Unknown)) => self.setup.limits.has_small_log(),
+                // Nor does any take one that is too large.
+                Some((_, End::Refused)) => self.setup.limits.has_small_commands(),
+                None => false,
             };
             hold!(
                 served,

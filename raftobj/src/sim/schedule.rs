@@ -48,6 +48,15 @@ impl Schedule {
                     _ => Event::Repeat { from, to, nth: byte % 8 },
                 }
             }
+            Kind::Echo => {
+                // Most that can be told too late is told to a leader.
+                let leader = world.leader().filter(|_| random.one_in(2)).map(usize::from);
+                let matters = |to: usize| leader.is_none_or(|leader| leader == to);
+                let (from, to) = link(random, || world.links.echoing().filter(|(_, to)| matters(*to)))?;
+                Event::Echo { from, to }
+            }
+            // Extremes matter more than what is between them.
+            Kind::Rate => Event::Rate { server, percent: *random.pick(&[0, 50, 100, 100, 150, 250]) },
             Kind::Dial => match link(random, || world.links.unconnected()) {
                 Some((from, to)) => Event::Dial { from, to },
                 // A connection that its owner takes for alive may lead to a process that is gone.

@@ -11,7 +11,7 @@ use super::violation::hold;
 use crate::calls::{CallId, ReadTicket};
 use crate::hash::{hash_bytes, mix};
 use crate::memory::{Memory, Opened, Opening, Write, Written, put_records};
-use crate::node::{FoundingWrite, Node};
+use crate::node::{FoundingWrite, Node, Remembered};
 use crate::object::Object;
 use crate::object::lock::StateLock;
 use crate::object::machine::Machine;
@@ -31,6 +31,8 @@ pub(crate) struct Server<T: Object> {
     pub(crate) disk: SimDisk,
     pub(crate) process: Option<Process<T>>,
     pub(crate) durable: Durable,
+    /// What was durable before the last write, and that write: damage to the last one may look like a torn one.
+    pub(crate) before: (Durable, Vec<Record>),
     /// Records of a write that was begun and whose end nobody saw.
     pub(crate) undecided: Vec<Record>,
     /// The founding write among them.
@@ -41,6 +43,8 @@ pub(crate) struct Server<T: Object> {
     pub(crate) fails_next: Option<(u8, u8)>,
     /// What the disk held is gone for good, or refused for good: it counts as lost.
     pub(crate) lost: Option<Loss>,
+    /// Whom its present disk says it is, once a process has started from it.
+    pub(crate) node: Option<NodeId>,
     /// How many disks the machine has had.
     pub(crate) disks: u64,
     /// How often a process was started: names its connections.
@@ -130,6 +134,13 @@ pub(crate) fn append(log: &mut Vec<Link>, entry: &Entry) {
     log.push(Link::after(log.last(), entry));
 }
 
+/// A log as a chain.
+fn chain(entries: &[Entry]) -> Vec<Link> {
+    let mut log = Vec::with_capacity(entries.len());
+    entries.iter().for_each(|entry| append(&mut log, entry));
+    log
+}
+
 impl Durable {
     pub(crate) fn write(&mut self, record: &Record) {
         match record {
@@ -151,12 +162,14 @@ impl<T: Object> Server<T> {
             disk: SimDisk::new(),
             process: None,
             durable: Durable::default(),
+            before: (Durable::default(), Vec::new()),
             undecided: Vec::new(),
             undecided_founding: None,
             hung: false,
             full: false,
             fails_next: None,
             lost: None,
+            node: None,
             disks: 1,
             lives: 0,
             percent: 100,
@@ -167,7 +180,7 @@ impl<T: Object> Server<T> {
 
     /// The id of its present disk.
     pub(crate) fn id(&self, seed: u64) -> NodeId {
-        NodeId(mix(mix(seed, self.number as u64), self.disks))
+        self.node.unwrap_or(NodeId(mix(mix(seed, self.number as u64), self.disks)))
     }
 
     /// Opens the directory as a node that starts does.
@@ -198,6 +211,7 @@ impl<T: Object> Server<T> {
         self.check_remembered(&opened);
         let Opened { memory, owner, remembered, .. } = opened;
         let options = crate::Options::default();
+        self.node = Some(owner.node);
         let number = self.number;
         let mut config =
             node_config::<T>(&options, owner, address(number), founders(setup), mix(setup.seed, 3));
@@ -241,23 +255,48 @@ impl<T: Object> Server<T> {
             }
         }
         let written = process.memory.write(&mut writes)?;
-        self.undecided.drain(..).for_each(|record| self.durable.write(&record));
+        if written.persisted.is_some() {
+            self.wrote(self.undecided.len());
+        }
         self.undecided_founding.take().iter().for_each(|step| self.durable.found(step));
         Ok(written)
+    }
+
+    /// The first `count` of the records that were undecided are durable.
+    fn wrote(&mut self, count: usize) {
+        let (before, last) = &mut self.before;
+        last.drain(..).for_each(|record| before.write(&record));
+        last.extend(self.undecided.drain(..count));
+        last.iter().for_each(|record| self.durable.write(record));
+    }
+
+    /// Whether a log that was read from a damaged disk is what was written, or that without its end.
+    pub(crate) fn may_be_cut_to(&self, found: &Remembered) -> bool {
+        let log = chain(&found.entries);
+        let (mut durable, last) = self.before.clone();
+        let mut records = last.iter().chain(&self.undecided);
+        loop {
+            if durable.hard_state == found.hard_state && durable.log == log {
+                return true;
+            }
+            match records.next() {
+                Some(record) => durable.write(record),
+                None => return false,
+            }
+        }
     }
 
     /// What a start reads back is what was durable, and perhaps of the write that was under way what came first.
     fn check_remembered(&mut self, opened: &Opened<SimDisk>) {
         let number = self.number;
         let found = &opened.remembered;
-        let mut log = Vec::with_capacity(found.entries.len());
-        found.entries.iter().for_each(|entry| append(&mut log, entry));
+        let log = chain(&found.entries);
         let fits = |durable: &Durable| durable.hard_state == found.hard_state && durable.log == log;
         let mut durable = self.durable.clone();
-        let mut undecided = self.undecided.drain(..);
+        let mut came = 0;
         while !fits(&durable) {
-            match undecided.next() {
-                Some(record) => durable.write(&record),
+            match self.undecided.get(came) {
+                Some(record) => durable.write(record),
                 None => hold!(
                     false,
                     "what was durable is read back",
@@ -268,12 +307,17 @@ impl<T: Object> Server<T> {
                     self.durable.log.len()
                 ),
             }
+            came += 1;
         }
-        drop(undecided);
+        if came > 0 {
+            self.wrote(came);
+        }
+        self.undecided.clear();
         let step = self.undecided_founding.take();
         let (proposed, formed) = (found.proposal.is_some() || found.formed.is_some(), found.formed.is_some());
-        let mut later = durable.clone();
+        let mut later = self.durable.clone();
         step.iter().for_each(|step| later.found(step));
+        let durable = &mut self.durable;
         let founding = [(durable.proposed, durable.formed), (later.proposed, later.formed)];
         hold!(
             founding.contains(&(proposed, formed)),
@@ -281,7 +325,6 @@ impl<T: Object> Server<T> {
             "n{number} finds its founding at {proposed}/{formed}, written was {founding:?}"
         );
         (durable.proposed, durable.formed) = (proposed, formed);
-        self.durable = durable;
     }
 
     /// Whether the node runs and is not standing still.

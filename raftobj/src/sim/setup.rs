@@ -20,6 +20,26 @@ pub(crate) struct Setup {
     pub(crate) clients: u8,
     pub(crate) limits: Limits,
     pub(crate) rates: Rates,
+    /// What happens in the middle of its peace.
+    pub(crate) trouble: Trouble,
+}
+
+/// See `trouble`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Trouble {
+    None,
+    /// A follower does not hear its leader for a while.
+    DeafFollower,
+    /// What a follower answers is lost for a while.
+    MuteFollower,
+    /// A leader goes away with calls on their way to it.
+    LostLeader,
+    /// A leader is cut off while another is elected.
+    IsolatedLeader,
+    /// Calls of a process that is gone arrive once more.
+    LateCalls,
+    /// Acknowledgements of a term that is over arrive at a leader that leads again.
+    LateAcknowledgements,
 }
 
 /// Limits of the nodes.
@@ -37,6 +57,7 @@ pub(crate) struct Limits {
     pub(crate) queue_calls_max: usize,
     pub(crate) segment_bytes: u64,
     pub(crate) reply_bytes_max: usize,
+    pub(crate) command_bytes_max: usize,
     /// How many calls a client has under way.
     pub(crate) client_calls_max: u64,
     pub(crate) deadline_ticks_max: u64,
@@ -59,6 +80,10 @@ pub(crate) struct Bounds {
 /// The cluster sizes that seeds draw from: the usual ones more often.
 const SIZES: [u8; 12] = [3, 3, 3, 3, 5, 5, 1, 2, 4, 3, 6, 7];
 
+/// No run fills a log of this size, nor makes a command of that.
+const LOG_BYTES_LARGE: usize = 1 << 30;
+const COMMAND_BYTES_LARGE: usize = 1 << 20;
+
 impl Setup {
     /// What this seed decides.
     pub(crate) fn draw(seed: u64, bounds: &Bounds) -> Setup {
@@ -75,6 +100,19 @@ impl Setup {
             clients: random.between(1, 8) as u8,
             limits: Limits::draw(random),
             rates: Rates::draw(random, bounds.faults),
+            trouble: if bounds.faults {
+                *random.pick(&[
+                    Trouble::None,
+                    Trouble::DeafFollower,
+                    Trouble::MuteFollower,
+                    Trouble::LostLeader,
+                    Trouble::IsolatedLeader,
+                    Trouble::LateCalls,
+                    Trouble::LateAcknowledgements,
+                ])
+            } else {
+                Trouble::None
+            },
         }
     }
 }
@@ -90,15 +128,35 @@ impl Limits {
             append_bytes_max: *random.pick(&[1, 100, 300, 1_000, 1 << 20]),
             window_messages_max: *random.pick(&[1, 2, 4, 256]),
             window_bytes_max: *random.pick(&[1, 200, 1_000, 16 << 20]),
-            log_bytes_max: if random.one_in(32) { 8_000 } else { 1 << 30 },
+            log_bytes_max: if random.one_in(8) {
+                random.between(500, 8_000) as usize
+            } else {
+                LOG_BYTES_LARGE
+            },
             apply_entries_max: *random.pick(&[1, 3, 9, 65_536]),
             window_calls_max: *random.pick(&[1, 2, 4, 8, 8_192]),
             queue_calls_max: *random.pick(&[1, 4, 65_536]),
             segment_bytes: *random.pick(&[0, 0, 6_000, 16_000]),
             reply_bytes_max: *random.pick(&[4, 1 << 20, 1 << 20]),
+            command_bytes_max: *random.pick(&[
+                400,
+                COMMAND_BYTES_LARGE,
+                COMMAND_BYTES_LARGE,
+                COMMAND_BYTES_LARGE,
+            ]),
             client_calls_max: random.between(1, 6),
             deadline_ticks_max: *random.pick(&[20, 60, 150]),
         }
+    }
+
+    /// Whether a log may be full before the run ends. Nothing shortens it yet: from then on no call succeeds.
+    pub(crate) fn has_small_log(&self) -> bool {
+        self.log_bytes_max < LOG_BYTES_LARGE
+    }
+
+    /// Whether a call may be too large.
+    pub(crate) fn has_small_commands(&self) -> bool {
+        self.command_bytes_max < COMMAND_BYTES_LARGE
     }
 
     /// Sets them in a node's configuration.
@@ -113,6 +171,7 @@ impl Limits {
         raft.log_bytes_max = self.log_bytes_max;
         raft.apply_entries_max = self.apply_entries_max;
         config.calls = CallsConfig {
+            command_bytes_max: self.command_bytes_max,
             window_calls_max: self.window_calls_max,
             queue_calls_max: self.queue_calls_max,
             resend_ticks: self.election_ticks_max,
@@ -129,7 +188,7 @@ impl Rates {
         let weights = Kind::ALL.iter().map(|kind| match kind {
             Kind::Tick => *random.pick(&[15, 30, 60]),
             Kind::Deliver => *random.pick(&[300, 600, 900]),
-            Kind::Write => *random.pick(&[60, 150, 300]),
+            Kind::Write => *random.pick(&[15, 60, 150, 300]),
             Kind::Apply => *random.pick(&[40, 100, 200]),
             Kind::Call => *random.pick(&[20, 60, 150]),
             Kind::Dial => *random.pick(&[20, 60]),
@@ -141,9 +200,10 @@ impl Rates {
             Kind::Drop | Kind::Repeat => *random.pick(&[2, 10, 40]),
             Kind::Break => *random.pick(&[1, 4]),
             // What ends a fault is drawn with it: see `Schedule`.
-            Kind::Heal | Kind::Resume | Kind::Unhang | Kind::Free => 0,
+            Kind::Heal | Kind::Resume | Kind::Unhang | Kind::Free | Kind::Echo => 0,
             Kind::Crash => *random.pick(&[1, 4, 10]),
-            Kind::Wipe | Kind::Flip => 1,
+            Kind::Wipe => 1,
+            Kind::Flip => *random.pick(&[1, 8]),
             _ => *random.pick(&[1, 3, 8]),
         });
         Rates::of(weights.collect())
@@ -159,6 +219,7 @@ impl Rates {
             (Kind::Resume, 2 * weight(&weights, Kind::Pause)),
             (Kind::Unhang, 2 * weight(&weights, Kind::Hang)),
             (Kind::Free, 2 * weight(&weights, Kind::Fill)),
+            (Kind::Echo, weight(&weights, Kind::Repeat) + 4 * weight(&weights, Kind::Crash)),
         ] {
             weights[end as usize] = begin;
         }

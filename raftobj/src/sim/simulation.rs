@@ -19,9 +19,9 @@ const REPEAT: &str = "RAFTOBJ_SIM";
 
 /// Clusters of a replicated object under seeds, with faults; see the [module](super).
 pub struct Simulation<T: Object> {
-    program: Rc<Program<T>>,
-    bounds: Bounds,
-    steps: usize,
+    pub(super) program: Rc<Program<T>>,
+    pub(super) bounds: Bounds,
+    pub(super) steps: usize,
     seeds: Range<u64>,
     regressions: Vec<String>,
 }

@@ -77,9 +77,39 @@ impl Slots {
         vec![slot.writes as u8; bytes.into()]
     }
 
+    /// Takes in many bytes, and returns how many.
+    #[replicated]
+    pub fn weigh(&mut self, key: u64, bytes: Vec<u8>) -> u64 {
+        self.slots.entry(key).or_default().writes += 1;
+        bytes.len() as u64
+    }
+
+    /// Writes, and has nothing to say that could be said.
+    #[replicated]
+    pub fn write_and_choke(&mut self, key: u64, value: u64) -> Unspeakable {
+        self.swap(key, value);
+        Unspeakable
+    }
+
     /// What is in a slot.
     pub fn get(&self, key: u64) -> Slot {
         self.slots.get(&key).copied().unwrap_or_default()
+    }
+}
+
+/// A reply that does not encode.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unspeakable;
+
+impl serde::Serialize for Unspeakable {
+    fn serialize<S: serde::Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
+        Err(serde::ser::Error::custom("it cannot be said"))
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for Unspeakable {
+    fn deserialize<D: serde::Deserializer<'de>>(_: D) -> Result<Unspeakable, D::Error> {
+        Err(serde::de::Error::custom("it cannot have been said"))
     }
 }
 
@@ -100,10 +130,14 @@ pub fn workload(client: &mut Client<'_, Slots>) {
         30..=33 => client.call(|slots| slots.take(key)),
         34 => client.call(|slots| slots.write_and_panic(key, serial)),
         35..=38 => client.call(|slots| slots.stamp(key)),
-        39..=42 => {
+        39..=41 => {
             let bytes = client.random().below(400) as u16;
             client.call(|slots| slots.fill(key, bytes));
         }
+        42 => match client.random().below(8) {
+            0 => client.call(|slots| slots.write_and_choke(key, serial)),
+            bytes => client.call(|slots| slots.weigh(key, vec![0; 60 * bytes as usize])),
+        },
         43..=54 => client.read(move |slots| slots.get(key)),
         _ => client.read_local(move |slots| slots.get(key)),
     }

@@ -119,15 +119,16 @@ impl<T: Object> World<T> {
                 self.settle(to);
                 return some;
             }
-            Event::Overtake { from, to, nth } | Event::Repeat { from, to, nth } => {
+            Event::Overtake { from, to, .. } | Event::Repeat { from, to, .. } | Event::Echo { from, to } => {
                 let (from, to) = (server(from), server(to));
                 if !self.servers[to].is_awake() {
                     return false;
                 }
                 let link = self.links.at(from, to);
                 let message = match event {
-                    Event::Repeat { .. } => link.peek(nth.into()).cloned(),
-                    _ => link.take(nth.into()),
+                    Event::Overtake { nth, .. } => link.take(nth.into()),
+                    Event::Repeat { nth, .. } => link.repeat(nth.into()),
+                    _ => link.take_echo(),
                 };
                 let Some(message) = message else { return false };
                 self.receive(from, to, message);
