@@ -106,7 +106,7 @@ impl<T: Object> World<T> {
         hold!(commit >= before, "a commit index never goes back", "n{at}: from {before} to {commit}");
         if commit > before {
             let durable = self.servers.iter().map(|server| &server.durable);
-            self.oracle.committed(at, commit, &process.log, durable, self.atlas.lost());
+            self.oracle.committed(at, raft.term(), commit, &process.log, durable, self.atlas.lost());
         }
         if let Some(process) = &mut self.servers[at].process {
             process.commit = commit;

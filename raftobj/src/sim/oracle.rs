@@ -40,6 +40,8 @@ pub(crate) struct Oracle<T: Object> {
     pub(crate) leaders: BTreeMap<Term, NodeId>,
     votes: BTreeMap<(Term, NodeId), NodeId>,
     committed: Vec<Link>,
+    /// The term in which each of them was seen to be committed first; entries of earlier terms are by later leaders.
+    committed_in: Vec<Term>,
     /// Of each committed entry that somebody has applied: what it did.
     effects: Vec<Effect>,
     membership: Option<Membership>,
@@ -73,6 +75,7 @@ impl<T: Object> Oracle<T> {
             leaders: BTreeMap::new(),
             votes: BTreeMap::new(),
             committed: Vec::new(),
+            committed_in: Vec::new(),
             effects: Vec::new(),
             membership: None,
             last_numbers: BTreeMap::new(),
@@ -137,7 +140,7 @@ impl<T: Object> Oracle<T> {
             None => {
                 self.leaders.insert(term, id);
                 // What was committed in later terms this leader, elected late, need not have.
-                let before = self.committed.partition_point(|link| link.id.term < term);
+                let before = self.committed_in.partition_point(|committed_in| *committed_in < term);
                 if let Some(last) = before.checked_sub(1).map(|at| self.committed[at]) {
                     let held = log.get(last.id.index.0 as usize - 1);
                     hold!(
@@ -152,11 +155,12 @@ impl<T: Object> Oracle<T> {
         }
     }
 
-    /// A node knows entries up to `commit` to be committed. `durable` are the disks of all machines, `lost` how many
+    /// A node in this term knows entries up to `commit` to be committed. `durable` are the disks of all machines, `lost` how many
     /// disks are gone.
     pub(crate) fn committed<'a>(
         &mut self,
         node: usize,
+        term: Term,
         commit: Index,
         log: &[Link],
         durable: impl Iterator<Item = &'a Durable> + Clone,
@@ -179,6 +183,8 @@ impl<T: Object> Oracle<T> {
                 )
             };
             self.committed.push(*link);
+            let latest = self.committed_in.last().copied().unwrap_or_default();
+            self.committed_in.push(latest.max(term));
         }
         if let Some(last) = self.committed.get(known..).and_then(<[Link]>::last) {
             let holders =
