@@ -121,7 +121,7 @@ impl<T: Object> World<T> {
                 raft.term()
             );
             let durable = self.servers.iter().map(|server| &server.durable);
-            self.oracle.committed(at, commit, &process.log, durable, self.atlas.lost());
+            self.oracle.committed(at, raft.term(), commit, &process.log, durable, self.atlas.lost());
         }
         if let Some(process) = &mut self.servers[at].process {
             process.commit = commit;
@@ -158,7 +158,9 @@ impl<T: Object> World<T> {
             "n{at}: {}",
             stopped.unwrap_or_default()
         );
-        self.oracle.member_of(at, raft.membership());
+        if !std::mem::replace(&mut process.member, true) {
+            self.oracle.member_of(at, raft.membership());
+        }
         if role == Role::Leader {
             self.look_at_leader(at, term);
         }

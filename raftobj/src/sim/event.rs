@@ -165,7 +165,7 @@ events! {
     Hang "hang" (server) fault;
     /// It answers again.
     Unhang "unhang" (server) fault;
-    /// The disk fails at some call of its next write: 0 an I/O error, 1 no space, 2 half a write.
+    /// The disk fails at some call of its next write or start: 0 an I/O error, 1 no space, 2 half a write.
     FailDisk "fail" (server, calls, how) fault;
     /// A disk has no space left.
     Fill "fill" (server) fault;

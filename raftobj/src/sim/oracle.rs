@@ -43,6 +43,8 @@ pub(crate) struct Oracle<T: Object> {
     /// Of each follower in a term: what it told its leader to have, and what its leader counts.
     followers: BTreeMap<(Term, NodeId), Follower>,
     committed: Vec<Link>,
+    /// The term in which each of them was seen to be committed first; entries of earlier terms are by later leaders.
+    committed_in: Vec<Term>,
     /// Of each committed entry that somebody has applied: what it did.
     effects: Vec<Effect>,
     membership: Option<Membership>,
@@ -84,6 +86,7 @@ impl<T: Object> Oracle<T> {
             votes: BTreeMap::new(),
             followers: BTreeMap::new(),
             committed: Vec::new(),
+            committed_in: Vec::new(),
             effects: Vec::new(),
             membership: None,
             last_numbers: BTreeMap::new(),
@@ -165,7 +168,7 @@ impl<T: Object> Oracle<T> {
                     "n{node} leads term {term} with its votes on {votes} of {all} disks"
                 );
                 // What was committed in later terms this leader, elected late, need not have.
-                let before = self.committed.partition_point(|link| link.id.term < term);
+                let before = self.committed_in.partition_point(|committed_in| *committed_in < term);
                 if let Some(last) = before.checked_sub(1).map(|at| self.committed[at]) {
                     let held = log.get(last.id.index.0 as usize - 1);
                     hold!(
@@ -198,11 +201,12 @@ impl<T: Object> Oracle<T> {
         *counted = matched;
     }
 
-    /// A node knows entries up to `commit` to be committed. `durable` are the disks of all machines, `lost` how many
-    /// disks are gone.
+    /// A node in this term knows entries up to `commit` to be committed. `durable` are the disks of all machines, `lost`
+    /// how many disks are gone.
     pub(crate) fn committed<'a>(
         &mut self,
         node: usize,
+        term: Term,
         commit: Index,
         log: &[Link],
         durable: impl Iterator<Item = &'a Durable> + Clone,
@@ -225,6 +229,8 @@ impl<T: Object> Oracle<T> {
                 )
             };
             self.committed.push(*link);
+            let latest = self.committed_in.last().copied().unwrap_or_default();
+            self.committed_in.push(latest.max(term));
         }
         if let Some(last) = self.committed.get(known..).and_then(<[Link]>::last) {
             let holders =

@@ -60,7 +60,7 @@ impl<T: Object> World<T> {
             self.round();
         }
         self.links.cut_where(|_, _| false);
-        self.await_quiet("a follower that was deaf for a while learns what it missed");
+        self.come_to_rest("a follower that was deaf for a while learns what it missed");
         let now = self.node(leader).term();
         hold!(
             now == term,
@@ -82,7 +82,7 @@ impl<T: Object> World<T> {
             self.links.at(follower, leader).lose_all();
         }
         self.links.cut_where(|_, _| false);
-        self.await_quiet("a follower whose answers were lost for a while catches up");
+        self.come_to_rest("a follower whose answers were lost for a while catches up");
     }
 
     /// Where a log may be full at all, calls until it nearly is.
@@ -109,7 +109,7 @@ impl<T: Object> World<T> {
         self.round();
         self.servers[leader].percent = 100;
         self.links.cut_where(|_, _| false);
-        self.await_quiet("a leader that was cut off follows the next");
+        self.come_to_rest("a leader that was cut off follows the next");
     }
 
     /// A process forwards calls, and ends. The next process of that node makes others; then the first ones arrive once
@@ -120,11 +120,11 @@ impl<T: Object> World<T> {
         self.await_answers();
         self.crash(follower, 0, 0);
         self.start(follower, None, 0);
-        self.await_quiet("a node that was lost for a moment catches up");
+        self.come_to_rest("a node that was lost for a moment catches up");
         self.ask_often(follower);
         self.await_answers();
         self.hear_what_stayed_behind(follower, leader);
-        self.await_quiet("late calls leave no trace");
+        self.come_to_rest("late calls leave no trace");
     }
 
     /// A leader leads again after others, and is then told what it was told the first time.
@@ -144,10 +144,10 @@ impl<T: Object> World<T> {
                 break;
             }
             self.links.cut_where(|_, _| false);
-            self.await_quiet("a leader that was cut off follows the next");
+            self.come_to_rest("a leader that was cut off follows the next");
         }
         self.links.cut_where(|_, _| false);
-        self.await_quiet("late acknowledgements leave no trace");
+        self.come_to_rest("late acknowledgements leave no trace");
     }
 
     /// Cuts a leader off until another is elected, and returns that one.
@@ -209,7 +209,7 @@ impl<T: Object> World<T> {
             );
         }
         self.start(leader, None, 0);
-        self.await_quiet("a leader that was lost comes back as one of many");
+        self.come_to_rest("a leader that was lost comes back as one of many");
     }
 
     /// A client asks a node, and waits as long as it may take to elect another leader.
@@ -232,15 +232,5 @@ impl<T: Object> World<T> {
             }
             self.round();
         }
-    }
-
-    fn await_quiet(&mut self, rule: &str) {
-        for _ in 0..2 * TIMEOUTS_MAX * self.setup.limits.election_ticks_max {
-            if self.is_quiet() {
-                return;
-            }
-            self.round();
-        }
-        Violation::raise(rule, self.unrest());
     }
 }
