@@ -63,8 +63,9 @@ bugs! {
     /// An acknowledgement of an earlier term counts in this one. Revealed by late acknowledgements after a node has
     /// led, lost the term, and leads again.
     OldTermAcknowledges,
-    /// The ABA of asynchronous appends: "written up to i" of an overwritten tail counts for the new one. Revealed by
-    /// slow disks under leaders that change.
+    /// The ABA of asynchronous appends: "written up to i" of an overwritten tail counts for the new one. Beyond a
+    /// simulator: a leader sends entries to those who answered in its term, after all their earlier writes. The disk's
+    /// own test has it.
     PersistedAba,
     /// What was sent is taken for what matches (figure 2: nextIndex for matchIndex).
     SentTakenForMatched,

@@ -79,11 +79,11 @@ const STRANGER: &str = "a node whose disk was lost is refused under its old addr
 found! {
     // Elections
     planted_a_vote_told_before_it_is_durable: VoteBeforePersist within 20 by [DURABLE];
-    planted_a_term_not_persisted: TermNotPersisted within 20 by [DURABLE];
+    planted_a_term_not_persisted: TermNotPersisted within 50 by [DURABLE];
     planted_a_vote_forgotten_at_a_start: VoteForgottenAtStart within 20 by [VOTE_KEPT, VOTES_ONCE];
-    planted_an_own_vote_counted_before_it_is_durable: OwnVoteBeforeFsync within 1_000 by [DURABLE_VOTES, MATCHING];
+    planted_an_own_vote_counted_before_it_is_durable: OwnVoteBeforeFsync within 1_500 by [DURABLE_VOTES, MATCHING];
     planted_a_vote_for_a_log_behind: VoteForLogBehind within 100 by [COMPLETE, COMMITTED_STAY];
-    planted_a_pre_vote_beside_a_leader: PreVoteBesideLeader within 50 by [DEAF];
+    planted_a_pre_vote_beside_a_leader: PreVoteBesideLeader within 100 by [DEAF];
     planted_a_pre_vote_that_teaches_nothing: PreVoteOfLowerTermDropped within 1_000 by [SERVES, QUIET_AGAIN];
 
     // Replication
@@ -93,35 +93,35 @@ found! {
     planted_a_match_that_goes_back: MatchGoesBack within 20 by [NEVER_BACK];
     planted_an_acknowledgement_before_its_fsync: AcknowledgedBeforeFsync within 20 by [DURABLE];
     planted_a_leader_that_counts_before_its_fsync: LeaderCountsBeforeFsync within 20 by [COMMITTED_DURABLE];
-    planted_an_acknowledgement_of_an_old_term: OldTermAcknowledges within 400 by [COUNTS];
+    planted_an_acknowledgement_of_an_old_term: OldTermAcknowledges within 200 by [COUNTS];
     planted_what_was_sent_taken_for_matched: SentTakenForMatched within 20 by [COUNTS];
-    planted_a_confirmation_forgotten: ConfirmedForgotten within 50 by [DEAF_LEARNS, SERVES];
-    planted_a_log_nearly_full_that_refuses: NearlyFullRefuses within 400 by [MUTE_CATCHES_UP, SERVES];
+    planted_a_confirmation_forgotten: ConfirmedForgotten within 100 by [DEAF_LEARNS, SERVES];
+    planted_a_log_nearly_full_that_refuses: NearlyFullRefuses within 200 by [MUTE_CATCHES_UP, SERVES];
     planted_a_commit_not_told: CommitNotTold within 20 by [SERVES];
     planted_an_entry_applied_before_it_is_durable: AppliedBeforeDurable within 20 by [CORE_ASSERTS, OWN_DISK];
 
     // Reads
     planted_a_read_before_the_no_op: ReadBeforeNoop within 100 by [READS];
     planted_a_read_without_a_round: ReadWithoutRound within 100 by [READS];
-    planted_a_read_id_used_twice: ReadIdReused within 600 by [READS];
+    planted_a_read_id_used_twice: ReadIdReused within 200 by [READS];
     planted_a_read_before_its_index_is_applied: ReadBeforeApplied within 20 by [READS, READ_APPLIED];
 
     // Calls and sessions
     planted_a_retry_that_takes_effect_twice: RetryAppliedTwice within 20 by [ONCE];
     planted_a_gap_that_is_accepted: GapAccepted within 300 by [UNKNOWN_LATE];
-    planted_a_retired_boot_admitted: RetiredBootAdmitted within 400 by [LIVES, ONCE];
-    planted_a_call_given_up_that_blocks: LowestIgnored within 50 by [SERVED, OUTLIVES];
-    planted_an_end_that_is_dropped: CompletionDropped within 100 by [ANSWERED];
+    planted_a_retired_boot_admitted: RetiredBootAdmitted within 200 by [LIVES, ONCE];
+    planted_a_call_given_up_that_blocks: LowestIgnored within 100 by [SERVED, OUTLIVES];
+    planted_an_end_that_is_dropped: CompletionDropped within 150 by [ANSWERED];
     planted_a_deadline_forgotten: DeadlineForgotten within 20 by [ANSWERED];
-    planted_a_call_never_sent_again: NeverResent within 20 by [OUTLIVES];
+    planted_a_call_never_sent_again: NeverResent within 100 by [OUTLIVES];
 
     // Apply
     planted_an_order_that_batches_change: OrderOfBatch within 20 by [EQUAL, ONLY_CALLS, ONCE];
     planted_a_method_that_stops_its_caller: FailingMethodStopsItsCaller within 50 by [APPLICABLE];
 
     // Founding
-    planted_a_list_told_early: ListToldEarly within 50 by [SERVES];
-    planted_a_list_that_changes: ListChanges within 50 by [READ_BACK, SERVES];
+    planted_a_list_told_early: ListToldEarly within 100 by [SERVES];
+    planted_a_list_that_changes: ListChanges within 200 by [READ_BACK, SERVES];
     planted_a_wiped_disk_that_returns: WipedDiskReturns within 20 by [STRANGER];
 
     // Storage
@@ -130,7 +130,7 @@ found! {
     planted_a_segments_name_that_is_not_synced: SegmentNameNotSynced within 200 by [READ_BACK, WHOLE];
     planted_an_identitys_name_that_is_not_synced: IdentityNameNotSynced within 50 by [READ_BACK, WHOLE];
     planted_a_checksum_that_is_not_checked: ChecksumNotChecked within 200 by [WHOLE, READ_BACK, REFUSED];
-    planted_a_segment_left_before_it_is_synced: RotationWithoutSync within 300 by [WHOLE, READ_BACK];
+    planted_a_segment_left_before_it_is_synced: RotationWithoutSync within 800 by [WHOLE, READ_BACK];
     planted_a_segment_without_the_vote: VoteNotCarried within 50 by [WHOLE, READ_BACK];
     planted_a_truncation_not_replayed: TruncationNotReplayed within 200 by [STORAGE_ASSERTS, READ_BACK];
 }

@@ -38,6 +38,8 @@ pub(crate) enum Trouble {
     IsolatedLeader,
     /// Calls of a process that is gone arrive once more.
     LateCalls,
+    /// A leader's answers to reads arrive once more.
+    LateAnswers,
     /// Acknowledgements of a term that is over arrive at a leader that leads again.
     LateAcknowledgements,
 }
@@ -80,6 +82,17 @@ pub(crate) struct Bounds {
 /// The cluster sizes that seeds draw from: the usual ones more often.
 const SIZES: [u8; 12] = [3, 3, 3, 3, 5, 5, 1, 2, 4, 3, 6, 7];
 
+const TROUBLES: &[Trouble] = &[
+    Trouble::None,
+    Trouble::DeafFollower,
+    Trouble::MuteFollower,
+    Trouble::LostLeader,
+    Trouble::IsolatedLeader,
+    Trouble::LateCalls,
+    Trouble::LateAnswers,
+    Trouble::LateAcknowledgements,
+];
+
 /// No run fills a log of this size, nor makes a command of that.
 const LOG_BYTES_LARGE: usize = 1 << 30;
 const COMMAND_BYTES_LARGE: usize = 1 << 20;
@@ -94,25 +107,19 @@ impl Setup {
         } else {
             random.between((*bounds.nodes.start()).into(), (*bounds.nodes.end()).into()) as u8
         };
+        let trouble = if bounds.faults { *random.pick(TROUBLES) } else { Trouble::None };
+        let mut limits = Limits::draw(random);
+        // A log may be full where nothing else is wrong, and above all where entries are sent again.
+        if random.one_in(8) || trouble == Trouble::MuteFollower && random.one_in(2) {
+            limits.log_bytes_max = random.between(500, 8_000) as usize;
+        }
         Setup {
             seed,
             nodes,
             clients: random.between(1, 8) as u8,
-            limits: Limits::draw(random),
+            limits,
             rates: Rates::draw(random, bounds.faults),
-            trouble: if bounds.faults {
-                *random.pick(&[
-                    Trouble::None,
-                    Trouble::DeafFollower,
-                    Trouble::MuteFollower,
-                    Trouble::LostLeader,
-                    Trouble::IsolatedLeader,
-                    Trouble::LateCalls,
-                    Trouble::LateAcknowledgements,
-                ])
-            } else {
-                Trouble::None
-            },
+            trouble,
         }
     }
 }
@@ -128,11 +135,7 @@ impl Limits {
             append_bytes_max: *random.pick(&[1, 100, 300, 1_000, 1 << 20]),
             window_messages_max: *random.pick(&[1, 2, 4, 256]),
             window_bytes_max: *random.pick(&[1, 200, 1_000, 16 << 20]),
-            log_bytes_max: if random.one_in(8) {
-                random.between(500, 8_000) as usize
-            } else {
-                LOG_BYTES_LARGE
-            },
+            log_bytes_max: LOG_BYTES_LARGE,
             apply_entries_max: *random.pick(&[1, 3, 9, 65_536]),
             window_calls_max: *random.pick(&[1, 2, 4, 8, 8_192]),
             queue_calls_max: *random.pick(&[1, 4, 65_536]),

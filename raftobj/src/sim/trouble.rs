@@ -19,7 +19,7 @@ const TIMEOUTS_MAX: u64 = 40;
 const CALLS: usize = 12;
 
 /// A log is nearly full when a few calls more fill it.
-const NEARLY_BYTES: usize = 600;
+const NEARLY_BYTES: usize = 1_500;
 const FILLING_ROUNDS_MAX: u32 = 200;
 
 /// A leader leads again after at most so many others, or it is left at that.
@@ -43,6 +43,7 @@ impl<T: Object> World<T> {
             Trouble::LostLeader => self.lose_leader_under_calls(leader, &live),
             Trouble::IsolatedLeader => self.isolate_leader(leader),
             Trouble::LateCalls => self.repeat_calls_of_a_life(leader, follower),
+            Trouble::LateAnswers => self.repeat_answers_to_reads(leader, follower, &live),
             Trouble::LateAcknowledgements => self.repeat_acknowledgements_of_a_term(leader, &live),
         }
     }
@@ -93,7 +94,7 @@ impl<T: Object> World<T> {
             if !self.setup.limits.has_small_log() || bytes + NEARLY_BYTES > log_bytes_max {
                 return;
             }
-            (0..self.clients.len()).cycle().take(4).for_each(|client| self.ask(client, leader));
+            (0..self.clients.len()).cycle().take(2).for_each(|client| self.ask(client, leader));
             self.round();
         }
     }
@@ -125,6 +126,28 @@ impl<T: Object> World<T> {
         self.await_answers();
         self.hear_what_stayed_behind(follower, leader);
         self.come_to_rest("late calls leave no trace");
+    }
+
+    /// A node reads, and later reads again. Then the leader's first answers arrive once more, while the node has not yet
+    /// what was written in between.
+    fn repeat_answers_to_reads(&mut self, leader: usize, follower: usize, live: &[usize]) {
+        self.ask_often(follower);
+        for _ in 0..3 {
+            live.iter().for_each(|at| self.deliver_all(*at, leader));
+            self.links.at(leader, follower).copy_all();
+            live.iter().for_each(|at| self.deliver_all(leader, *at));
+        }
+        self.await_answers();
+        self.links.at(leader, follower).cut();
+        self.ask_often(leader);
+        // Too short for the node to doubt its leader, long enough for the others to agree.
+        for _ in 1..self.setup.limits.election_ticks_min {
+            self.round();
+        }
+        self.links.cut_where(|_, _| false);
+        self.ask_often(follower);
+        self.hear_what_stayed_behind(leader, follower);
+        self.come_to_rest("late answers leave no trace");
     }
 
     /// A leader leads again after others, and is then told what it was told the first time.
