@@ -3,12 +3,13 @@
 //! A node's answers come one line a command; whoever waits for one waits at most [`PATIENCE`], which is far more
 //! than any machine needs: tests fail by it, they are not timed by it.
 
+use crate::network::Network;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 use std::fs;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{self, BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, ChildStdin, Command, ExitStatus, Output, Stdio};
@@ -32,6 +33,11 @@ pub(crate) fn wait_until<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T
         assert!(start.elapsed() < PATIENCE, "waited {PATIENCE:?} in vain: {what}");
         thread::sleep(Duration::from_millis(10));
     }
+}
+
+/// Says something on standard error, also where the output of a test that passes is not shown.
+pub(crate) fn say(sentence: &str) {
+    let _ = writeln!(io::stderr(), "{sentence}");
 }
 
 /// The program, as cargo builds it beside the tests.
@@ -76,7 +82,7 @@ pub(crate) fn address() -> String {
 
 /// Runs the program to its end, with this input.
 pub(crate) fn run(directory: &Path, arguments: &[&str], input: &str) -> Output {
-    let mut child = spawn(directory, arguments, &[]);
+    let mut child = spawn(directory, &[], arguments, &[]);
     let mut stdin = child.stdin.take().expect("it is piped");
     // The program may refuse to run before it reads.
     let _ = stdin.write_all(input.as_bytes());
@@ -95,8 +101,17 @@ pub(crate) fn refusal(directory: &Path, arguments: &[&str]) -> (Option<i32>, Str
     (status.code(), sentence)
 }
 
-fn spawn(directory: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Child {
-    Command::new(program())
+/// Runs the program, by way of `launcher` if that is not empty.
+fn spawn(directory: &Path, launcher: &[String], arguments: &[&str], environment: &[(&str, &str)]) -> Child {
+    let mut command = match launcher.split_first() {
+        None => Command::new(program()),
+        Some((first, rest)) => {
+            let mut command = Command::new(first);
+            command.args(rest).arg(program());
+            command
+        }
+    };
+    command
         .args(arguments)
         .current_dir(directory)
         .env_remove("RUST_LOG")
@@ -126,7 +141,16 @@ impl Process {
 
     /// The same, with these variables in its environment.
     pub(crate) fn start_with(directory: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Process {
-        let mut process = Process::start_deaf(directory, arguments, environment);
+        Process::hear(Process::launch(directory, &[], arguments, environment))
+    }
+
+    /// The same, by way of a launcher.
+    pub(crate) fn start_by(launcher: &[String], directory: &Path, arguments: &[&str]) -> Process {
+        Process::hear(Process::launch(directory, launcher, arguments, &[]))
+    }
+
+    /// Reads what it writes to standard error.
+    fn hear(mut process: Process) -> Process {
         let lines = BufReader::new(process.unread.take().expect("nobody reads it yet"));
         let told = Arc::clone(&process.stderr);
         thread::spawn(move || {
@@ -141,7 +165,16 @@ impl Process {
 
     /// The same, and nobody reads its standard error.
     pub(crate) fn start_deaf(directory: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Process {
-        let mut child = spawn(directory, arguments, environment);
+        Process::launch(directory, &[], arguments, environment)
+    }
+
+    fn launch(
+        directory: &Path,
+        launcher: &[String],
+        arguments: &[&str],
+        environment: &[(&str, &str)],
+    ) -> Process {
+        let mut child = spawn(directory, launcher, arguments, environment);
         let (sender, answers) = mpsc::channel();
         let stdout = BufReader::new(child.stdout.take().expect("it is piped"));
         thread::spawn(move || {
@@ -164,13 +197,19 @@ impl Process {
 
     /// The next line of its answers; none if the process is gone.
     pub(crate) fn next_answer(&self) -> Option<String> {
-        match self.answers.recv_timeout(PATIENCE) {
+        match self.listen() {
             Ok(line) => Some(line),
-            Err(RecvTimeoutError::Disconnected) => None,
-            Err(RecvTimeoutError::Timeout) => {
-                panic!("no answer from {}; it told:\n{}", self.name, self.told())
-            }
+            Err(Silence::Gone) => None,
+            Err(Silence::Hung) => panic!("no answer from {}; it told:\n{}", self.name, self.told()),
         }
+    }
+
+    /// The next line of its answers, or why there is none.
+    pub(crate) fn listen(&self) -> Result<String, Silence> {
+        self.answers.recv_timeout(PATIENCE).map_err(|error| match error {
+            RecvTimeoutError::Disconnected => Silence::Gone,
+            RecvTimeoutError::Timeout => Silence::Hung,
+        })
     }
 
     /// A command and the line that answers it.
@@ -190,9 +229,7 @@ impl Process {
     /// The fields of `status`.
     pub(crate) fn status(&mut self) -> BTreeMap<String, String> {
         let line = self.ask("status");
-        let field =
-            |field: &str| field.split_once('=').map(|(name, value)| (name.to_owned(), value.to_owned()));
-        line.split(' ').map(|word| field(word).unwrap_or_else(|| panic!("a status: {line}"))).collect()
+        status_fields(&line).unwrap_or_else(|| panic!("a status: {line}"))
     }
 
     /// The whole log: each entry's index, and what it says.
@@ -253,11 +290,11 @@ impl Process {
         wait_until(&format!("{name} ends"), || self.child.try_wait().expect("it is a child of ours"))
     }
 
-    /// What kills it, for use while another thread talks to it.
-    pub(crate) fn killer(&self) -> impl Fn() + Send + use<> {
+    /// What sends it signals, for use while another thread talks to it.
+    pub(crate) fn signaller(&self) -> impl Fn(Signal) + Send + use<> {
         let id = Pid::from_raw(i32::try_from(self.child.id()).expect("ids of processes fit"));
         // Its id is its own until it is waited for, which only its owner does.
-        move || kill(id, Signal::SIGKILL).expect("it is a child of ours")
+        move |signal| kill(id, signal).expect("it is a child of ours")
     }
 
     /// SIGKILL, and waits for its end.
@@ -271,6 +308,21 @@ impl Drop for Process {
     fn drop(&mut self) {
         self.kill();
     }
+}
+
+/// Why a process says nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Silence {
+    /// It has ended, or is about to.
+    Gone,
+    /// It runs, and has not answered within [`PATIENCE`].
+    Hung,
+}
+
+/// The fields of a line that answers `status`.
+pub(crate) fn status_fields(line: &str) -> Option<BTreeMap<String, String>> {
+    let field = |field: &str| field.split_once('=').map(|(name, value)| (name.to_owned(), value.to_owned()));
+    line.split(' ').map(field).collect()
 }
 
 /// `ok index=7 term=2 previous="old"`.
@@ -300,6 +352,8 @@ pub(crate) struct Cluster {
     nodes: Vec<Option<Process>>,
     options: Vec<String>,
     directory: TempDir,
+    /// Where they have addresses of their own. The last field: it goes when the processes in it are gone.
+    network: Option<Network>,
 }
 
 impl Cluster {
@@ -310,22 +364,45 @@ impl Cluster {
             nodes: (0..size).map(|_| None).collect(),
             options: options.iter().map(|option| (*option).to_owned()).collect(),
             directory: tempfile::tempdir().expect("there is room for files"),
+            network: None,
         }
+    }
+
+    /// The same in a network that can be cut.
+    pub(crate) fn of(size: usize, options: &[&str], network: Network) -> Cluster {
+        let addresses = (0..size).map(|node| network.address(node)).collect();
+        Cluster { addresses, network: Some(network), ..Cluster::new(size, options) }
     }
 
     /// Three running nodes with a leader.
     pub(crate) fn of_three(options: &[&str]) -> Cluster {
         let mut cluster = Cluster::new(3, options);
-        (0..3).for_each(|node| cluster.start(node));
-        cluster.wait_for_leader();
+        cluster.start_all();
         cluster
+    }
+
+    /// Starts every node, and waits until they have a leader; which.
+    pub(crate) fn start_all(&mut self) -> usize {
+        (0..self.nodes.len()).for_each(|node| self.start(node));
+        self.wait_for_leader()
     }
 
     /// Starts a node, on the files that it had.
     pub(crate) fn start(&mut self, node: usize) {
         let arguments = self.arguments(node);
         let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-        self.nodes[node] = Some(Process::start(self.directory.path(), &arguments));
+        let launcher = self.network.as_ref().map(|network| network.launcher(node)).unwrap_or_default();
+        self.nodes[node] = Some(Process::start_by(&launcher, self.directory.path(), &arguments));
+    }
+
+    /// The network, where the nodes have one of their own.
+    pub(crate) fn network(&mut self) -> Option<&mut Network> {
+        self.network.as_mut()
+    }
+
+    /// Cuts exactly these links of its network, each from one node to another.
+    pub(crate) fn cut(&mut self, cuts: BTreeSet<(usize, usize)>) {
+        self.network().expect("it has a network").cut(cuts);
     }
 
     /// How a node is started: its own address, the others, its directory, the options.
@@ -396,6 +473,14 @@ impl Cluster {
                 assert!(same("digest"), "equal logs, different digests: {all:#?}");
             }
             level.then(|| all[0].clone())
+        })
+    }
+
+    /// A command that may be given again, as often as it takes; its answer.
+    pub(crate) fn insist(&mut self, node: usize, command: &str) -> String {
+        wait_until(&format!("node {node} carries out `{command}`"), || {
+            let answer = self.node(node).ask(command);
+            (!answer.starts_with("error: ")).then_some(answer)
         })
     }
 

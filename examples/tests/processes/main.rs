@@ -1,4 +1,4 @@
-//! `kvstorage` as its users run it: processes, real TCP, real files, SIGKILL.
+//! `kvstorage` as its users run it: processes, real TCP, real files, SIGKILL, networks that are cut.
 //!
 //! [`harness`] runs them. Every test has addresses and directories of its own and ends what it started.
 
@@ -11,4 +11,7 @@ mod crashes;
 mod ends;
 mod harness;
 mod hostile_peers;
+mod network;
+mod partitions;
 mod three_nodes;
+mod undo;
