@@ -405,6 +405,12 @@ impl Cluster {
         self.network().expect("it has a network").cut(cuts);
     }
 
+    /// The files stay when it is dropped; where they are.
+    pub(crate) fn keep_files(&mut self) -> PathBuf {
+        self.directory.disable_cleanup(true);
+        self.directory.path().to_owned()
+    }
+
     /// How a node is started: its own address, the others, its directory, the options.
     pub(crate) fn arguments(&self, node: usize) -> Vec<String> {
         let mut arguments = vec![self.addresses[node].clone()];

@@ -13,5 +13,6 @@ mod harness;
 mod hostile_peers;
 mod network;
 mod partitions;
+mod random_faults;
 mod three_nodes;
 mod undo;

@@ -27,6 +27,7 @@ pub(crate) struct Network {
     size: usize,
     /// Who does not hear whom: (from, to).
     cuts: BTreeSet<(usize, usize)>,
+    unplugged: BTreeSet<usize>,
     _undo: Undo,
 }
 
@@ -45,7 +46,8 @@ impl Network {
         sweep(|name| owner(name).is_some_and(|owner| !Path::new("/proc").join(owner).exists()));
         let own = prefix.clone();
         let undo = Undo::with(move || sweep(|name| name.starts_with(&own)));
-        let network = Network { prefix, size, cuts: BTreeSet::new(), _undo: undo };
+        let network =
+            Network { prefix, size, cuts: BTreeSet::new(), unplugged: BTreeSet::new(), _undo: undo };
         network.build()?;
         Ok(network)
     }
@@ -93,6 +95,16 @@ impl Network {
             self.must(&["-n", &space, "rule", done, "pref", "10", "from", &from, "blackhole"]);
         }
         self.cuts = cuts;
+    }
+
+    /// Pulls the cables of exactly these nodes, and puts all others in.
+    pub(crate) fn unplug(&mut self, unplugged: BTreeSet<usize>) {
+        let hub = self.namespace("hub");
+        for node in self.unplugged.symmetric_difference(&unplugged) {
+            let state = if unplugged.contains(node) { "down" } else { "up" };
+            self.must(&["-n", &hub, "link", "set", &format!("v{node}"), state]);
+        }
+        self.unplugged = unplugged;
     }
 
     fn must(&self, arguments: &[&str]) {
