@@ -14,6 +14,8 @@
 //! next network sweeps away: the names tell whose they are.
 
 use crate::undo::Undo;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
@@ -43,9 +45,10 @@ impl Network {
         static LAST: AtomicU32 = AtomicU32::new(0);
         let number = LAST.fetch_add(1, Ordering::Relaxed);
         let prefix = format!("{PREFIX}{}-{number}-", std::process::id());
-        sweep(|name| owner(name).is_some_and(|owner| !Path::new("/proc").join(owner).exists()));
+        sweep();
         let own = prefix.clone();
-        let undo = Undo::with(move || sweep(|name| name.starts_with(&own)));
+        let undo =
+            Undo::with(move || named(|name| name.starts_with(&own)).iter().for_each(|name| remove(name)));
         let network =
             Network { prefix, size, cuts: BTreeSet::new(), unplugged: BTreeSet::new(), _undo: undo };
         network.build()?;
@@ -87,10 +90,8 @@ impl Network {
 
     /// Cuts exactly these, each pair from one node to another, and mends all else.
     pub(crate) fn cut(&mut self, cuts: BTreeSet<(usize, usize)>) {
-        for (done, (from, to)) in cuts.difference(&self.cuts).map(|cut| ("add", cut)).chain(
-            // What is cut no longer.
-            self.cuts.difference(&cuts).map(|cut| ("del", cut)),
-        ) {
+        for (from, to) in self.cuts.symmetric_difference(&cuts) {
+            let done = if cuts.contains(&(*from, *to)) { "add" } else { "del" };
             let (space, from) = (self.namespace(&to.to_string()), host(*from));
             self.must(&["-n", &space, "rule", done, "pref", "10", "from", &from, "blackhole"]);
         }
@@ -126,22 +127,29 @@ fn owner(name: &str) -> Option<&str> {
     name.strip_prefix(PREFIX)?.split('-').next().filter(|owner| owner.parse::<u32>().is_ok())
 }
 
-/// Removes the namespaces of these names, and ends whatever still runs in them.
-fn sweep(concerns: impl Fn(&str) -> bool) {
-    let Ok(entries) = fs::read_dir(NAMES) else { return };
-    let names = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok());
-    for name in names.filter(|name| concerns(name)) {
-        if let Ok(pids) = ip(&["netns", "pids", &name]) {
-            for pid in pids.lines().filter_map(|pid| pid.trim().parse().ok()) {
-                let _ = nix::sys::signal::kill(
-                    nix::unistd::Pid::from_raw(pid),
-                    nix::sys::signal::Signal::SIGKILL,
-                );
-            }
+/// Removes what was made by processes that are no more, and ends whatever still runs there, as what is stopped does.
+fn sweep() {
+    let is_left = |name: &str| owner(name).is_some_and(|owner| !Path::new("/proc").join(owner).exists());
+    for name in named(is_left) {
+        let pids = ip(&["netns", "pids", &name]).unwrap_or_default();
+        for pid in pids.lines().filter_map(|pid| pid.trim().parse().ok()) {
+            let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
         }
-        // Another process may sweep at the same time.
-        let _ = ip(&["netns", "delete", &name]);
+        remove(&name);
     }
+}
+
+/// The namespaces of these names.
+fn named(concerns: impl Fn(&str) -> bool) -> Vec<String> {
+    let Ok(entries) = fs::read_dir(NAMES) else { return Vec::new() };
+    let names = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok());
+    names.filter(|name| concerns(name)).collect()
+}
+
+/// Removes a namespace. What runs in it keeps it, without a name, until it ends.
+fn remove(name: &str) {
+    // Another process may sweep at the same time.
+    let _ = ip(&["netns", "delete", name]);
 }
 
 /// Runs `ip`: what it says, or why it does not.
