@@ -116,6 +116,8 @@ impl Round {
             self.wait_until_served("a majority runs and hears itself", &majority, |counts| {
                 counts.iter().sum()
             });
+            let waited = start.elapsed() - span;
+            self.summary.waited_max = self.summary.waited_max.max(waited);
         }
     }
 

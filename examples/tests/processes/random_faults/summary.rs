@@ -3,6 +3,7 @@
 use super::record::{Asked, Record, Told};
 use std::collections::BTreeMap;
 use std::fmt;
+use std::time::Duration;
 
 /// What there was in one or more rounds.
 #[derive(Clone, Debug, Default)]
@@ -12,6 +13,8 @@ pub(crate) struct Summary {
     pub(crate) faults: BTreeMap<&'static str, usize>,
     pub(crate) local_reads_judged: usize,
     pub(crate) keys: u64,
+    /// The longest wait, after a fault's span, until a majority that had to serve did. Told, not judged.
+    pub(crate) waited_max: Duration,
 }
 
 impl Summary {
@@ -36,6 +39,7 @@ impl Summary {
         self.rounds += other.rounds;
         self.local_reads_judged += other.local_reads_judged;
         self.keys += other.keys;
+        self.waited_max = self.waited_max.max(other.waited_max);
         for (ours, theirs) in [(&mut self.answers, &other.answers), (&mut self.faults, &other.faults)] {
             theirs.iter().for_each(|(name, count)| *ours.entry(name).or_default() += count);
         }
@@ -49,11 +53,13 @@ impl fmt::Display for Summary {
         };
         write!(
             f,
-            "{} rounds, {} commands at {} keys, all linearizable; {} local reads judged\nanswers: {}\nfaults: {}",
+            "{} rounds, {} commands at {} keys, all linearizable; {} local reads judged\n\
+             a whole majority served after at most {} ms\nanswers: {}\nfaults: {}",
             self.rounds,
             self.answers.values().sum::<usize>(),
             self.keys,
             self.local_reads_judged,
+            self.waited_max.as_millis(),
             list(&self.answers),
             list(&self.faults),
         )
