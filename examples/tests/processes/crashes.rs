@@ -5,7 +5,8 @@
 //! that one prints the value that it replaced; a write that took effect twice, with another in between, makes it
 //! another value than that of the naive twin, which replays the log.
 
-use crate::harness::{Changed, Cluster, Process, wait_until};
+use crate::cluster::Cluster;
+use crate::harness::{Changed, Process, wait_until};
 use nix::sys::signal::Signal;
 use std::collections::BTreeMap;
 use std::fmt;

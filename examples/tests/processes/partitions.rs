@@ -1,6 +1,7 @@
 //! Nodes with addresses of their own, and a network that is cut.
 
-use crate::harness::{Cluster, assert_tells, say};
+use crate::cluster::Cluster;
+use crate::harness::{assert_tells, say};
 use crate::network::Network;
 use std::collections::BTreeSet;
 
