@@ -10,6 +10,8 @@
 //! schedule that was found, and exits with 1. At the end comes a table of what the runs have reached: with `--strict`
 //! it exits with 1, too, where that has a zero.
 
+#![allow(clippy::disallowed_methods, reason = "it says how long it took")]
+
 use raftobj::sim::{Report, Simulation, standard};
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;

@@ -13,6 +13,8 @@ fn rounds(target: &str) -> usize {
     match target {
         "directory" | "log_sealed" => 15_000,
         "frames_sealed" => 15_000,
+        // A whole cluster each.
+        "schedule" => 300,
         _ => 100_000,
     }
 }

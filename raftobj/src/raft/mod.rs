@@ -391,6 +391,12 @@ impl Raft {
         self.hears_a_leader()
     }
 
+    /// Ticks until this node campaigns, unless it leads or hears something.
+    #[cfg(test)]
+    pub(crate) fn election_in(&self) -> Ticks {
+        Ticks(self.election_due.0 - self.now.0)
+    }
+
     /// Whether this node leads.
     pub(crate) fn is_leader(&self) -> bool {
         matches!(self.role, Role::Leader(_))

@@ -127,13 +127,15 @@ impl Progress {
         }
     }
 
-    /// Whether a refusal of `rejected` is news: not of a probe that was answered already, not below what is
-    /// known to match.
+    /// Whether a refusal of `rejected` is news: not of a probe that was answered already, not at or below what is
+    /// known to match. (A peer that refuses that has lost what it acknowledged: no entry to go back to is left, and
+    /// asking again at once would go on for ever.)
     pub(crate) fn is_news(&self, rejected: Index) -> bool {
-        match self.mode {
-            Mode::Probe { .. } => rejected.next() == self.next,
-            Mode::Replicate { .. } => rejected > self.matched,
-        }
+        rejected > self.matched
+            && match self.mode {
+                Mode::Probe { .. } => rejected.next() == self.next,
+                Mode::Replicate { .. } => true,
+            }
     }
 
     /// The logs may agree at `candidate` and not after it: ask there.
@@ -221,6 +223,7 @@ mod tests {
         assert!(!progress.is_news(Index(4)));
         progress.back_off(Index(2));
         assert_eq!(progress.next(), Index(5));
+        assert!(!progress.is_news(Index(4)), "a probe at the match itself");
     }
 
     #[test]

@@ -101,7 +101,7 @@ impl Raft {
             return self.send(from, Message::Conflict { rejected: prev.index, hint }, Tells::HardState);
         }
         let matched = entries.last().map_or(prev.index, |entry| entry.id.index);
-        // Only a real conflict cuts: a late append must not take back what came after it (§5.3, figure 13).
+        // Only a real conflict cuts: a late append must not take back what came after it (§5.3; figure 2).
         let known = entries.iter().take_while(|e| e.id.index <= self.commit || self.log.has(e.id)).count();
         let new = &entries[known..];
         mark!(AppendBelowCommit if prev.index < self.commit);

@@ -180,7 +180,7 @@ impl Cluster {
         for (to, message) in messages {
             self.checks.sent(&member.disk, to, &message);
             let way = (host, print::host(to));
-            self.links.send(way, Parcel { from, to, message });
+            self.links.send(way, from, to, message);
         }
         persists.into_iter().for_each(|persist| member.disk.push(Write::Persist(persist)));
         founding.into_iter().for_each(|write| member.disk.push(Write::Founding(write)));
@@ -256,7 +256,7 @@ impl Cluster {
 
     /// A message arrives.
     pub(super) fn hand_over(&mut self, way: Way, parcel: Parcel) {
-        let Parcel { from, to, message } = parcel;
+        let Parcel { from, to, message, .. } = parcel;
         let line = format!("{}→{} {}", print::name(from), print::name(to), print::message(&message));
         let mut bytes = Vec::new();
         message.encode(&mut bytes);
@@ -273,26 +273,21 @@ impl Cluster {
         self.check();
     }
 
-    /// Delivers, each link in turn, until nothing is on its way but on links that are stalled.
+    /// Delivers, each link in turn, until nothing is on its way but what is stalled or delayed.
     pub(super) fn stabilize(&mut self) {
         for _ in 0..DELIVERIES_MAX {
             let ways = self.links.ways().into_iter();
-            let ways: Vec<Way> = ways.filter(|way| self.is_deliverable(*way)).collect();
+            let ways: Vec<Way> = ways.filter(|way| self.links.is_deliverable(*way)).collect();
             if ways.is_empty() {
                 return;
             }
             for way in ways {
-                if self.is_deliverable(way) {
+                if self.links.is_deliverable(way) {
                     self.deliver(way, 0);
                 }
             }
         }
         panic!("the nodes do not stop talking");
-    }
-
-    pub(super) fn is_deliverable(&self, way: Way) -> bool {
-        let link = self.links.get(way);
-        !link.stalled && !link.queue.is_empty()
     }
 
     pub(super) fn tick(&mut self, host: Host) {

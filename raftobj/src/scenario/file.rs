@@ -29,10 +29,23 @@ pub(super) fn run(topic: &str, name: &str) {
     );
 }
 
-/// Panics if a file is not among these tests.
+/// Panics if a file is not among these tests, or a test not in the table of scenarios.
 pub(super) fn assert_all_listed(tests: &[&str]) {
+    let table = std::fs::read_to_string(directory().join("README.md")).unwrap();
+    for test in tests {
+        let row = format!("| [{test}]({test}) |");
+        assert_eq!(table.matches(&row).count(), 1, "rows `{row}` in raftobj/scenarios/README.md");
+    }
+    for named in table.split('`').skip(1).step_by(2) {
+        let known = tests.contains(&named);
+        let topic = named.split_once('/').map(|(topic, _)| directory().join(topic));
+        assert!(known || !topic.is_some_and(|topic| topic.is_dir()), "the README names {named}");
+    }
     for topic in std::fs::read_dir(directory()).unwrap() {
         let topic = topic.unwrap();
+        if topic.file_name() == "README.md" {
+            continue;
+        }
         for file in std::fs::read_dir(topic.path()).unwrap() {
             let name = file.unwrap().file_name();
             let path = format!("{}/{}", topic.file_name().to_string_lossy(), name.to_string_lossy());

@@ -24,12 +24,16 @@ pub(super) struct Parcel {
     pub(super) from: NodeId,
     pub(super) to: NodeId,
     pub(super) message: Message,
+    /// Not before this time, counted in the steps of `run`, unless a script delivers it by hand.
+    pub(super) due: u64,
 }
 
 /// All directions between all machines.
 #[derive(Debug, Default)]
 pub(super) struct Links {
     links: BTreeMap<Way, Link>,
+    /// How often all nodes have ticked together.
+    pub(super) now: u64,
 }
 
 #[derive(Debug, Default)]
@@ -39,6 +43,8 @@ pub(super) struct Link {
     pub(super) cut: bool,
     /// What is sent stays on its way.
     pub(super) stalled: bool,
+    /// What is sent takes so many steps of `run`.
+    pub(super) delay: u64,
     /// The ends have accepted each other.
     pub(super) connected: bool,
 }
@@ -46,7 +52,8 @@ pub(super) struct Link {
 impl Links {
     pub(super) fn new(hosts: &[Host]) -> Links {
         let pairs = hosts.iter().flat_map(|from| hosts.iter().map(move |to| (*from, *to)));
-        Links { links: pairs.filter(|(from, to)| from != to).map(|way| (way, Link::default())).collect() }
+        let links = pairs.filter(|(from, to)| from != to).map(|way| (way, Link::default())).collect();
+        Links { links, now: 0 }
     }
 
     pub(super) fn ways(&self) -> Vec<Way> {
@@ -62,10 +69,18 @@ impl Links {
     }
 
     /// Puts a message on its way, if there is one.
-    pub(super) fn send(&mut self, way: Way, parcel: Parcel) {
+    pub(super) fn send(&mut self, way: Way, from: NodeId, to: NodeId, message: Message) {
+        let now = self.now;
         let link = self.get_mut(way);
         if link.connected && !link.cut {
-            link.queue.push_back(parcel);
+            let due = now + link.delay;
+            link.queue.push_back(Parcel { from, to, message, due });
         }
+    }
+
+    /// Whether the oldest message on this way arrives now.
+    pub(super) fn is_deliverable(&self, way: Way) -> bool {
+        let link = self.get(way);
+        !link.stalled && link.queue.front().is_some_and(|parcel| parcel.due <= self.now)
     }
 }

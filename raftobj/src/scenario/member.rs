@@ -34,7 +34,16 @@ pub(super) struct Options {
     pub(super) lacks: Option<Method>,
     /// Makes `skewed` another method here than elsewhere.
     pub(super) skew: u64,
+    pub(super) limits: Limits,
+}
+
+/// The protocol's limits, as small as a scenario wants them.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Limits {
     pub(super) append_bytes_max: usize,
+    pub(super) window_messages_max: usize,
+    pub(super) log_bytes_max: usize,
+    pub(super) apply_entries_max: u64,
 }
 
 /// A node from its start to its end.
@@ -101,7 +110,7 @@ impl Member {
     }
 
     fn config(&self) -> NodeConfig {
-        let Options { seed, founders, lacks, append_bytes_max, .. } = &self.options;
+        let Options { seed, founders, lacks, limits, .. } = &self.options;
         let methods: Vec<&Method> =
             Tally::METHODS.iter().filter(|m| Some(m.id) != lacks.map(|l| l.id)).collect();
         NodeConfig {
@@ -119,11 +128,11 @@ impl Member {
                 heartbeat_ticks: HEARTBEAT,
                 election_ticks_min: ELECTION_MIN,
                 election_ticks_max: ELECTION_MAX,
-                append_bytes_max: *append_bytes_max,
-                window_messages_max: 256,
+                append_bytes_max: limits.append_bytes_max,
+                window_messages_max: limits.window_messages_max,
                 window_bytes_max: 16 << 20,
-                log_bytes_max: 1 << 30,
-                apply_entries_max: 65_536,
+                log_bytes_max: limits.log_bytes_max,
+                apply_entries_max: limits.apply_entries_max,
                 tick_ms: 10,
                 clock_jump_ms_max: 3_600_000,
             },

@@ -134,6 +134,13 @@ fn command(cluster: &mut Cluster, words: &Words) {
             setup::remember(disk, words);
             cluster.checks.remembered(disk);
         }
+        // lose n1 N: the disk of a node that is down forgets the N newest entries, although they were durable.
+        "lose" => {
+            let count = usize::try_from(words.count().expect("how many entries")).expect("64 bits");
+            let entries = &mut cluster.members.get_mut(&hosts[0]).expect("a node").disk.entries;
+            entries.truncate(entries.len() - count);
+            cluster.checks.disk_lost = true;
+        }
         // crash n1…: what was not written is lost, what was sent still arrives.
         "crash" => hosts.into_iter().for_each(|host| cluster.crash(host)),
         // tick [n1…] [N]: time passes there, or for all.
@@ -143,9 +150,10 @@ fn command(cluster: &mut Cluster, words: &Words) {
                 hosts.iter().for_each(|host| cluster.tick(*host));
             }
         }
-        // run N: N times a tick for all and the delivery of all that is on its way.
+        // run N: N times a tick for all and the delivery of all that is on its way and due.
         "run" => {
             for _ in 0..words.count().expect("how many ticks") {
+                cluster.links.now += 1;
                 cluster.running().into_iter().for_each(|host| cluster.tick(host));
                 cluster.connect();
                 cluster.stabilize();
@@ -173,6 +181,11 @@ fn command(cluster: &mut Cluster, words: &Words) {
         }
         "stall" => words.links(cluster).into_iter().for_each(|way| cluster.links.get_mut(way).stalled = true),
         "flow" => words.links(cluster).into_iter().for_each(|way| cluster.links.get_mut(way).stalled = false),
+        // delay [n1 | n1 n2 | n1->n2] N: what is sent from now on takes N steps of `run`.
+        "delay" => {
+            let ticks = words.count().expect("how many ticks");
+            words.links(cluster).into_iter().for_each(|way| cluster.links.get_mut(way).delay = ticks);
+        }
         // split n1…: these are cut from the others.
         "split" => {
             let across = |way: &Way| hosts.contains(&way.0) != hosts.contains(&way.1);
@@ -238,6 +251,12 @@ fn show(cluster: &mut Cluster, words: &Words) {
                 }
                 line
             }
+            // timers [n1…]: when each campaigns unless it hears something.
+            "timers" => match member.life().node.raft() {
+                Some(raft) if raft.is_leader() => format!("{host} leads"),
+                Some(raft) => format!("{host} campaigns in {}", raft.election_in()),
+                None => format!("{host} founds"),
+            },
             // counts [n1…]: the object.
             "counts" => format!("{host} {}", member.life().object.counts()),
             other => panic!("there is no command {other}"),

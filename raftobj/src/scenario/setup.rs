@@ -3,7 +3,7 @@
 use super::cluster::Cluster;
 use super::disk::Disk;
 use super::links::Host;
-use super::member::{Member, Options};
+use super::member::{Limits, Member, Options};
 use super::print;
 use super::script::Words;
 use crate::object::Object;
@@ -12,7 +12,8 @@ use crate::raft::membership::{Member as ClusterMember, Membership};
 use crate::raft::types::{Incarnation, NodeId, Term};
 use std::collections::BTreeMap;
 
-/// `cluster nodes=3 [leader=n1] [founding] [down] [seed=N] [append_bytes=N] [older=n3 [lacks=METHOD]] [skew=n3]`.
+/// `cluster nodes=3 [leader=n1] [founding] [down] [seed=N] [older=n3 [lacks=METHOD]] [skew=n3]`, and limits of the
+/// protocol: `[append_bytes=N] [window=APPENDS] [log_bytes=N] [apply_entries=N]`.
 pub(super) fn cluster(words: &Words) -> Cluster {
     let size = words.number("nodes").unwrap_or(3);
     let hosts: Vec<Host> = (1..=size).map(Host).collect();
@@ -27,14 +28,21 @@ pub(super) fn cluster(words: &Words) -> Cluster {
     let skewed = words.value("skew").map(super::script::host);
     let lacks = words.value("lacks").unwrap_or("large");
     let lacks = Tally::METHODS.iter().find(|method| method.name == lacks).copied();
+    let size_of =
+        |option, default| usize::try_from(words.number(option).unwrap_or(default)).expect("64 bits");
+    let limits = Limits {
+        append_bytes_max: size_of("append_bytes", 1 << 20),
+        window_messages_max: size_of("window", 256),
+        log_bytes_max: size_of("log_bytes", 1 << 30),
+        apply_entries_max: words.number("apply_entries").unwrap_or(65_536),
+    };
     let make = |host: Host| {
         let options = Options {
             seed: words.number("seed").unwrap_or(1),
             founders: founders.clone(),
             lacks: lacks.filter(|_| older == Some(host)),
             skew: if skewed == Some(host) { 7 } else { 0 },
-            append_bytes_max: usize::try_from(words.number("append_bytes").unwrap_or(1 << 20))
-                .expect("small"),
+            limits: limits.clone(),
         };
         let node = print::node_id(host, 0);
         let formed = (!words.has("founding")).then(|| formed.clone());

@@ -41,9 +41,9 @@ impl Atlas {
     }
 
     /// Plants a fault into a disk's next calls.
-    pub(crate) fn fail_disk(&mut self, disk: &SimDisk, call: u8, how: u8) {
+    pub(crate) fn fail_disk(&mut self, disk: &SimDisk, call: u64, how: u8) {
         let fault = [Fault::Io, Fault::NoSpace, Fault::Short][usize::from(how) % 3];
-        disk.fail_at(disk.calls() + u64::from(call % 4), fault);
+        disk.fail_at(disk.calls() + call, fault);
         self.failing = true;
     }
 

@@ -12,6 +12,10 @@ use crate::object::Object;
 use crate::raft::types::{NodeId, Time};
 use bytes::Bytes;
 
+/// A write makes about so many calls to its disk, and a start: faults are planted among them.
+const WRITE_CALLS: u64 = 4;
+const START_CALLS: u64 = 40;
+
 impl<T: Object> World<T> {
     /// A tick of virtual time.
     pub(super) fn tick(&mut self) {
@@ -72,7 +76,7 @@ impl<T: Object> World<T> {
         let count = usize::from(count).clamp(1, process.writes.len());
         let writes: Vec<Write> = process.writes.drain(..count).collect();
         if let Some((call, how)) = server.fails_next.take() {
-            self.atlas.fail_disk(&server.disk, call, how);
+            self.atlas.fail_disk(&server.disk, u64::from(call) % WRITE_CALLS, how);
         }
         let result = server.write(writes);
         let Some(process) = &mut self.servers[at].process else { return true };
@@ -128,7 +132,9 @@ impl<T: Object> World<T> {
                 self.hash = mix(self.hash, checkpoint.digest);
             }
             process.applied = applied.upto.index;
-            self.oracle.applied(at, &entries[..count.min(entries.len())], &applied.checkpoints);
+            let program = &self.program;
+            self.oracle.applied(program, at, &entries[..count.min(entries.len())], &applied.checkpoints);
+            self.oracle.compare(program, at, process.applied, &process.state.read());
             process.node.applied(applied);
         }
         self.settle(at);
@@ -169,6 +175,9 @@ impl<T: Object> World<T> {
     pub(crate) fn start(&mut self, at: usize, dies_at: Option<u64>, keep: u8) {
         let object = (self.program.object)();
         let server = &mut self.servers[at];
+        if let Some((call, how)) = server.fails_next.take() {
+            self.atlas.fail_disk(&server.disk, u64::from(call) % START_CALLS, how);
+        }
         match server.start(&self.setup, object, dies_at) {
             Ok(()) => {
                 server.disk.power_on();

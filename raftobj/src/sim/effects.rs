@@ -143,7 +143,9 @@ impl<T: Object> World<T> {
             "n{at}: {}",
             stopped.unwrap_or_default()
         );
-        self.oracle.member_of(at, raft.membership());
+        if !std::mem::replace(&mut process.member, true) {
+            self.oracle.member_of(at, raft.membership());
+        }
         if role == Role::Leader {
             self.oracle.leads(at, process.id, term, &process.log);
         }

@@ -48,6 +48,19 @@ macro_rules! events {
                 }
             }
 
+            /// As [`from_bytes`] reads it.
+            pub(crate) fn to_bytes(self) -> [u8; 5] {
+                let mut bytes = [0; 5];
+                bytes[0] = self.kind() as u8;
+                match self {
+                    $(Event::$name { $($field),* } => {
+                        let fields: &[u8] = &[$($field),*];
+                        bytes[1..=fields.len()].copy_from_slice(fields);
+                    })*
+                }
+                bytes
+            }
+
             /// The event of a kind whose fields are taken from four bytes.
             pub(crate) fn from_bytes(kind: Kind, bytes: [u8; 4]) -> Event {
                 // Each field takes the next byte; the last event has none.
@@ -150,7 +163,7 @@ events! {
     Hang "hang" (server) fault;
     /// It answers again.
     Unhang "unhang" (server) fault;
-    /// The disk fails at some call of its next write: 0 an I/O error, 1 no space, 2 half a write.
+    /// The disk fails at some call of its next write or start: 0 an I/O error, 1 no space, 2 half a write.
     FailDisk "fail" (server, calls, how) fault;
     /// A disk has no space left.
     Fill "fill" (server) fault;
@@ -224,6 +237,8 @@ mod tests {
         assert_eq!(events.len(), 1_000);
         let kinds: std::collections::BTreeSet<Kind> = events.iter().map(Event::kind).collect();
         assert_eq!(kinds.len(), Kind::ALL.len(), "bytes reach every kind");
+        let again: Vec<u8> = events.iter().flat_map(|event| event.to_bytes()).collect();
+        assert_eq!(from_bytes(&again).collect::<Vec<_>>(), events);
         assert_eq!(from_text(&to_text(&events)), Ok(events));
     }
 

@@ -18,10 +18,11 @@
 use super::client::{End, What};
 use super::server::{Durable, Link};
 use super::violation::{Violation, hold};
+use super::world::Program;
 use crate::codec::command::{Command, Number, SessionId};
 use crate::codec::message::Message;
 use crate::object::context::ApplyContext;
-use crate::object::describe::describe;
+use crate::object::describe::call_text;
 use crate::object::digest::Checkpoint;
 use crate::object::reply::Reply;
 use crate::object::{MethodError, Object};
@@ -135,10 +136,12 @@ impl<T: Object> Oracle<T> {
             ),
             None => {
                 self.leaders.insert(term, id);
-                if let Some(last) = self.committed.last() {
+                // What was committed in later terms this leader, elected late, need not have.
+                let before = self.committed.partition_point(|link| link.id.term < term);
+                if let Some(last) = before.checked_sub(1).map(|at| self.committed[at]) {
                     let held = log.get(last.id.index.0 as usize - 1);
                     hold!(
-                        held == Some(last),
+                        held == Some(&last),
                         "a leader has all that was committed before (leader completeness, §5.4)",
                         "n{node} leads term {term} without {}, which is committed; it has {}",
                         last.id,
@@ -213,7 +216,13 @@ impl<T: Object> Oracle<T> {
     }
 
     /// A node has applied these entries, with these results.
-    pub(crate) fn applied(&mut self, node: usize, entries: &[Entry], checkpoints: &[Checkpoint]) {
+    pub(crate) fn applied(
+        &mut self,
+        program: &Program<T>,
+        node: usize,
+        entries: &[Entry],
+        checkpoints: &[Checkpoint],
+    ) {
         hold!(
             entries.len() == checkpoints.len(),
             "every entry is applied",
@@ -229,32 +238,58 @@ impl<T: Object> Oracle<T> {
             }
             let effect = &self.effects[at];
             if effect.digest != checkpoint.digest {
-                self.raise_difference(node, entry, effect);
+                self.raise_difference(program, node, entry.id.index);
             }
         }
     }
 
-    fn raise_difference(&self, node: usize, entry: &Entry, effect: &Effect) -> ! {
-        let index = entry.id.index;
-        let what = match &effect.call {
-            None => "an entry without effect".to_owned(),
-            Some((_, replied)) => {
-                let call = describe::<T>(entry);
-                match replied {
-                    Replied::Value(_) => format!("`{call}`"),
-                    Replied::Panicked => format!("`{call}`, which panicked on another"),
-                    Replied::Unencodable => format!("`{call}`, whose reply did not encode on another"),
-                }
-            }
+    /// Where a node is as far as the reference, they are the same.
+    pub(crate) fn compare(&self, program: &Program<T>, node: usize, applied: Index, state: &T) {
+        if let Some(equal) = program.equal
+            && applied.0 as usize == self.effects.len()
+            && !equal(state, &self.reference)
+        {
+            self.raise_difference(program, node, applied);
+        }
+    }
+
+    /// A node and another copy differ, as is seen at `seen`. The cause may lie before it.
+    fn raise_difference(&self, program: &Program<T>, node: usize, seen: Index) -> ! {
+        let (index, cause) = match self.first_difference(program, seen) {
+            Some(index) => (index, "two fresh copies that apply the same entries differ there, too"),
+            None => (seen, "it is the first that shows a difference, one before it may have made it"),
+        };
+        let what = match &self.effects[index.0 as usize - 1].call {
+            None => "which had no effect".to_owned(),
+            Some((command, _)) => format!("`{}`", call_text::<T>(command.method, &command.arguments)),
         };
         Violation::raise(
             "replicas of an object are equal",
             format!(
-                "n{node} and another copy differ after index {index}, {what}: the method is not a function of the \
-                 object, its arguments and its context (a clock, a random number, the order of a hash map?), or one \
-                 before it left the copies different"
+                "n{node} and another copy differ after index {index}, {what} ({cause}): the method is not a function \
+                 of the object, its arguments and its context (a clock, a random number, the order of a hash map?)"
             ),
         )
+    }
+
+    /// Applies everything once more, to two fresh copies: after which index do they differ?
+    fn first_difference(&self, program: &Program<T>, upto: Index) -> Option<Index> {
+        let (mut one, mut other) = ((program.object)(), (program.object)());
+        for index in (1..=upto.0).map(Index) {
+            let Some((command, _)) = &self.effects.get(index.0 as usize - 1)?.call else { continue };
+            let replied = |object: &mut T| {
+                let mut reply = Vec::new();
+                let context = self.context(index);
+                let apply = || object.apply(command.method, &command.arguments, &context, &mut reply);
+                let ended = catch_unwind(AssertUnwindSafe(apply)).map_err(|_| ());
+                (ended, reply)
+            };
+            let same_reply = replied(&mut one) == replied(&mut other);
+            if !same_reply || program.equal.is_some_and(|equal| !equal(&one, &other)) {
+                return Some(index);
+            }
+        }
+        None
     }
 
     /// Applies an entry to the reference.

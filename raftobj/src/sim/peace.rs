@@ -6,7 +6,7 @@
 use super::client::End;
 use super::client::OperationId;
 use super::server::Process;
-use super::violation::{Violation, hold};
+use super::violation::hold;
 use super::world::World;
 use crate::node::status::Role;
 use crate::object::Object;
@@ -19,21 +19,27 @@ impl<T: Object> World<T> {
     /// Makes peace, and checks that it holds.
     pub(crate) fn make_peace(&mut self) {
         self.end_faults();
+        self.come_to_rest();
+        self.ask_everybody();
+        // The others learn of it with the next heartbeats.
+        self.come_to_rest();
+        self.check_the_end();
+    }
+
+    fn come_to_rest(&mut self) {
         let limits = &self.setup.limits;
         let rounds_max = TIMEOUTS_MAX * limits.election_ticks_max + limits.deadline_ticks_max;
         let mut rounds = 0;
         while !self.is_quiet() {
             rounds += 1;
-            if rounds > rounds_max {
-                Violation::raise(
-                    "after the last fault the cluster serves within a bound",
-                    format!("after {rounds_max} ticks of peace {}", self.unrest()),
-                );
-            }
+            hold!(
+                rounds <= rounds_max,
+                "after the last fault the cluster serves within a bound",
+                "after {rounds_max} ticks of peace {}",
+                self.unrest()
+            );
             self.round();
         }
-        self.ask_everybody();
-        self.check_the_end();
     }
 
     /// One tick, and whatever waits.
@@ -87,9 +93,14 @@ impl<T: Object> World<T> {
             .map(|(number, process)| format!("n{number} has applied {}", process.applied))
             .collect();
         let waiting: usize = self.live().map(|(_, process)| process.calls.len() + process.reads.len()).sum();
+        let astray = self.live().filter(|(_, process)| process.node.headline().2.is_none()).count();
+        let longer = self.live().filter(|(_, process)| process.log.len() as u64 != process.applied.0).count();
         format!(
-            "there are {leaders} leaders, {} is committed, {waiting} operations wait; behind: [{}]",
+            "there are {leaders} leaders, {astray} nodes know none, {} is committed, {longer} logs are longer, {waiting} \
+             operations wait, {} of {} have ended; behind: [{}]",
             self.oracle.commit(),
+            self.ended,
+            self.operations.len(),
             behind.join(", ")
         )
     }
@@ -125,14 +136,6 @@ impl<T: Object> World<T> {
                 operation.ended
             );
         }
-        // The others learn of it with the next heartbeats.
-        for _ in 0..2 * self.setup.limits.election_ticks_max {
-            if self.is_quiet() {
-                return;
-            }
-            self.round();
-        }
-        Violation::raise("after the last fault the cluster serves within a bound", self.unrest());
     }
 
     fn check_the_end(&self) {

@@ -80,7 +80,11 @@ impl fmt::Display for Report {
 /// It displays as what a person needs: what was broken, how to repeat it, what came last, and the shortest schedule
 /// that was found, as a test.
 #[derive(Clone)]
-pub struct Failure {
+pub struct Failure(pub(crate) Box<Story>);
+
+/// What a [`Failure`] tells.
+#[derive(Clone)]
+pub(crate) struct Story {
     pub(crate) rule: String,
     pub(crate) what: String,
     pub(crate) line: Line,
@@ -95,35 +99,33 @@ pub struct Failure {
 impl Failure {
     /// The rule that was broken, and what was seen.
     pub fn reason(&self) -> String {
-        format!("{}: {}", self.rule, self.what)
+        format!("{}: {}", self.0.rule, self.0.what)
     }
 
     /// The run, for [`Simulation::replay`](super::Simulation::replay): `seed 17 steps 2000`.
     pub fn line(&self) -> String {
-        self.line.to_string()
+        self.0.line.to_string()
     }
 
     /// The shortest schedule that breaks the same rule, for [`Simulation::replay`](super::Simulation::replay).
     pub fn shrunk(&self) -> String {
-        self.shrunk.to_string()
+        self.0.shrunk.to_string()
     }
 }
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{}: {}", self.rule, self.what)?;
-        writeln!(f, "repeat it: RAFTOBJ_SIM='{}' and the same command", self.line)?;
-        let events = self.shrunk.events.as_ref().map_or(0, Vec::len);
-        writeln!(
-            f,
-            "\nthe shortest schedule found has {events} events, and ends with: {}",
-            self.shrunk_what
-        )?;
-        self.last.iter().try_for_each(|event| writeln!(f, "  {event}"))?;
-        self.nodes.iter().try_for_each(|node| writeln!(f, "  {node}"))?;
+        let Story { rule, what, line, shrunk, shrunk_what, last, nodes } = &*self.0;
+        writeln!(f, "{rule}: {what}")?;
+        writeln!(f, "repeat it: RAFTOBJ_SIM='{line}' and the same command")?;
+        let events = shrunk.events.as_ref().map_or(0, Vec::len);
+        writeln!(f, "\nthe shortest schedule found has {events} events, and ends with: {shrunk_what}")?;
+        last.iter().try_for_each(|event| writeln!(f, "  {event}"))?;
+        writeln!(f, "then")?;
+        nodes.iter().try_for_each(|node| writeln!(f, "  {node}"))?;
         writeln!(f, "\n#[test]\nfn a_schedule_that_failed() {{")?;
-        writeln!(f, "    // {}", self.rule)?;
-        writeln!(f, "    simulation().replay({:?}).unwrap();\n}}", self.shrunk.to_string())
+        writeln!(f, "    // {rule}")?;
+        writeln!(f, "    simulation().replay({:?}).unwrap();\n}}", shrunk.to_string())
     }
 }
 

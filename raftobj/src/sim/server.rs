@@ -98,6 +98,8 @@ pub(crate) struct Process<T: Object> {
     pub(crate) reads: BTreeMap<ReadTicket, Waiting>,
     pub(crate) ticks: Ticks,
     pub(crate) paused: bool,
+    /// Whether its membership was looked at: it does not change.
+    pub(crate) member: bool,
 }
 
 /// An operation that has not ended, and when it has to.
@@ -224,6 +226,7 @@ impl<T: Object> Server<T> {
             reads: BTreeMap::new(),
             ticks: Ticks(0),
             paused: false,
+            member: false,
         });
         Ok(())
     }

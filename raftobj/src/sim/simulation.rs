@@ -3,7 +3,7 @@
 use super::blackbox;
 use super::client::Client;
 use super::line::Line;
-use super::report::{Failure, Report};
+use super::report::{Failure, Report, Story};
 use super::run::{Events, Run, run, watch};
 use super::setup::{Bounds, Setup};
 use super::shrink::{Shrunk, shrink};
@@ -34,7 +34,12 @@ impl<T: Object> Simulation<T> {
         workload: impl Fn(&mut Client<'_, T>) + 'static,
     ) -> Simulation<T> {
         Simulation {
-            program: Rc::new(Program { object: Box::new(object), workload: Box::new(workload), judge: None }),
+            program: Rc::new(Program {
+                object: Box::new(object),
+                workload: Box::new(workload),
+                equal: None,
+                judge: None,
+            }),
             bounds: Bounds { nodes: 1..=7, faults: true },
             steps: 2_000,
             seeds: 0..100,
@@ -42,19 +47,32 @@ impl<T: Object> Simulation<T> {
         }
     }
 
+    /// Compares copies whole after they have applied something, not only their replies: a method that leaves copies
+    /// different is found before a reply shows it.
+    pub fn compared(mut self) -> Simulation<T>
+    where
+        T: PartialEq,
+    {
+        self.program_mut().equal = Some(T::eq);
+        self
+    }
+
     /// Has what clients saw judged a second time, by a search for an order of their operations that explains it and
     /// that knows nothing of the log. The object is its own model; what its methods learn from their
     /// [`ApplyContext`](crate::ApplyContext) may show in replies, and must not in the state.
-    ///
-    /// # Panics
-    /// Where the simulation is shared already.
     pub fn judged_by_history(mut self) -> Simulation<T>
     where
         T: Clone + Eq + Hash + Debug,
     {
-        let Some(program) = Rc::get_mut(&mut self.program) else { panic!("it is not shared yet") };
-        program.judge = Some(Rc::new(blackbox::judge));
+        self.program_mut().judge = Some(Rc::new(blackbox::judge));
         self
+    }
+
+    fn program_mut(&mut self) -> &mut Program<T> {
+        match Rc::get_mut(&mut self.program) {
+            Some(program) => program,
+            None => unreachable!("a run gives its share back when it ends"),
+        }
     }
 
     /// How many nodes clusters have; each seed draws one of the sizes. Default 1 to 7, which is the most.
@@ -105,7 +123,6 @@ impl<T: Object> Simulation<T> {
     ///
     /// # Panics
     /// Where a line is not one of a run.
-    #[allow(clippy::result_large_err, reason = "it is told once, and then the test ends")]
     pub fn run(&self) -> Result<Report, Failure> {
         if let Ok(line) = std::env::var(REPEAT) {
             return self.replay(&line);
@@ -124,7 +141,6 @@ impl<T: Object> Simulation<T> {
     ///
     /// # Errors
     /// What happened that must not.
-    #[allow(clippy::result_large_err, reason = "it is told once, and then the test ends")]
     pub fn run_seed(&self, seed: u64) -> Result<Report, Failure> {
         self.repeat(Line::of_seed(seed, self.steps))
     }
@@ -136,7 +152,6 @@ impl<T: Object> Simulation<T> {
     ///
     /// # Panics
     /// Where the line is not one of a run.
-    #[allow(clippy::result_large_err, reason = "it is told once, and then the test ends")]
     pub fn replay(&self, line: &str) -> Result<Report, Failure> {
         match line.parse() {
             Ok(line) => self.repeat(line),
@@ -144,18 +159,25 @@ impl<T: Object> Simulation<T> {
         }
     }
 
+    /// The events of a schedule as [`run_bytes`](Simulation::run_bytes) takes them: `12*tick; deliver 0 1 1`.
+    ///
+    /// # Errors
+    /// What is not an event.
+    pub fn bytes_of(schedule: &str) -> Result<Vec<u8>, String> {
+        let events = super::event::from_text(schedule)?;
+        Ok(events.iter().flat_map(|event| event.to_bytes()).collect())
+    }
+
     /// Runs a schedule that is decoded from bytes, five an event: for coverage-guided fuzzers. The seed draws sizes and
     /// limits.
     ///
     /// # Errors
     /// What happened that must not.
-    #[allow(clippy::result_large_err, reason = "it is told once, and then the test ends")]
     pub fn run_bytes(&self, seed: u64, bytes: &[u8]) -> Result<Report, Failure> {
         let setup = Setup::draw(seed, &self.bounds);
         self.repeat(Line::of_schedule(&setup, super::event::from_bytes(bytes).collect()))
     }
 
-    #[allow(clippy::result_large_err, reason = "it is told once, and then the test ends")]
     fn repeat(&self, line: Line) -> Result<Report, Failure> {
         let setup = line.change(Setup::draw(line.seed, &self.bounds));
         let events = match &line.events {
@@ -167,7 +189,7 @@ impl<T: Object> Simulation<T> {
         let Shrunk { setup, events } = shrink(&self.program, &setup, events, &violation.rule);
         let (what, nodes) = watch(&self.program, &setup, &events);
         let last = events.len().saturating_sub(LAST_EVENTS);
-        Err(Failure {
+        Err(Failure(Box::new(Story {
             rule: violation.rule,
             what: violation.what,
             line,
@@ -175,7 +197,7 @@ impl<T: Object> Simulation<T> {
             last: events[last..].iter().map(ToString::to_string).collect(),
             shrunk: Line::of_schedule(&setup, events),
             nodes,
-        })
+        })))
     }
 }
 

@@ -111,5 +111,5 @@ pub fn workload(client: &mut Client<'_, Slots>) {
 
 /// The simulation of [`Slots`] under [`workload`].
 pub fn simulation() -> Simulation<Slots> {
-    Simulation::new(Slots::default, workload).judged_by_history()
+    Simulation::new(Slots::default, workload).compared().judged_by_history()
 }

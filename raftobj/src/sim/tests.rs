@@ -1,6 +1,11 @@
-//! The simulator itself: that its runs repeat, that they hold, that they reach what they are there for.
+//! The simulator itself: that its runs repeat, that they hold, that they reach what they are there for, and that a
+//! failure tells what a person needs.
 
 use super::standard::simulation;
+use super::{Client, Failure, Simulation};
+use crate::planted::{self, Bug};
+use std::cell::Cell;
+use std::collections::BTreeMap;
 
 // Breaks: a seed that failed does not fail again.
 #[test]
@@ -17,4 +22,74 @@ fn the_standard_seeds_hold() {
     let report = simulation().seeds(0..300).run().unwrap();
     println!("{report}");
     assert_eq!(report.missed(), [""; 0]);
+}
+
+/// The first seed that fails.
+fn failure(seeds: u64) -> Failure {
+    (0..seeds).find_map(|seed| simulation().run_seed(seed).err()).expect("the bug is found")
+}
+
+// Breaks: a person is given two thousand events to look at, or a schedule that does not fail.
+#[test]
+fn a_failure_is_shrunk_and_can_be_repeated() {
+    planted::with(Bug::AcknowledgedBeforeFsync, || {
+        let failure = failure(20);
+        let rule = |failure: &Failure| failure.reason().split(':').next().unwrap().to_owned();
+        for line in [failure.line(), failure.shrunk()] {
+            let again = simulation().replay(&line).unwrap_err();
+            assert_eq!(rule(&again), rule(&failure), "{line}");
+        }
+        let events = failure.shrunk().split(';').count();
+        assert!(events < 100, "{events} events are left:\n{failure}");
+        println!("{failure}");
+        let text = failure.to_string();
+        assert!(text.contains("RAFTOBJ_SIM='seed"), "{text}");
+        assert!(text.contains("n0 ") && text.contains("#[test]"), "{text}");
+    });
+    // Without the bug the same schedule holds.
+}
+
+thread_local! {
+    static CLOCK: Cell<u64> = const { Cell::new(0) };
+}
+
+/// Its `touch` reads something like a clock.
+#[raftobj::replicated]
+#[derive(Default, PartialEq)]
+struct Clocked {
+    touched: BTreeMap<u64, u64>,
+}
+
+#[raftobj::replicated]
+impl Clocked {
+    #[replicated]
+    fn put(&mut self, key: u64) -> Option<u64> {
+        self.touched.insert(key, 0)
+    }
+
+    #[replicated]
+    fn touch(&mut self, key: u64) -> Option<u64> {
+        let now = CLOCK.get() + 1;
+        CLOCK.set(now);
+        self.touched.insert(key, now)
+    }
+}
+
+// Breaks: a user whose method is not deterministic does not learn which, nor where.
+#[test]
+fn a_method_that_is_not_deterministic_is_named_with_its_index() {
+    let workload = |client: &mut Client<'_, Clocked>| {
+        let key = client.random().below(3);
+        match client.random().below(4) {
+            0 => client.call(|clocked| clocked.touch(key)),
+            _ => client.call(|clocked| clocked.put(key)),
+        }
+    };
+    let simulation = || Simulation::new(Clocked::default, workload).without_faults();
+    let reason = simulation().compared().run().unwrap_err().reason();
+    assert!(reason.starts_with("replicas of an object are equal"), "{reason}");
+    assert!(reason.contains("after index ") && reason.contains("`touch("), "{reason}");
+    // Without `==` they are seen to differ when a reply shows it: by then `put` may be the one that does.
+    let reason = simulation().run().unwrap_err().reason();
+    assert!(reason.starts_with("replicas of an object are equal"), "{reason}");
 }

@@ -25,6 +25,8 @@ pub(crate) type Workload<T> = Box<dyn Fn(&mut Client<'_, T>)>;
 pub(crate) struct Program<T: Object> {
     pub(crate) object: Box<dyn Fn() -> T>,
     pub(crate) workload: Workload<T>,
+    /// Compares two copies, where they can be.
+    pub(crate) equal: Option<fn(&T, &T) -> bool>,
     /// Judges what clients saw, where the object can be a model of itself.
     pub(crate) judge: Option<Judge<T>>,
 }

@@ -1,0 +1,68 @@
+//! `kvstorage`'s object under the simulator: all that a user writes to test one of their own.
+
+#![allow(clippy::unwrap_used, reason = "a failure unwraps to what a person needs")]
+#![allow(clippy::disallowed_types, reason = "one of the objects is wrong on purpose")]
+
+#[path = "../kvstorage/storage.rs"]
+#[allow(dead_code, reason = "what only the program calls is unused here")]
+mod storage;
+
+use raftobj::replicated;
+use raftobj::sim::{Client, Simulation};
+use std::collections::HashMap;
+use storage::KvStorage;
+
+/// What the clients ask for: each time one operation, on one of a few keys, with a value that nobody else writes.
+fn workload(client: &mut Client<'_, KvStorage>) {
+    let key = client.random().below(3);
+    client.about(key);
+    let (name, value) = (format!("key{key}"), client.serial().to_string());
+    match client.random().below(4) {
+        0 => client.read(move |kv| kv.get(&name)),
+        1 => client.call(|kv| kv.pop(&name)),
+        _ => client.call(|kv| kv.set(name, value)),
+    }
+}
+
+#[test]
+fn the_map_is_the_same_on_every_node_whatever_happens() {
+    let report = Simulation::new(KvStorage::default, workload).seeds(0..200).run().unwrap();
+    assert!(report.calls() > 1_000, "{report}");
+}
+
+/// Looks right, and is not: the order of a hash map differs from process to process.
+#[replicated]
+#[derive(Default)]
+struct Queue {
+    waiting: HashMap<u64, String>,
+}
+
+#[replicated]
+impl Queue {
+    #[replicated]
+    fn push(&mut self, number: u64, name: String) {
+        self.waiting.insert(number, name);
+    }
+
+    /// Takes "the first".
+    #[replicated]
+    fn pop(&mut self) -> Option<String> {
+        let first = *self.waiting.keys().next()?;
+        self.waiting.remove(&first)
+    }
+}
+
+// Breaks: a user learns of it when replicas in production have long been different.
+#[test]
+fn a_method_that_depends_on_the_order_of_a_hash_map_is_named() {
+    let workload = |client: &mut Client<'_, Queue>| {
+        let number = client.serial();
+        match client.random().below(3) {
+            0 => client.call(|queue| queue.pop()),
+            _ => client.call(|queue| queue.push(number, number.to_string())),
+        }
+    };
+    let failure = Simulation::new(Queue::default, workload).run().unwrap_err();
+    let reason = failure.reason();
+    assert!(reason.contains("differ after index") && reason.contains("`pop()`"), "{reason}");
+}

@@ -1,0 +1,43 @@
+//! Whole clusters under schedules that are bytes: coverage leads the fuzzer from one rare branch to the next.
+
+use raftobj::__fuzz::{Memory, Target};
+use raftobj::sim::Simulation;
+use raftobj::sim::standard::{Slots, simulation};
+
+/// A cluster of seven with its disks, its logs and all that was ever said.
+const MEMORY: Memory = Memory { bytes_fixed: 256 << 20, bytes_per_byte: 4096 };
+
+/// A seed for sizes and limits, then events.
+const SEED_BYTES: usize = 2;
+
+pub(crate) fn targets() -> Vec<Target> {
+    vec![Target { name: "schedule", decode: run, seeds, memory: MEMORY }]
+}
+
+fn run(bytes: &[u8]) -> Option<raftobj::__fuzz::Check> {
+    let (seed, events) = bytes.split_first_chunk::<SEED_BYTES>()?;
+    if let Err(failure) = simulation().run_bytes(u16::from_le_bytes(*seed).into(), events) {
+        panic!("{failure}");
+    }
+    Some(Box::new(|| ()))
+}
+
+/// Begins like any cluster: everybody dials everybody, time passes, what waits is done.
+fn seeds() -> Vec<(&'static str, Vec<u8>)> {
+    vec![("seed_1", schedule(1, 1)), ("seed_2", schedule(2, 3)), ("seed_3", schedule(3, 5))]
+}
+
+fn schedule(seed: u16, nodes: u8) -> Vec<u8> {
+    let pairs = |event: fn(u8, u8) -> String| {
+        (0..nodes).flat_map(move |from| (0..nodes).map(move |to| event(from, to))).collect::<String>()
+    };
+    let dial = pairs(|from, to| format!("dial {from} {to}; "));
+    let deliver = pairs(|from, to| format!("deliver {from} {to} 4; "));
+    let work: String =
+        (0..nodes).map(|node| format!("write {node} 8; apply {node} 4; call {node}; ")).collect();
+    let text = format!("{dial}{}", format!("tick; {work}{deliver}").repeat(12));
+    match Simulation::<Slots>::bytes_of(&text) {
+        Ok(events) => [&seed.to_le_bytes()[..], &events].concat(),
+        Err(error) => panic!("{error}"),
+    }
+}

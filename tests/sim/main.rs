@@ -1,0 +1,57 @@
+//! Seeds of the simulator: those that ever failed, a fixed set, and a few that nobody has run before.
+//!
+//! `tests/README.md` says what to do when one of them fails. Longer: `cargo run --release --example simulate -- --help`.
+
+#![allow(clippy::disallowed_methods, reason = "fresh seeds come from the clock, and are printed")]
+#![allow(clippy::unwrap_used, reason = "a failure unwraps to what a person needs")]
+
+use raftobj::sim::standard::simulation;
+use std::time::SystemTime;
+
+/// Runs that failed once, each with what was wrong then.
+const REGRESSIONS: &str = include_str!("regressions");
+
+/// The hash of the first hundred seeds: it changes when what nodes do changes, and with nothing else.
+const HASH: &str = include_str!("hash");
+
+const HASHED: u64 = 100;
+
+#[test]
+fn what_ever_failed_holds() {
+    let report = simulation().regressions(REGRESSIONS).seeds(0..0).run().unwrap();
+    let lines = REGRESSIONS.lines().filter(|line| !line.trim().is_empty() && !line.starts_with('#')).count();
+    assert_eq!(report.runs(), lines as u64);
+}
+
+// Breaks: a seed that fails on one machine, or in a release build, holds on another, and nobody can look at it.
+#[test]
+fn seeds_are_the_same_runs_on_every_machine() {
+    let hash = |_| format!("{:016x}", simulation().seeds(0..HASHED).run().unwrap().hash());
+    let [first, second] = [1, 2].map(hash);
+    assert_eq!(first, second, "the same seeds, twice in one process");
+    if std::env::var_os("UPDATE_GOLDENFILES").is_some() {
+        std::fs::write(concat!(env!("CARGO_MANIFEST_DIR"), "/sim/hash"), format!("{first}\n")).unwrap();
+        return;
+    }
+    assert_eq!(
+        first,
+        HASH.trim(),
+        "the first {HASHED} seeds are other runs than they were: if what nodes do was changed, write the hash anew \
+         with UPDATE_GOLDENFILES=1 cargo test -p raftobj-tests --test sim; if not, something is not deterministic"
+    );
+}
+
+#[test]
+fn the_fixed_seeds_hold() {
+    let report = simulation().seeds(1_000..3_000).run().unwrap();
+    println!("{report}");
+    assert_eq!(report.missed(), [""; 0], "never reached by {} runs", report.runs());
+}
+
+#[test]
+fn seeds_that_nobody_has_run_hold() {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
+    let first = (u64::from(now.subsec_nanos()) << 20) | (now.as_secs() % (1 << 20));
+    let report = simulation().seeds(first..first + 200).run().unwrap();
+    assert_eq!(report.runs(), 200);
+}
