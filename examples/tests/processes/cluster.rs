@@ -17,21 +17,24 @@ pub(crate) struct Cluster {
 }
 
 impl Cluster {
-    /// So many nodes, none of them running.
+    /// So many nodes on loopback, none of them running.
     pub(crate) fn new(size: usize, options: &[&str]) -> Cluster {
-        Cluster {
-            addresses: (0..size).map(|_| address()).collect(),
-            nodes: (0..size).map(|_| None).collect(),
-            options: options.iter().map(|option| (*option).to_owned()).collect(),
-            directory: tempfile::tempdir().expect("there is room for files"),
-            network: None,
-        }
+        Cluster::at((0..size).map(|_| address()).collect(), options, None)
     }
 
     /// The same in a network that can be cut.
     pub(crate) fn of(size: usize, options: &[&str], network: Network) -> Cluster {
-        let addresses = (0..size).map(|node| network.address(node)).collect();
-        Cluster { addresses, network: Some(network), ..Cluster::new(size, options) }
+        Cluster::at((0..size).map(|node| network.address(node)).collect(), options, Some(network))
+    }
+
+    fn at(addresses: Vec<String>, options: &[&str], network: Option<Network>) -> Cluster {
+        Cluster {
+            nodes: addresses.iter().map(|_| None).collect(),
+            addresses,
+            options: options.iter().map(|option| (*option).to_owned()).collect(),
+            directory: tempfile::tempdir().expect("there is room for files"),
+            network,
+        }
     }
 
     /// Three running nodes with a leader.
