@@ -1,9 +1,9 @@
 //! What must not outlive the tests, whatever ends them.
 //!
-//! An [`Undo`] is carried out when it is dropped, which covers a panic too, or when SIGINT, SIGTERM or SIGHUP ends the
-//! tests, which drops nothing.
+//! An [`Undo`] is carried out when it is dropped, which covers a panic too, or when SIGINT or SIGTERM ends the tests, which
+//! drops nothing. SIGHUP is left alone: who runs them for long may have said that it is to be ignored.
 
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use signal_hook::low_level::emulate_default_handler;
 use std::collections::BTreeMap;
@@ -52,7 +52,7 @@ fn actions() -> MutexGuard<'static, Actions> {
 }
 
 fn on_signals() {
-    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP]).expect("these signals may be handled");
+    let mut signals = Signals::new([SIGINT, SIGTERM]).expect("these signals may be handled");
     thread::spawn(move || {
         if let Some(signal) = signals.forever().next() {
             // Nobody makes new ones: the lock is kept until the process ends.
