@@ -1,6 +1,7 @@
 //! Directories, ports and commands that do not work.
 
-use crate::harness::{Cluster, address, assert_tells, refusal};
+use crate::cluster::Cluster;
+use crate::harness::{address, assert_tells, refusal};
 use std::fs;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};

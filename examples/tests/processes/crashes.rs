@@ -5,7 +5,9 @@
 //! that one prints the value that it replaced; a write that took effect twice, with another in between, makes it
 //! another value than that of the naive twin, which replays the log.
 
-use crate::harness::{Changed, Cluster, Process, wait_until};
+use crate::cluster::Cluster;
+use crate::harness::{Changed, Process, wait_until};
+use nix::sys::signal::Signal;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -85,7 +87,7 @@ fn write_and_kill(cluster: &mut Cluster, round: usize, killed: &[usize]) -> Vec<
     let counts: [AtomicUsize; 3] = Default::default();
     let count = |node: usize| counts[node].load(Ordering::Relaxed);
     let mut processes: Vec<Process> = (0..3).map(|node| cluster.take(node)).collect();
-    let killers: Vec<_> = killed.iter().map(|node| processes[*node].killer()).collect();
+    let victims: Vec<_> = killed.iter().map(|node| processes[*node].signaller()).collect();
 
     let written = thread::scope(|scope| {
         let writers: Vec<_> = processes
@@ -99,7 +101,7 @@ fn write_and_kill(cluster: &mut Cluster, round: usize, killed: &[usize]) -> Vec<
             .collect();
         wait_until("writes flow on all nodes", || (0..3).all(|node| count(node) >= WRITES_MIN).then_some(()));
         // All signals are sent before any end is waited for.
-        killers.iter().for_each(|kill| kill());
+        victims.iter().for_each(|signal| signal(Signal::SIGKILL));
         for survivor in (0..3).filter(|node| !killed.contains(node)) {
             let before = count(survivor);
             wait_until("writes go on", || (count(survivor) >= before + WRITES_MIN).then_some(()));

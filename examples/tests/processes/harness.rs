@@ -8,7 +8,7 @@ use nix::unistd::Pid;
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::fs;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{self, BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, ChildStdin, Command, ExitStatus, Output, Stdio};
@@ -17,7 +17,6 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
-use tempfile::TempDir;
 
 /// The longest that anything may take.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
@@ -32,6 +31,11 @@ pub(crate) fn wait_until<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T
         assert!(start.elapsed() < PATIENCE, "waited {PATIENCE:?} in vain: {what}");
         thread::sleep(Duration::from_millis(10));
     }
+}
+
+/// Says something on standard error, also where the output of a test that passes is not shown.
+pub(crate) fn say(sentence: &str) {
+    let _ = writeln!(io::stderr(), "{sentence}");
 }
 
 /// The program, as cargo builds it beside the tests.
@@ -63,11 +67,11 @@ fn is_fresh(program: &Path) -> bool {
     })
 }
 
-/// An address that no other test has: the host is this test's own, in 127.0.0.0/8, so its free port stays free.
+/// An address that no other test has: the host is this test's own, in 127.0.0.0/8, so its free port stays free. After
+/// 255 of them the hosts are taken again, with ports that are free then: only who runs for minutes comes so far.
 pub(crate) fn address() -> String {
     static LAST: AtomicU8 = AtomicU8::new(0);
-    let number = LAST.fetch_add(1, Ordering::Relaxed);
-    assert!(number < u8::MAX, "a test process has 255 addresses");
+    let number = LAST.fetch_add(1, Ordering::Relaxed) % u8::MAX;
     let [.., high, low] = std::process::id().to_be_bytes();
     let host = Ipv4Addr::new(127, high | 0x80, low, number + 1);
     let listener = TcpListener::bind((host, 0)).expect("loopback has ports");
@@ -76,7 +80,7 @@ pub(crate) fn address() -> String {
 
 /// Runs the program to its end, with this input.
 pub(crate) fn run(directory: &Path, arguments: &[&str], input: &str) -> Output {
-    let mut child = spawn(directory, arguments, &[]);
+    let mut child = spawn(directory, &[], arguments, &[]);
     let mut stdin = child.stdin.take().expect("it is piped");
     // The program may refuse to run before it reads.
     let _ = stdin.write_all(input.as_bytes());
@@ -95,8 +99,17 @@ pub(crate) fn refusal(directory: &Path, arguments: &[&str]) -> (Option<i32>, Str
     (status.code(), sentence)
 }
 
-fn spawn(directory: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Child {
-    Command::new(program())
+/// Runs the program, by way of `launcher` if that is not empty.
+fn spawn(directory: &Path, launcher: &[String], arguments: &[&str], environment: &[(&str, &str)]) -> Child {
+    let mut command = match launcher.split_first() {
+        None => Command::new(program()),
+        Some((first, rest)) => {
+            let mut command = Command::new(first);
+            command.args(rest).arg(program());
+            command
+        }
+    };
+    command
         .args(arguments)
         .current_dir(directory)
         .env_remove("RUST_LOG")
@@ -126,7 +139,16 @@ impl Process {
 
     /// The same, with these variables in its environment.
     pub(crate) fn start_with(directory: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Process {
-        let mut process = Process::start_deaf(directory, arguments, environment);
+        Process::hear(Process::launch(directory, &[], arguments, environment))
+    }
+
+    /// The same, by way of a launcher.
+    pub(crate) fn start_by(launcher: &[String], directory: &Path, arguments: &[&str]) -> Process {
+        Process::hear(Process::launch(directory, launcher, arguments, &[]))
+    }
+
+    /// Reads what it writes to standard error.
+    fn hear(mut process: Process) -> Process {
         let lines = BufReader::new(process.unread.take().expect("nobody reads it yet"));
         let told = Arc::clone(&process.stderr);
         thread::spawn(move || {
@@ -141,7 +163,16 @@ impl Process {
 
     /// The same, and nobody reads its standard error.
     pub(crate) fn start_deaf(directory: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Process {
-        let mut child = spawn(directory, arguments, environment);
+        Process::launch(directory, &[], arguments, environment)
+    }
+
+    fn launch(
+        directory: &Path,
+        launcher: &[String],
+        arguments: &[&str],
+        environment: &[(&str, &str)],
+    ) -> Process {
+        let mut child = spawn(directory, launcher, arguments, environment);
         let (sender, answers) = mpsc::channel();
         let stdout = BufReader::new(child.stdout.take().expect("it is piped"));
         thread::spawn(move || {
@@ -164,13 +195,19 @@ impl Process {
 
     /// The next line of its answers; none if the process is gone.
     pub(crate) fn next_answer(&self) -> Option<String> {
-        match self.answers.recv_timeout(PATIENCE) {
+        match self.listen() {
             Ok(line) => Some(line),
-            Err(RecvTimeoutError::Disconnected) => None,
-            Err(RecvTimeoutError::Timeout) => {
-                panic!("no answer from {}; it told:\n{}", self.name, self.told())
-            }
+            Err(Silence::Gone) => None,
+            Err(Silence::Hung) => panic!("no answer from {}; it told:\n{}", self.name, self.told()),
         }
+    }
+
+    /// The next line of its answers, or why there is none.
+    pub(crate) fn listen(&self) -> Result<String, Silence> {
+        self.answers.recv_timeout(PATIENCE).map_err(|error| match error {
+            RecvTimeoutError::Disconnected => Silence::Gone,
+            RecvTimeoutError::Timeout => Silence::Hung,
+        })
     }
 
     /// A command and the line that answers it.
@@ -190,9 +227,7 @@ impl Process {
     /// The fields of `status`.
     pub(crate) fn status(&mut self) -> BTreeMap<String, String> {
         let line = self.ask("status");
-        let field =
-            |field: &str| field.split_once('=').map(|(name, value)| (name.to_owned(), value.to_owned()));
-        line.split(' ').map(|word| field(word).unwrap_or_else(|| panic!("a status: {line}"))).collect()
+        status_fields(&line).unwrap_or_else(|| panic!("a status: {line}"))
     }
 
     /// The whole log: each entry's index, and what it says.
@@ -253,11 +288,11 @@ impl Process {
         wait_until(&format!("{name} ends"), || self.child.try_wait().expect("it is a child of ours"))
     }
 
-    /// What kills it, for use while another thread talks to it.
-    pub(crate) fn killer(&self) -> impl Fn() + Send + use<> {
+    /// What sends it signals, for use while another thread talks to it.
+    pub(crate) fn signaller(&self) -> impl Fn(Signal) + Send + use<> {
         let id = Pid::from_raw(i32::try_from(self.child.id()).expect("ids of processes fit"));
         // Its id is its own until it is waited for, which only its owner does.
-        move || kill(id, Signal::SIGKILL).expect("it is a child of ours")
+        move |signal| kill(id, signal).expect("it is a child of ours")
     }
 
     /// SIGKILL, and waits for its end.
@@ -271,6 +306,21 @@ impl Drop for Process {
     fn drop(&mut self) {
         self.kill();
     }
+}
+
+/// Why a process says nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Silence {
+    /// It has ended, or is about to.
+    Gone,
+    /// It runs, and has not answered within [`PATIENCE`].
+    Hung,
+}
+
+/// The fields of a line that answers `status`.
+pub(crate) fn status_fields(line: &str) -> Option<BTreeMap<String, String>> {
+    let field = |field: &str| field.split_once('=').map(|(name, value)| (name.to_owned(), value.to_owned()));
+    line.split(' ').map(field).collect()
 }
 
 /// `ok index=7 term=2 previous="old"`.
@@ -291,117 +341,6 @@ impl Changed {
             quoted => Some(quoted.strip_prefix('"')?.strip_suffix('"')?.to_owned()),
         };
         Some(Changed { index: index.parse().ok()?, previous })
-    }
-}
-
-/// The processes of one cluster, each with a directory of its own. The directories go when it is dropped.
-pub(crate) struct Cluster {
-    pub(crate) addresses: Vec<String>,
-    nodes: Vec<Option<Process>>,
-    options: Vec<String>,
-    directory: TempDir,
-}
-
-impl Cluster {
-    /// So many nodes, none of them running.
-    pub(crate) fn new(size: usize, options: &[&str]) -> Cluster {
-        Cluster {
-            addresses: (0..size).map(|_| address()).collect(),
-            nodes: (0..size).map(|_| None).collect(),
-            options: options.iter().map(|option| (*option).to_owned()).collect(),
-            directory: tempfile::tempdir().expect("there is room for files"),
-        }
-    }
-
-    /// Three running nodes with a leader.
-    pub(crate) fn of_three(options: &[&str]) -> Cluster {
-        let mut cluster = Cluster::new(3, options);
-        (0..3).for_each(|node| cluster.start(node));
-        cluster.wait_for_leader();
-        cluster
-    }
-
-    /// Starts a node, on the files that it had.
-    pub(crate) fn start(&mut self, node: usize) {
-        let arguments = self.arguments(node);
-        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-        self.nodes[node] = Some(Process::start(self.directory.path(), &arguments));
-    }
-
-    /// How a node is started: its own address, the others, its directory, the options.
-    pub(crate) fn arguments(&self, node: usize) -> Vec<String> {
-        let mut arguments = vec![self.addresses[node].clone()];
-        arguments.extend(self.addresses.iter().filter(|peer| **peer != self.addresses[node]).cloned());
-        arguments.extend(["--data-dir".to_owned(), self.data_dir(node).display().to_string()]);
-        arguments.extend(self.options.iter().cloned());
-        arguments
-    }
-
-    /// Where a node's files are.
-    pub(crate) fn data_dir(&self, node: usize) -> PathBuf {
-        self.directory.path().join(node.to_string())
-    }
-
-    /// Where all is.
-    pub(crate) fn directory(&self) -> &Path {
-        self.directory.path()
-    }
-
-    /// A running node.
-    pub(crate) fn node(&mut self, node: usize) -> &mut Process {
-        self.nodes[node].as_mut().unwrap_or_else(|| panic!("node {node} runs"))
-    }
-
-    /// Takes a running node away, as for a thread of its own.
-    pub(crate) fn take(&mut self, node: usize) -> Process {
-        self.nodes[node].take().unwrap_or_else(|| panic!("node {node} runs"))
-    }
-
-    /// Gives it back.
-    pub(crate) fn put(&mut self, node: usize, process: Process) {
-        self.nodes[node] = Some(process);
-    }
-
-    /// SIGKILL.
-    pub(crate) fn kill(&mut self, node: usize) {
-        self.nodes[node] = None;
-    }
-
-    fn running(&self) -> Vec<usize> {
-        (0..self.nodes.len()).filter(|node| self.nodes[*node].is_some()).collect()
-    }
-
-    /// Waits until all running nodes name the same running leader; which.
-    pub(crate) fn wait_for_leader(&mut self) -> usize {
-        let addresses = self.addresses.clone();
-        wait_until("all nodes have one leader", || {
-            let running = self.running();
-            let leaders: Vec<String> = running
-                .iter()
-                .map(|node| self.node(*node).status().remove("leader").expect("it is told"))
-                .collect();
-            let leader = leaders.first()?;
-            let all = leaders.iter().all(|other| other == leader);
-            all.then(|| running.iter().copied().find(|node| addresses[*node] == *leader))?
-        })
-    }
-
-    /// Waits until all running nodes have applied their whole logs, all the same; what they say then.
-    pub(crate) fn wait_until_level(&mut self) -> BTreeMap<String, String> {
-        wait_until("all nodes have the same", || {
-            let all: Vec<_> = self.running().into_iter().map(|node| self.node(node).status()).collect();
-            let same = |name: &str| all.iter().all(|status| status[name] == all[0][name]);
-            let level = all.iter().all(|status| status["applied"] == status["last"]) && same("applied");
-            if level {
-                assert!(same("digest"), "equal logs, different digests: {all:#?}");
-            }
-            level.then(|| all[0].clone())
-        })
-    }
-
-    /// Asks every running node the same.
-    pub(crate) fn ask_all(&mut self, command: &str) -> Vec<String> {
-        self.running().into_iter().map(|node| self.node(node).ask(command)).collect()
     }
 }
 

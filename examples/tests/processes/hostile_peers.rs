@@ -1,6 +1,7 @@
 //! Whatever connects to a node's port.
 
-use crate::harness::{Cluster, assert_tells};
+use crate::cluster::Cluster;
+use crate::harness::assert_tells;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use std::io::{Read, Write};
 use std::net::TcpStream;

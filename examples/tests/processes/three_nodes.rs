@@ -1,6 +1,7 @@
 //! What a user sees of three nodes.
 
-use crate::harness::{Cluster, assert_tells};
+use crate::cluster::Cluster;
+use crate::harness::assert_tells;
 use nix::sys::signal::Signal;
 
 /// If it fails, the object is not the same on every node, or writes work on the leader only.
