@@ -87,10 +87,10 @@ impl<T: Object> World<T> {
     pub(super) fn send(&mut self, from: usize, id: NodeId, to: NodeId, message: &Message) {
         let seed = self.setup.seed;
         let Some(to) = self.servers.iter().position(|server| server.id(seed) == to) else { return };
-        let life = self.servers[to].lives;
+        let Server { lives, process, .. } = &self.servers[to];
         let link = self.links.at(from, to);
-        // Whoever dialled an earlier process of the peer writes into a dead connection.
-        if link.connected() == Some(life) {
+        // Whoever dialled a process of the peer that is gone writes into a dead connection.
+        if link.connected() == Some(*lives) && process.is_some() {
             let mut bytes = Vec::with_capacity(64);
             bytes.extend_from_slice(&id.0.to_le_bytes());
             message.encode(&mut bytes);

@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 
-/// More messages than this on one link push the oldest out, as a full queue of a connection does.
+/// Messages beyond this on one link are lost, as they are where a connection's queue is full.
 const MESSAGES_MAX: usize = 64;
 
 /// All links of a cluster.
@@ -70,14 +70,11 @@ impl Links {
 }
 
 impl Link {
-    /// Puts a message on its way. False where the oldest had to go for it.
-    pub(crate) fn send(&mut self, message: Vec<u8>) -> bool {
-        self.messages.push_back(message);
-        let fits = self.messages.len() <= MESSAGES_MAX;
-        if !fits {
-            self.messages.pop_front();
+    /// Puts a message on its way, where there is room.
+    pub(crate) fn send(&mut self, message: Vec<u8>) {
+        if self.messages.len() < MESSAGES_MAX {
+            self.messages.push_back(message);
         }
-        fits
     }
 
     /// Takes the `nth` message that waits, counted from the oldest.
