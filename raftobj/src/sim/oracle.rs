@@ -256,7 +256,20 @@ impl<T: Object> Oracle<T> {
     /// A node and another copy differ, as is seen at `seen`. The cause may lie before it.
     fn raise_difference(&self, program: &Program<T>, node: usize, seen: Index) -> ! {
         let (index, cause) = match self.first_difference(program, seen) {
-            Some(index) => (index, "two fresh copies that apply the same entries differ there, too"),
+            Some(Index(0)) => Violation::raise(
+                "replicas of an object are equal",
+                "two copies differ before the first call: the function that makes the object does not always make \
+                 the same"
+                    .to_owned(),
+            ),
+            Some(index) if program.equal.is_some() => {
+                (index, "two fresh copies that apply the same entries differ there, too")
+            }
+            Some(index) => (
+                index,
+                "by its reply; the cause may be an earlier call: `Simulation::compared` finds the first that leaves \
+                 copies different",
+            ),
             None => (seen, "it is the first that shows a difference, one before it may have made it"),
         };
         let what = match &self.effects[index.0 as usize - 1].call {
@@ -272,9 +285,12 @@ impl<T: Object> Oracle<T> {
         )
     }
 
-    /// Applies everything once more, to two fresh copies: after which index do they differ?
+    /// Applies everything once more, to two fresh copies: after which index do they differ? After 0 where they are made so.
     fn first_difference(&self, program: &Program<T>, upto: Index) -> Option<Index> {
         let (mut one, mut other) = ((program.object)(), (program.object)());
+        if program.equal.is_some_and(|equal| !equal(&one, &other)) {
+            return Some(Index(0));
+        }
         for index in (1..=upto.0).map(Index) {
             let Some((command, _)) = &self.effects.get(index.0 as usize - 1)?.call else { continue };
             let replied = |object: &mut T| {
