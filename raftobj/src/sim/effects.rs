@@ -105,8 +105,8 @@ impl<T: Object> World<T> {
         let (before, commit) = (process.commit, raft.commit());
         hold!(commit >= before, "a commit index never goes back", "n{at}: from {before} to {commit}");
         if commit > before {
-            let durable = self.servers.iter().map(|server| &server.durable);
-            self.oracle.committed(at, commit, &process.log, durable, self.atlas.lost());
+            let disks = self.servers.iter().map(|it| it.forgotten.as_ref().unwrap_or(&it.durable));
+            self.oracle.committed(at, commit, &process.log, disks);
         }
         if let Some(process) = &mut self.servers[at].process {
             process.commit = commit;

@@ -1,7 +1,7 @@
 //! What goes wrong, and how it ends.
 
 use super::event::Event;
-use super::server::{Durable, Loss, Server};
+use super::server::{Loss, Server};
 use super::world::World;
 use crate::memory::Write;
 use crate::object::Object;
@@ -172,7 +172,7 @@ impl<T: Object> World<T> {
 impl<T: Object> Server<T> {
     /// Nothing of what was written is there any more.
     fn forget(&mut self) {
-        self.durable = Durable::default();
+        self.forgotten = Some(std::mem::take(&mut self.durable));
         self.undecided.clear();
         self.undecided_founding = None;
         (self.hung, self.full, self.fails_next) = (false, false, None);

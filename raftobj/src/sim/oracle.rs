@@ -152,15 +152,14 @@ impl<T: Object> Oracle<T> {
         }
     }
 
-    /// A node knows entries up to `commit` to be committed. `durable` are the disks of all machines, `lost` how many
-    /// disks are gone.
+    /// A node knows entries up to `commit` to be committed. `disks` are those of all machines: of a machine whose disk was
+    /// lost the one that it had, because what was on that counted.
     pub(crate) fn committed<'a>(
         &mut self,
         node: usize,
         commit: Index,
         log: &[Link],
-        durable: impl Iterator<Item = &'a Durable> + Clone,
-        lost: usize,
+        disks: impl Iterator<Item = &'a Durable> + Clone,
     ) {
         let known = self.committed.len().min(commit.0 as usize);
         if let Some(last) = known.checked_sub(1) {
@@ -182,10 +181,10 @@ impl<T: Object> Oracle<T> {
         }
         if let Some(last) = self.committed.get(known..).and_then(<[Link]>::last) {
             let holders =
-                durable.clone().filter(|disk| disk.log.get(last.id.index.0 as usize - 1) == Some(last));
-            let (holders, all) = (holders.count(), durable.count());
+                disks.clone().filter(|disk| disk.log.get(last.id.index.0 as usize - 1) == Some(last));
+            let (holders, all) = (holders.count(), disks.count());
             hold!(
-                holders + lost > all / 2,
+                holders > all / 2,
                 "what is committed is durable at a majority",
                 "n{node} takes {} for committed, which is on {holders} of {all} disks",
                 last.id

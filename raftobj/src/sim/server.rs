@@ -41,6 +41,8 @@ pub(crate) struct Server<T: Object> {
     pub(crate) fails_next: Option<(u8, u8)>,
     /// What the disk held is gone for good, or refused for good: it counts as lost.
     pub(crate) lost: Option<Loss>,
+    /// What was on the disk that was lost: it counted when something became committed.
+    pub(crate) forgotten: Option<Durable>,
     /// How many disks the machine has had.
     pub(crate) disks: u64,
     /// How often a process was started: names its connections.
@@ -98,6 +100,8 @@ pub(crate) struct Process<T: Object> {
     pub(crate) reads: BTreeMap<ReadTicket, Waiting>,
     pub(crate) ticks: Ticks,
     pub(crate) paused: bool,
+    /// Its disk failed.
+    pub(crate) told_to_stop: bool,
     /// Whether its membership was looked at: it does not change.
     pub(crate) member: bool,
 }
