@@ -26,10 +26,6 @@ impl<T: Object> World<T> {
     pub(super) fn carry_out(&mut self, at: usize, effects: Effects) {
         let Effects { messages, persists, founding, committed, completions, reads, warnings: _ } = effects;
         let Some(Process { id, .. }) = self.servers[at].process else { return };
-        for (to, message) in messages {
-            self.oracle.told(at, id, to, &message, &self.servers[at].durable);
-            self.send(at, id, to, &message);
-        }
         let Some(process) = &mut self.servers[at].process else { return };
         for persist in persists {
             if let Some(first) = persist.entries.first().map(|entry| entry.id.index) {
@@ -39,6 +35,12 @@ impl<T: Object> World<T> {
             process.writes.push_back(Write::Persist(persist));
         }
         process.writes.extend(founding.map(Write::Founding));
+        for (to, message) in messages {
+            let Server { process, durable, .. } = &self.servers[at];
+            let log = process.as_ref().map_or(&[][..], |process| &process.log);
+            self.oracle.told(at, id, to, &message, log, durable);
+            self.send(at, id, to, &message);
+        }
         // What is committed must be known as such before it is handed out.
         self.look_at_commit(at);
         let Server { process, durable, .. } = &mut self.servers[at];
@@ -135,13 +137,12 @@ impl<T: Object> World<T> {
             );
             process.hard_state = now;
         }
-        let stopped = process.node.stopped();
         let (role, term, _) = process.node.headline();
         hold!(
-            stopped.is_none_or(|reason| reason.starts_with("cannot ") || reason.contains("log")),
-            "no node stops without a reason",
+            process.node.stopped().is_none() || process.told_to_stop,
+            "no node stops by itself",
             "n{at}: {}",
-            stopped.unwrap_or_default()
+            process.node.stopped().unwrap_or_default()
         );
         if !std::mem::replace(&mut process.member, true) {
             self.oracle.member_of(at, raft.membership());

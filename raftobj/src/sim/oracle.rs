@@ -13,9 +13,10 @@
 //! | state machine safety (§5.4.3) | [`Oracle::handed_out`], [`Oracle::applied`] |
 //! | nothing is told that is not durable | [`Oracle::told`] |
 //! | a call takes effect at most once, in its session's order | [`Oracle::applied`] |
+//! | what took effect is what callers were told | [`Oracle::check_calls`] |
 //! | replies are those of the object, one call after the other | [`Oracle::applied`], [`Oracle::returned`] |
 
-use super::client::{End, What};
+use super::client::{End, Operation, What};
 use super::server::{Durable, Link};
 use super::violation::{Violation, hold};
 use super::world::Program;
@@ -25,7 +26,7 @@ use crate::object::context::ApplyContext;
 use crate::object::describe::call_text;
 use crate::object::digest::Checkpoint;
 use crate::object::reply::Reply;
-use crate::object::{MethodError, Object};
+use crate::object::{MethodError, MethodId, Object};
 use crate::raft::membership::Membership;
 use crate::raft::message::Message as RaftMessage;
 use crate::raft::types::{Boot, Entry, EntryId, EntryKind, Index, NodeId, Term};
@@ -358,8 +359,16 @@ impl<T: Object> Oracle<T> {
         *last = command.number;
     }
 
-    /// A node says this to another. What it says must be on its disk.
-    pub(crate) fn told(&mut self, node: usize, id: NodeId, to: NodeId, message: &Message, durable: &Durable) {
+    /// A node says this to another. What it says must be on its disk; `log` may be ahead of that.
+    pub(crate) fn told(
+        &mut self,
+        node: usize,
+        id: NodeId,
+        to: NodeId,
+        message: &Message,
+        log: &[Link],
+        durable: &Durable,
+    ) {
         let Message::Raft(term, message) = message else { return };
         let hard_state = durable.hard_state;
         let told = match message {
@@ -380,8 +389,12 @@ impl<T: Object> Oracle<T> {
                 );
                 hard_state.term > *term || (hard_state.term == *term && hard_state.voted_for == Some(to))
             }
+            // An older tail that is as long is not what is acknowledged. In a later term the log may have been cut since.
             RaftMessage::Appended { matched } => {
-                hard_state.term >= *term && durable.log.len() as u64 >= matched.0
+                let last = (matched.0 as usize).checked_sub(1);
+                let same = last.is_none_or(|last| durable.log.get(last) == log.get(last));
+                let holds = durable.log.len() as u64 >= matched.0;
+                hard_state.term > *term || (hard_state.term == *term && holds && same)
             }
             _ => hard_state.term >= *term,
         };
@@ -402,6 +415,33 @@ impl<T: Object> Oracle<T> {
                 "there is one cluster",
                 "n{node} has the members {membership:?}, another has {known:?}"
             ),
+        }
+    }
+
+    /// At the end, when nothing takes effect any more: what took effect is what callers were told of, and no call of which
+    /// one was told that it did not. Calls with equal arguments cannot be told apart, and are counted together.
+    pub(crate) fn check_calls(&self, operations: &[Operation<T>]) {
+        let mut counts: BTreeMap<(u32, &[u8]), [usize; 3]> = BTreeMap::new();
+        for operation in operations {
+            let What::Call { method, arguments, .. } = &operation.what else { continue };
+            let [told, perhaps, _] = counts.entry((method.0, arguments)).or_default();
+            match &operation.ended {
+                Some((_, End::Returned { .. } | End::Applied { .. })) => *told += 1,
+                Some((_, End::Unknown)) => *perhaps += 1,
+                _ => {}
+            }
+        }
+        for (command, _) in self.effects.iter().filter_map(|effect| effect.call.as_ref()) {
+            let [.., effects] = counts.entry((command.method.0, &command.arguments)).or_default();
+            *effects += 1;
+        }
+        for ((method, arguments), [told, perhaps, effects]) in counts {
+            hold!(
+                (told..=told + perhaps).contains(&effects),
+                "a call takes effect once, or never where its caller was told so",
+                "`{}` took effect {effects} times; {told} callers were told that theirs did, and {perhaps} know nothing",
+                call_text::<T>(MethodId(method), arguments)
+            );
         }
     }
 

@@ -163,6 +163,7 @@ impl<T: Object> Server<T> {
             full: false,
             fails_next: None,
             lost: None,
+            forgotten: None,
             disks: 1,
             lives: 0,
             percent: 100,
@@ -230,6 +231,7 @@ impl<T: Object> Server<T> {
             reads: BTreeMap::new(),
             ticks: Ticks(0),
             paused: false,
+            told_to_stop: false,
             member: false,
         });
         Ok(())
