@@ -5,7 +5,7 @@ use super::{Raft, Role};
 impl Raft {
     /// Panics where the node contradicts itself.
     pub(super) fn check_invariants(&self) {
-        if !cfg!(any(debug_assertions, test)) {
+        if !cfg!(any(debug_assertions, test, feature = "sim")) {
             return;
         }
         let last = self.log.last_index();

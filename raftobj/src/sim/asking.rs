@@ -13,6 +13,9 @@ use crate::raft::types::Ticks;
 /// From here on a client's number says, too, which machine it turns to.
 const WANDERS: usize = 192;
 
+/// In peace a workload is asked so often at most before it makes a call: it may have none.
+const ASKED_MAX: usize = 16;
+
 impl<T: Object> World<T> {
     /// A client makes its next operation.
     pub(super) fn operate(&mut self, client: usize) -> bool {
@@ -23,11 +26,17 @@ impl<T: Object> World<T> {
         self.operate_for(client, None)
     }
 
-    /// For times of peace: a client asks a node for something.
+    /// For times of peace: a client asks a node for something, and for more until that was a call.
     pub(crate) fn ask_in_peace(&mut self, client: usize, at: usize) {
-        self.clients[client].home = at;
-        self.clients[client].waiting = 0;
-        self.operate_for(client, Some(Ticks(6 * self.setup.limits.election_ticks_max)));
+        let first = self.operations.len();
+        for _ in 0..ASKED_MAX {
+            self.clients[client].home = at;
+            self.clients[client].waiting = 0;
+            self.operate_for(client, Some(Ticks(6 * self.setup.limits.election_ticks_max)));
+            if self.operations[first..].iter().any(|operation| matches!(operation.what, What::Call { .. })) {
+                break;
+            }
+        }
     }
 
     pub(super) fn operate_for(&mut self, client: usize, deadline: Option<Ticks>) -> bool {

@@ -22,11 +22,6 @@ impl Atlas {
         Atlas { nodes: nodes.into(), lost: 0, failing: false }
     }
 
-    /// How many disks are gone for good.
-    pub(crate) fn lost(&self) -> usize {
-        self.lost
-    }
-
     /// Whether one more disk may go: a majority stays, and somebody else remembers that the cluster was formed. (While it
     /// is being founded every disk is needed, as the README says.)
     pub(crate) fn may_lose<T: Object>(&self, servers: &[Server<T>], at: usize) -> bool {

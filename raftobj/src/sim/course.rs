@@ -100,6 +100,7 @@ impl<T: Object> World<T> {
         let injected = self.atlas.explains(&self.servers[at], reason);
         hold!(injected, "a disk that is whole does not fail", "n{at}: {reason}");
         if let Some(process) = &mut self.servers[at].process {
+            process.told_to_stop = true;
             process.node.stop(reason);
         }
         self.settle(at);

@@ -27,10 +27,6 @@ impl<T: Object> World<T> {
     pub(super) fn carry_out(&mut self, at: usize, effects: Effects) {
         let Effects { messages, persists, founding, committed, completions, reads, warnings: _ } = effects;
         let Some(Process { id, .. }) = self.servers[at].process else { return };
-        for (to, message) in messages {
-            self.oracle.told(at, id, to, &message, &self.servers[at].durable);
-            self.send(at, id, to, &message);
-        }
         let Some(process) = &mut self.servers[at].process else { return };
         for persist in persists {
             if let Some(first) = persist.entries.first().map(|entry| entry.id.index) {
@@ -40,6 +36,12 @@ impl<T: Object> World<T> {
             process.writes.push_back(Write::Persist(persist));
         }
         process.writes.extend(founding.map(Write::Founding));
+        for (to, message) in messages {
+            let Server { process, durable, .. } = &self.servers[at];
+            let log = process.as_ref().map_or(&[][..], |process| &process.log);
+            self.oracle.told(at, id, to, &message, log, durable);
+            self.send(at, id, to, &message);
+        }
         // What is committed must be known as such before it is handed out.
         self.look_at_commit(at);
         let Server { process, durable, .. } = &mut self.servers[at];
@@ -95,10 +97,10 @@ impl<T: Object> World<T> {
     pub(super) fn send(&mut self, from: usize, id: NodeId, to: NodeId, message: &Message) {
         let seed = self.setup.seed;
         let Some(to) = self.servers.iter().position(|server| server.id(seed) == to) else { return };
-        let life = self.servers[to].lives;
+        let Server { lives, process, .. } = &self.servers[to];
         let link = self.links.at(from, to);
-        // Whoever dialled an earlier process of the peer writes into a dead connection.
-        if link.connected() == Some(life) {
+        // Whoever dialled a process of the peer that is gone writes into a dead connection.
+        if link.connected() == Some(*lives) && process.is_some() {
             let mut bytes = Vec::with_capacity(64);
             bytes.extend_from_slice(&id.0.to_le_bytes());
             message.encode(&mut bytes);
@@ -120,8 +122,8 @@ impl<T: Object> World<T> {
                 "n{at} commits up to {commit}, which is not of term {}",
                 raft.term()
             );
-            let durable = self.servers.iter().map(|server| &server.durable);
-            self.oracle.committed(at, raft.term(), commit, &process.log, durable, self.atlas.lost());
+            let disks = self.servers.iter().map(|it| it.forgotten.as_ref().unwrap_or(&it.durable));
+            self.oracle.committed(at, raft.term(), commit, &process.log, disks);
         }
         if let Some(process) = &mut self.servers[at].process {
             process.commit = commit;
@@ -150,13 +152,12 @@ impl<T: Object> World<T> {
             );
             process.hard_state = now;
         }
-        let stopped = process.node.stopped();
         let (role, term, _) = process.node.headline();
         hold!(
-            stopped.is_none_or(|reason| reason.starts_with("cannot ") || reason.contains("log")),
-            "no node stops without a reason",
+            process.node.stopped().is_none() || process.told_to_stop,
+            "no node stops by itself",
             "n{at}: {}",
-            stopped.unwrap_or_default()
+            process.node.stopped().unwrap_or_default()
         );
         if !std::mem::replace(&mut process.member, true) {
             self.oracle.member_of(at, raft.membership());
@@ -167,11 +168,11 @@ impl<T: Object> World<T> {
     }
 
     fn look_at_leader(&mut self, at: usize, term: Term) {
-        let World { servers, oracle, atlas, .. } = self;
+        let World { servers, oracle, .. } = self;
         let Some(process) = &servers[at].process else { return };
         let Some(raft) = process.node.raft() else { return };
-        let durable = servers.iter().map(|server| &server.durable);
-        oracle.leads(at, process.id, term, &process.log, durable, atlas.lost());
+        let disks = servers.iter().map(|it| it.forgotten.as_ref().unwrap_or(&it.durable));
+        oracle.leads(at, process.id, term, &process.log, disks);
         for peer in raft.membership().peers_of(process.id) {
             if let Some((matched, _)) = raft.progress_of(peer) {
                 oracle.counts(at, term, peer, matched);

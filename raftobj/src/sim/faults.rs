@@ -185,7 +185,7 @@ impl<T: Object> World<T> {
 impl<T: Object> Server<T> {
     /// Nothing of what was written is there any more.
     fn forget(&mut self) {
-        self.durable = Durable::default();
+        self.forgotten = Some(std::mem::take(&mut self.durable));
         self.before = (Durable::default(), Vec::new());
         self.node = None;
         self.undecided.clear();

@@ -14,9 +14,10 @@
 //! | state machine safety (§5.4.3) | [`Oracle::handed_out`], [`Oracle::applied`] |
 //! | nothing is told that is not durable | [`Oracle::told`] |
 //! | a call takes effect at most once, in its session's order | [`Oracle::applied`] |
+//! | what took effect is what callers were told | [`Oracle::check_calls`] |
 //! | replies are those of the object, one call after the other | [`Oracle::applied`], [`Oracle::returned`] |
 
-use super::client::{End, What};
+use super::client::{End, Operation, What};
 use super::server::{Durable, Link};
 use super::violation::{Violation, hold};
 use super::world::Program;
@@ -26,7 +27,7 @@ use crate::object::context::ApplyContext;
 use crate::object::describe::call_text;
 use crate::object::digest::Checkpoint;
 use crate::object::reply::Reply;
-use crate::object::{MethodError, Object};
+use crate::object::{MethodError, MethodId, Object};
 use crate::raft::membership::Membership;
 use crate::raft::message::Message as RaftMessage;
 use crate::raft::types::{Boot, Entry, EntryId, EntryKind, HardState, Index, NodeId, Term};
@@ -145,8 +146,7 @@ impl<T: Object> Oracle<T> {
         id: NodeId,
         term: Term,
         log: &[Link],
-        durable: impl Iterator<Item = &'a Durable> + Clone,
-        lost: usize,
+        disks: impl Iterator<Item = &'a Durable> + Clone,
     ) {
         match self.leaders.get(&term) {
             Some(leader) if *leader == id => {}
@@ -161,9 +161,9 @@ impl<T: Object> Oracle<T> {
                 // Whoever went on to a later term can give its vote to nobody else.
                 let vote = HardState { term, voted_for: Some(id) };
                 let voted = |disk: &&Durable| disk.hard_state == vote || disk.hard_state.term > term;
-                let (votes, all) = (durable.clone().filter(voted).count(), durable.count());
+                let (votes, all) = (disks.clone().filter(voted).count(), disks.count());
                 hold!(
-                    votes + lost > all / 2,
+                    votes > all / 2,
                     "a leader has the durable votes of a majority (§5.2)",
                     "n{node} leads term {term} with its votes on {votes} of {all} disks"
                 );
@@ -201,16 +201,15 @@ impl<T: Object> Oracle<T> {
         *counted = matched;
     }
 
-    /// A node in this term knows entries up to `commit` to be committed. `durable` are the disks of all machines, `lost`
-    /// how many disks are gone.
+    /// A node in this term knows entries up to `commit` to be committed. `disks` are those of all machines: of a machine whose disk was
+    /// lost the one that it had, because what was on that counted.
     pub(crate) fn committed<'a>(
         &mut self,
         node: usize,
         term: Term,
         commit: Index,
         log: &[Link],
-        durable: impl Iterator<Item = &'a Durable> + Clone,
-        lost: usize,
+        disks: impl Iterator<Item = &'a Durable> + Clone,
     ) {
         let known = self.committed.len().min(commit.0 as usize);
         if let Some(last) = known.checked_sub(1) {
@@ -234,10 +233,10 @@ impl<T: Object> Oracle<T> {
         }
         if let Some(last) = self.committed.get(known..).and_then(<[Link]>::last) {
             let holders =
-                durable.clone().filter(|disk| disk.log.get(last.id.index.0 as usize - 1) == Some(last));
-            let (holders, all) = (holders.count(), durable.count());
+                disks.clone().filter(|disk| disk.log.get(last.id.index.0 as usize - 1) == Some(last));
+            let (holders, all) = (holders.count(), disks.count());
             hold!(
-                holders + lost > all / 2,
+                holders > all / 2,
                 "what is committed is durable at a majority",
                 "n{node} takes {} for committed, which is on {holders} of {all} disks",
                 last.id
@@ -308,7 +307,20 @@ impl<T: Object> Oracle<T> {
     /// A node and another copy differ, as is seen at `seen`. The cause may lie before it.
     fn raise_difference(&self, program: &Program<T>, node: usize, seen: Index) -> ! {
         let (index, cause) = match self.first_difference(program, seen) {
-            Some(index) => (index, "two fresh copies that apply the same entries differ there, too"),
+            Some(Index(0)) => Violation::raise(
+                "replicas of an object are equal",
+                "two copies differ before the first call: the function that makes the object does not always make \
+                 the same"
+                    .to_owned(),
+            ),
+            Some(index) if program.equal.is_some() => {
+                (index, "two fresh copies that apply the same entries differ there, too")
+            }
+            Some(index) => (
+                index,
+                "by its reply; the cause may be an earlier call: `Simulation::compared` finds the first that leaves \
+                 copies different",
+            ),
             None => (seen, "it is the first that shows a difference, one before it may have made it"),
         };
         let what = match &self.effects[index.0 as usize - 1].call {
@@ -324,9 +336,12 @@ impl<T: Object> Oracle<T> {
         )
     }
 
-    /// Applies everything once more, to two fresh copies: after which index do they differ?
+    /// Applies everything once more, to two fresh copies: after which index do they differ? After 0 where they are made so.
     fn first_difference(&self, program: &Program<T>, upto: Index) -> Option<Index> {
         let (mut one, mut other) = ((program.object)(), (program.object)());
+        if program.equal.is_some_and(|equal| !equal(&one, &other)) {
+            return Some(Index(0));
+        }
         for index in (1..=upto.0).map(Index) {
             let Some((command, _)) = &self.effects.get(index.0 as usize - 1)?.call else { continue };
             let replied = |object: &mut T| {
@@ -395,8 +410,16 @@ impl<T: Object> Oracle<T> {
         *last = command.number;
     }
 
-    /// A node says this to another. What it says must be on its disk.
-    pub(crate) fn told(&mut self, node: usize, id: NodeId, to: NodeId, message: &Message, durable: &Durable) {
+    /// A node says this to another. What it says must be on its disk; `log` may be ahead of that.
+    pub(crate) fn told(
+        &mut self,
+        node: usize,
+        id: NodeId,
+        to: NodeId,
+        message: &Message,
+        log: &[Link],
+        durable: &Durable,
+    ) {
         let Message::Raft(term, message) = message else { return };
         let hard_state = durable.hard_state;
         let told = match message {
@@ -417,10 +440,14 @@ impl<T: Object> Oracle<T> {
                 );
                 hard_state.term > *term || (hard_state.term == *term && hard_state.voted_for == Some(to))
             }
+            // An older tail that is as long is not what is acknowledged. In a later term the log may have been cut since.
             RaftMessage::Appended { matched } => {
                 let follower = self.followers.entry((*term, id)).or_default();
                 follower.told = follower.told.max(*matched);
-                hard_state.term >= *term && durable.log.len() as u64 >= matched.0
+                let last = (matched.0 as usize).checked_sub(1);
+                let same = last.is_none_or(|last| durable.log.get(last) == log.get(last));
+                let holds = durable.log.len() as u64 >= matched.0;
+                hard_state.term > *term || (hard_state.term == *term && holds && same)
             }
             _ => hard_state.term >= *term,
         };
@@ -441,6 +468,33 @@ impl<T: Object> Oracle<T> {
                 "there is one cluster",
                 "n{node} has the members {membership:?}, another has {known:?}"
             ),
+        }
+    }
+
+    /// At the end, when nothing takes effect any more: what took effect is what callers were told of, and no call of which
+    /// one was told that it did not. Calls with equal arguments cannot be told apart, and are counted together.
+    pub(crate) fn check_calls(&self, operations: &[Operation<T>]) {
+        let mut counts: BTreeMap<(u32, &[u8]), [usize; 3]> = BTreeMap::new();
+        for operation in operations {
+            let What::Call { method, arguments, .. } = &operation.what else { continue };
+            let [told, perhaps, _] = counts.entry((method.0, arguments)).or_default();
+            match &operation.ended {
+                Some((_, End::Returned { .. } | End::Applied { .. })) => *told += 1,
+                Some((_, End::Unknown)) => *perhaps += 1,
+                _ => {}
+            }
+        }
+        for (command, _) in self.effects.iter().filter_map(|effect| effect.call.as_ref()) {
+            let [.., effects] = counts.entry((command.method.0, &command.arguments)).or_default();
+            *effects += 1;
+        }
+        for ((method, arguments), [told, perhaps, effects]) in counts {
+            hold!(
+                (told..=told + perhaps).contains(&effects),
+                "a call takes effect once, or never where its caller was told so",
+                "`{}` took effect {effects} times; {told} callers were told that theirs did, and {perhaps} know nothing",
+                call_text::<T>(MethodId(method), arguments)
+            );
         }
     }
 

@@ -45,6 +45,8 @@ pub(crate) struct Server<T: Object> {
     pub(crate) lost: Option<Loss>,
     /// Whom its present disk says it is, once a process has started from it.
     pub(crate) node: Option<NodeId>,
+    /// What was on the disk that was lost: it counted when something became committed.
+    pub(crate) forgotten: Option<Durable>,
     /// How many disks the machine has had.
     pub(crate) disks: u64,
     /// How often a process was started: names its connections.
@@ -102,6 +104,8 @@ pub(crate) struct Process<T: Object> {
     pub(crate) reads: BTreeMap<ReadTicket, Waiting>,
     pub(crate) ticks: Ticks,
     pub(crate) paused: bool,
+    /// Its disk failed.
+    pub(crate) told_to_stop: bool,
     /// Whether its membership was looked at: it does not change.
     pub(crate) member: bool,
 }
@@ -172,6 +176,7 @@ impl<T: Object> Server<T> {
             fails_next: None,
             lost: None,
             node: None,
+            forgotten: None,
             disks: 1,
             lives: 0,
             percent: 100,
@@ -240,6 +245,7 @@ impl<T: Object> Server<T> {
             reads: BTreeMap::new(),
             ticks: Ticks(0),
             paused: false,
+            told_to_stop: false,
             member: false,
         });
         Ok(())
