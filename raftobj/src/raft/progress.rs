@@ -107,15 +107,24 @@ impl Progress {
     /// only the highest counts.
     pub(crate) fn acknowledged(&mut self, matched: Index, now: Ticks) {
         mark!(AcknowledgementLate if matched < self.matched);
+        let is_news = matched > self.matched;
         self.matched = if planted!(MatchGoesBack) { matched } else { self.matched.max(matched) };
-        self.next = self.next.max(matched.next());
+        let answers = matched.next() == self.next;
         match &mut self.mode {
-            Mode::Probe { .. } => {
+            Mode::Probe { .. } if answers => {
                 mark!(ProbeAnswered);
                 self.next = self.matched.next();
                 self.mode = Mode::Replicate { flights: VecDeque::new(), bytes: 0, moved: now };
             }
+            // An acknowledgement of something else may be of an earlier life of the peer, which has forgotten since
+            // how far its log is confirmed: only a probe that it has heard tells it that anew.
+            Mode::Probe { .. } if is_news => {
+                self.next = self.matched.next();
+                self.mode = Mode::Probe { sent: None };
+            }
+            Mode::Probe { .. } => {}
             Mode::Replicate { flights, bytes, moved } => {
+                self.next = self.next.max(matched.next());
                 while let Some(flight) = flights.front()
                     && flight.last <= matched
                 {
@@ -224,6 +233,21 @@ mod tests {
         progress.back_off(Index(2));
         assert_eq!(progress.next(), Index(5));
         assert!(!progress.is_news(Index(4)), "a probe at the match itself");
+    }
+
+    // Breaks: a follower that was restarted after it acknowledged is never told, in a quiet cluster, how far its log
+    // agrees: what it knows of that is not on its disk, and the leader takes the old word for the answer to its question.
+    #[test]
+    fn an_acknowledgement_of_something_else_does_not_answer_a_probe() {
+        let mut progress = Progress::new(Index(10), Ticks(0));
+        progress.back_off(Index(0));
+        progress.probed(Ticks(1));
+        progress.acknowledged(Index(1), Ticks(2));
+        assert!(progress.may_probe(), "asked again, about what is known to match now");
+        assert_eq!((progress.matched(), progress.next()), (Index(1), Index(2)));
+        progress.probed(Ticks(2));
+        progress.acknowledged(Index(1), Ticks(3));
+        assert!(!progress.is_probing());
     }
 
     #[test]

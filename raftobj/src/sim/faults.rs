@@ -126,6 +126,10 @@ impl<T: Object> World<T> {
         if self.servers[at].process.is_some() || !self.atlas.may_lose(&self.servers, at) {
             return false;
         }
+        // What a power cut may still take back is no place for damage that stays.
+        if self.servers[at].disk.units() > 0 {
+            return false;
+        }
         let server = &mut self.servers[at];
         let files: Vec<(PathBuf, Vec<u8>)> =
             server.disk.snapshot().into_iter().filter_map(|(path, bytes)| Some((path, bytes?))).collect();
