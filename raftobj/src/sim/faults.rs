@@ -127,6 +127,8 @@ impl<T: Object> World<T> {
             return false;
         }
         let server = &mut self.servers[at];
+        // What was not synced is on the disk from now on: a later loss of power must not take the damage away again.
+        server.disk.crash(&mut |_| true);
         let files: Vec<(PathBuf, Vec<u8>)> =
             server.disk.snapshot().into_iter().filter_map(|(path, bytes)| Some((path, bytes?))).collect();
         let Some((path, bytes)) = files.get(file % files.len().max(1)) else { return false };
