@@ -126,11 +126,9 @@ impl<T: Object> World<T> {
         if self.servers[at].process.is_some() || !self.atlas.may_lose(&self.servers, at) {
             return false;
         }
-        // What a power cut may still take back is no place for damage that stays.
-        if self.servers[at].disk.units() > 0 {
-            return false;
-        }
         let server = &mut self.servers[at];
+        // What was not synced is on the disk from now on: a later loss of power must not take the damage away again.
+        server.disk.crash(&mut |_| true);
         let files: Vec<(PathBuf, Vec<u8>)> =
             server.disk.snapshot().into_iter().filter_map(|(path, bytes)| Some((path, bytes?))).collect();
         let Some((path, bytes)) = files.get(file % files.len().max(1)) else { return false };

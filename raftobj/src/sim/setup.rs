@@ -109,9 +109,14 @@ impl Setup {
         };
         let trouble = if bounds.faults { *random.pick(TROUBLES) } else { Trouble::None };
         let mut limits = Limits::draw(random);
-        // A log may be full where nothing else is wrong, and above all where entries are sent again.
-        if random.one_in(8) || trouble == Trouble::MuteFollower && random.one_in(2) {
+        if random.one_in(8) {
             limits.log_bytes_max = random.between(500, 8_000) as usize;
+        } else if trouble == Trouble::MuteFollower && random.one_in(2) {
+            // Much that is here already comes again, to a log that is full.
+            limits.log_bytes_max = random.between(4_000, 16_000) as usize;
+            (limits.window_messages_max, limits.window_bytes_max) = (256, 16 << 20);
+            (limits.window_calls_max, limits.queue_calls_max) = (8_192, 65_536);
+            limits.append_bytes_max = 1 << 20;
         }
         Setup {
             seed,

@@ -70,16 +70,20 @@ impl<T: Object> World<T> {
         );
     }
 
-    /// What a follower answers is lost for a while. It is sent again what it has, and that does no harm, though its log
-    /// be full.
+    /// What a follower answers is lost, then what it is sent, too. Later it is sent again what it has, together with
+    /// what it lacks, and takes it, though its log be nearly full.
     fn let_follower_go_mute(&mut self, leader: usize, follower: usize) {
         self.fill_log(leader);
         self.links.at(follower, leader).cut();
-        for round in 0..self.setup.limits.election_ticks_max + 2 {
-            if round == 0 || self.setup.limits.has_small_log() {
+        self.ask_often(leader);
+        self.round();
+        self.links.at(leader, follower).cut();
+        for _ in 0..self.setup.limits.election_ticks_max + 2 {
+            if self.setup.limits.has_small_log() {
                 self.ask_often(leader);
             }
             self.round();
+            self.links.at(leader, follower).lose_all();
             self.links.at(follower, leader).lose_all();
         }
         self.links.cut_where(|_, _| false);

@@ -1,7 +1,7 @@
 //! A cluster in which events happen, one at a time, and what follows from each.
 //!
 //! Begin with [`World::happen`]. Its topics: `course` (what always happens), `faults` (what goes wrong), `asking` (clients),
-//! `effects` (what follows from what a node was told), `peace` (the end of a run).
+//! `effects` (what follows from what a node was told), `peace` (the end of a run), `trouble` (in the middle of it).
 
 use super::atlas::Atlas;
 use super::blackbox::Judge;
