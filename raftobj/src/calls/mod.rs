@@ -409,7 +409,11 @@ impl Calls {
                     Some(CallsRefusal::Barred) => UnknownReason::NotKnown,
                     Some(CallsRefusal::NotLeader) | None => UnknownReason::Deadline,
                 };
-                CallError::Unknown { reason }
+                if planted!(SentCallDenied) {
+                    CallError::NotApplied { reason: NotAppliedReason::NoLeader, retry: Retry::Here }
+                } else {
+                    CallError::Unknown { reason }
+                }
             }
         };
         self.close(call);

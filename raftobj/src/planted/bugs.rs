@@ -72,6 +72,9 @@ bugs! {
     /// How far a log is confirmed is forgotten when its follower doubts the leader: the last commit is never learnt.
     /// Revealed by a campaign in a term that goes on, with no entry after it.
     ConfirmedForgotten,
+    /// Any acknowledgement ends a probe: one of a peer's earlier life does, and what the peer has forgotten is never told
+    /// it again. Revealed by a follower that restarts between its acknowledgement and the probe, in a quiet cluster.
+    ProbeEndedByAny,
     /// A follower whose log is nearly full counts what it has already, and refuses appends for ever. Revealed by small
     /// limits of the log.
     NearlyFullRefuses,
@@ -116,6 +119,8 @@ bugs! {
     /// Planted bug 26, apply order differs under batching: two calls of one batch change places. Revealed where batches
     /// differ between replicas.
     OrderOfBatch,
+    /// A call that was sent is said at its deadline not to have been applied. Revealed by answers that are late.
+    SentCallDenied,
     /// Planted bug 30, a failing method stops one replica only, that of its caller.
     FailingMethodStopsItsCaller,
     /// Replicas that differ are told apart, and none stops. Revealed by a method that is not deterministic.

@@ -111,7 +111,7 @@ impl Progress {
         self.matched = if planted!(MatchGoesBack) { matched } else { self.matched.max(matched) };
         let answers = matched.next() == self.next;
         match &mut self.mode {
-            Mode::Probe { .. } if answers => {
+            Mode::Probe { .. } if answers || planted!(ProbeEndedByAny) => {
                 mark!(ProbeAnswered);
                 self.next = self.matched.next();
                 self.mode = Mode::Replicate { flights: VecDeque::new(), bytes: 0, moved: now };
@@ -248,6 +248,18 @@ mod tests {
         progress.probed(Ticks(2));
         progress.acknowledged(Index(1), Ticks(3));
         assert!(!progress.is_probing());
+    }
+
+    #[test]
+    fn planted_probes_that_anything_ends_are_found() {
+        use crate::planted::{Bug, with};
+        with(Bug::ProbeEndedByAny, || {
+            let mut progress = Progress::new(Index(10), Ticks(0));
+            progress.back_off(Index(0));
+            progress.probed(Ticks(1));
+            progress.acknowledged(Index(1), Ticks(2));
+            assert!(!progress.is_probing(), "the test before this one sees it");
+        });
     }
 
     #[test]

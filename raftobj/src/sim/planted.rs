@@ -64,6 +64,7 @@ const EQUAL: &str = "replicas of an object are equal";
 const ONLY_CALLS: &str = "only calls take effect";
 const APPLICABLE: &str = "every committed entry can be applied";
 const SERVES: &str = "after the last fault the cluster serves within a bound";
+const DENIED: &str = "a call takes effect once, or never where its caller was told so";
 const SERVED: &str = "in peace every operation is served";
 const OUTLIVES: &str = "an operation outlives its leader";
 const DEAF: &str = "a node that does not hear its leader deposes nobody";
@@ -113,6 +114,7 @@ found! {
     planted_a_call_given_up_that_blocks: LowestIgnored within 100 by [SERVED, OUTLIVES];
     planted_an_end_that_is_dropped: CompletionDropped within 150 by [ANSWERED];
     planted_a_deadline_forgotten: DeadlineForgotten within 20 by [ANSWERED];
+    planted_a_sent_call_that_is_denied: SentCallDenied within 100 by [DENIED];
     planted_a_call_never_sent_again: NeverResent within 100 by [OUTLIVES];
 
     // Apply
@@ -142,6 +144,9 @@ const ELSEWHERE: &[Bug] = &[
     // A leader sends entries to those who answered in its term, and the answer waited for all earlier writes:
     // `raft::disk`, planted_late_reports_that_count_are_found.
     Bug::PersistedAba,
+    // It was found by a seed beyond a hundred thousand, in a cluster that nobody asked for anything afterwards:
+    // `raft::progress`, planted_probes_that_anything_ends_are_found.
+    Bug::ProbeEndedByAny,
     // A run ends where copies first differ: `node::stories`, planted_divergence_that_goes_on_is_found.
     Bug::DivergenceGoesOn,
     // Nobody talks to the disk that would adopt the list: `node::founding`, planted_lists_adopted_by_anyone_are_found.
