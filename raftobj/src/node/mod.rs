@@ -16,8 +16,6 @@ mod proposals;
 pub(crate) mod status;
 #[cfg(test)]
 mod stories;
-#[cfg(test)]
-mod tests;
 
 use crate::calls::{CallId, Calls, Leader, ReadTicket};
 use crate::codec::command::SessionId;

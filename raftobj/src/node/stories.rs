@@ -16,7 +16,7 @@ use crate::raft::message::Message as RaftMessage;
 use crate::raft::types::{Boot, Incarnation};
 use std::panic::catch_unwind;
 
-pub(super) fn config(id: u64, size: u64) -> NodeConfig {
+fn config(id: u64, size: u64) -> NodeConfig {
     NodeConfig {
         node: NodeId(id),
         incarnation: session(id, 1).incarnation,
