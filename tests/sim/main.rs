@@ -30,14 +30,14 @@ fn seeds_are_the_same_runs_on_every_machine() {
     let [first, second] = [1, 2].map(hash);
     assert_eq!(first, second, "the same seeds, twice in one process");
     if std::env::var_os("UPDATE_GOLDENFILES").is_some() {
-        std::fs::write(concat!(env!("CARGO_MANIFEST_DIR"), "/sim/hash"), format!("{first}\n")).unwrap();
+        std::fs::write(concat!(env!("CARGO_MANIFEST_DIR"), "/hash"), format!("{first}\n")).unwrap();
         return;
     }
     assert_eq!(
         first,
         HASH.trim(),
         "the first {HASHED} seeds are other runs than they were: if what nodes do was changed, write the hash anew \
-         with UPDATE_GOLDENFILES=1 cargo test -p raftobj-tests --test sim; if not, something is not deterministic"
+         with UPDATE_GOLDENFILES=1 cargo test -p raftobj-tests-sim; if not, something is not deterministic"
     );
 }
 

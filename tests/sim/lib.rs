@@ -1,0 +1,1 @@
+//! Seeds of the simulator: see `main.rs` beside this file.
