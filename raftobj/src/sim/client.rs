@@ -1,6 +1,7 @@
 //! Clients: what they ask for, and what they were told.
 
 use super::random::Random;
+use super::setup::Limits;
 use crate::calls::outcome::{CallError, Committed, Outcome, ReadError};
 use crate::object::lock::StateLock;
 use crate::object::{MethodId, Object};
@@ -177,6 +178,17 @@ impl End {
         match outcome {
             Ok(index) => End::Read { index: *index, value: value() },
             Err(_) => End::Refused,
+        }
+    }
+
+    /// Whether it is what a healthy cluster gives, as far as its limits let it.
+    pub(crate) fn is_served(&self, limits: &Limits) -> bool {
+        match self {
+            End::Returned { .. } | End::Applied { .. } | End::Read { .. } => true,
+            // A log without room takes no call, as its limit says.
+            End::Unknown => limits.has_small_log(),
+            // Nor does any take one that is too large.
+            End::Refused => limits.has_small_commands(),
         }
     }
 

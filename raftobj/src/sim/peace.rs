@@ -3,7 +3,6 @@
 //! A leader serves, every node that has its disk has applied all that is committed, every caller has been answered,
 //! and a call at each node succeeds, with whatever reads the workload made before it.
 
-use super::client::End;
 use super::client::OperationId;
 use super::server::Process;
 use super::violation::hold;
@@ -136,14 +135,8 @@ impl<T: Object> World<T> {
         }
         for id in (first..self.operations.len()).map(OperationId) {
             let operation = &self.operations[id.0];
-            let served = match &operation.ended {
-                Some((_, End::Returned { .. } | End::Applied { .. } | End::Read { .. })) => true,
-                // A log without room takes no call, as its limit says.
-                Some((_, End::Unknown)) => self.setup.limits.has_small_log(),
-                // Nor does any take one that is too large.
-                Some((_, End::Refused)) => self.setup.limits.has_small_commands(),
-                None => false,
-            };
+            let ended = operation.ended.as_ref();
+            let served = ended.is_some_and(|(_, end)| end.is_served(&self.setup.limits));
             hold!(
                 served,
                 "in peace every operation is served",

@@ -3,7 +3,7 @@
 //! Random schedules are full of faults, and so must forgive much: a call may end unknown, a leader may be lost. Here one
 //! thing goes wrong and nothing else, and everything is promised. Each seed has one of these troubles, or none.
 
-use super::client::{End, OperationId};
+use super::client::OperationId;
 use super::server::Process;
 use super::setup::Trouble;
 use super::violation::{Violation, hold};
@@ -221,11 +221,8 @@ impl<T: Object> World<T> {
         }
         for id in (first..self.operations.len()).map(OperationId) {
             let operation = &self.operations[id.0];
-            let served = match &operation.ended {
-                Some((_, End::Returned { .. } | End::Applied { .. } | End::Read { .. })) => true,
-                Some((_, End::Refused)) => self.setup.limits.has_small_commands(),
-                Some((_, End::Unknown)) | None => full,
-            };
+            let ended = operation.ended.as_ref();
+            let served = ended.map_or(full, |(_, end)| end.is_served(&self.setup.limits));
             hold!(
                 served,
                 "an operation outlives its leader",
