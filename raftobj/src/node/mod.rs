@@ -276,7 +276,7 @@ impl Node {
                 self.effects.committed.extend(ready.committed);
                 ready.reads.into_iter().for_each(|read| self.calls.read_answered(read.id, read.index));
             }
-            if !moved {
+            if !moved || planted!(EffectsInOneRound) {
                 break;
             }
         }

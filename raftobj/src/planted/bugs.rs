@@ -67,6 +67,8 @@ bugs! {
     /// simulator: a leader sends entries to those who answered in its term, after all their earlier writes. The disk's
     /// own test has it.
     PersistedAba,
+    /// What calls and the log set off in each other is left for the next turn, which may be long in coming.
+    EffectsInOneRound,
     /// What was sent is taken for what matches (figure 2: nextIndex for matchIndex).
     SentTakenForMatched,
     /// How far a log is confirmed is forgotten when its follower doubts the leader: the last commit is never learnt.

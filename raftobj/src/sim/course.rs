@@ -1,12 +1,12 @@
 //! The ordinary course: time passes, messages arrive, disks write, objects apply, processes start and end.
 
 use super::client::{End, OperationId};
-use super::server::{Loss, address};
+use super::server::{Loss, News, address};
 use super::violation::{Violation, hold};
 use super::world::World;
 use crate::codec::message::Message;
 use crate::hash::{hash_bytes, mix};
-use crate::memory::Write;
+use crate::memory::{Write, Written};
 use crate::node::Node;
 use crate::object::Object;
 use crate::raft::types::{NodeId, Time};
@@ -16,26 +16,32 @@ use bytes::Bytes;
 const WRITE_CALLS: u64 = 4;
 const START_CALLS: u64 = 40;
 
+/// An engine makes up for so many ticks at most.
+const TICKS_MADE_UP: u64 = 5;
+
 impl<T: Object> World<T> {
     /// A tick of virtual time.
     pub(super) fn tick(&mut self) {
         for at in 0..self.servers.len() {
             let server = &mut self.servers[at];
-            // What a process misses while it stands still is made up for in part, as the driver does.
-            server.phase = (server.phase + server.percent).min(500);
-            while self.servers[at].phase >= 100 && self.servers[at].is_awake() {
-                self.servers[at].phase -= 100;
+            // What an engine misses is made up for in part, as the driver does.
+            server.phase = (server.phase + server.percent).min(100 * TICKS_MADE_UP);
+            if server.process.as_ref().is_some_and(|process| !process.paused && !process.gathers) {
                 self.tick_node(at);
             }
         }
     }
 
-    pub(super) fn tick_node(&mut self, at: usize) {
+    /// The ticks that have come, and what follows from them.
+    fn tick_node(&mut self, at: usize) {
         let server = &mut self.servers[at];
         let Some(process) = &mut server.process else { return };
-        process.ticks.0 += 1;
         let time = (1_000_000_000 + 10 * self.step).saturating_add_signed(server.clock_ahead_ms);
-        process.node.tick(Time(time));
+        while server.phase >= 100 {
+            server.phase -= 100;
+            process.ticks.0 += 1;
+            process.node.tick(Time(time));
+        }
         self.settle(at);
         let Some(process) = &self.servers[at].process else { return };
         for waiting in process.calls.values().chain(process.reads.values()) {
@@ -46,6 +52,24 @@ impl<T: Object> World<T> {
                 waiting.operation.0
             );
         }
+    }
+
+    /// A turn of an engine begins.
+    pub(super) fn gather(&mut self, at: usize) -> bool {
+        match &mut self.servers[at].process {
+            Some(process) => !std::mem::replace(&mut process.gathers, true),
+            None => false,
+        }
+    }
+
+    /// A turn ends: the ticks that came in it are told last.
+    pub(super) fn end_turn(&mut self, at: usize) -> bool {
+        match &mut self.servers[at].process {
+            Some(process) if process.gathers && !process.paused => process.gathers = false,
+            _ => return false,
+        }
+        self.tick_node(at);
+        true
     }
 
     /// A message arrives, if whom it was sent to is still there.
@@ -70,7 +94,7 @@ impl<T: Object> World<T> {
     pub(super) fn write(&mut self, at: usize, count: u8) -> bool {
         let server = &mut self.servers[at];
         let Some(process) = &mut server.process else { return false };
-        if process.paused || server.hung || process.writes.is_empty() {
+        if process.paused || process.disk_failed || server.hung || process.writes.is_empty() {
             return false;
         }
         let count = usize::from(count).clamp(1, process.writes.len());
@@ -81,49 +105,39 @@ impl<T: Object> World<T> {
         let result = server.write(writes);
         let Some(process) = &mut self.servers[at].process else { return true };
         match result {
-            Ok(written) => {
-                for step in &written.founding {
-                    process.node.founding_written(step);
-                }
-                if let Some(id) = written.persisted {
-                    process.node.persisted(id);
-                }
+            Ok(Written { founding, persisted }) => {
+                process.news.extend(founding.into_iter().map(News::FoundingWritten));
+                process.news.extend(persisted.map(News::Persisted));
                 self.settle(at);
             }
-            Err(reason) => self.stop(at, &reason),
+            Err(reason) => self.fail(at, reason),
         }
         true
     }
 
-    /// A process whose disk failed: it stops, says so to its callers, and is gone.
-    pub(crate) fn stop(&mut self, at: usize, reason: &str) {
-        let injected = self.atlas.explains(&self.servers[at], reason);
+    /// A disk failed: the process stops when it hears of it, says so to its callers, and is gone.
+    pub(crate) fn fail(&mut self, at: usize, reason: String) {
+        let injected = self.atlas.explains(&self.servers[at], &reason);
         hold!(injected, "a disk that is whole does not fail", "n{at}: {reason}");
         if let Some(process) = &mut self.servers[at].process {
-            process.told_to_stop = true;
-            process.node.stop(reason);
+            process.disk_failed = true;
+            process.news.push_back(News::Failed(reason));
         }
         self.settle(at);
-        if let Some(process) = &self.servers[at].process {
-            hold!(
-                process.calls.is_empty() && process.reads.is_empty(),
-                "a node that stops answers its callers",
-                "n{at} leaves {} calls and {} reads",
-                process.calls.len(),
-                process.reads.len()
-            );
-        }
-        self.process_ends(at, 0);
     }
 
-    /// An object applies what waits for it.
+    /// An object applies what waits for it, piece by piece.
     pub(super) fn apply(&mut self, at: usize, count: u8) -> bool {
         let Some(process) = &mut self.servers[at].process else { return false };
         if process.paused || process.committed.is_empty() {
             return false;
         }
-        for _ in 0..usize::from(count).clamp(1, process.committed.len()) {
-            let Some(entries) = process.committed.pop_front() else { break };
+        let piece = self.setup.limits.apply_piece_entries;
+        for _ in 0..count.max(1) {
+            let Some(mut entries) = process.committed.pop_front() else { break };
+            if entries.len() > piece {
+                process.committed.push_front(entries.split_off(piece));
+            }
             let applied = process.machine.apply(&entries, &mut || false);
             let count = applied.checkpoints.len();
             if let Some(stop) = &applied.stop {
@@ -136,7 +150,7 @@ impl<T: Object> World<T> {
             let program = &self.program;
             self.oracle.applied(program, at, &entries[..count.min(entries.len())], &applied.checkpoints);
             self.oracle.compare(program, at, process.applied, &process.state.read());
-            process.node.applied(applied);
+            process.news.push_back(News::Applied(applied));
         }
         self.settle(at);
         true
@@ -145,11 +159,11 @@ impl<T: Object> World<T> {
     pub(super) fn mark_idle(&mut self, at: usize) -> bool {
         let server = &mut self.servers[at];
         let Some(process) = &mut server.process else { return false };
-        if process.paused || server.hung || !process.writes.is_empty() {
+        if process.paused || process.disk_failed || server.hung || !process.writes.is_empty() {
             return false;
         }
         if let Err(reason) = process.memory.mark_idle() {
-            self.stop(at, &reason);
+            self.fail(at, reason);
         }
         true
     }
@@ -158,14 +172,14 @@ impl<T: Object> World<T> {
     pub(super) fn prepare(&mut self, at: usize) -> bool {
         let server = &mut self.servers[at];
         let Some(process) = &mut server.process else { return false };
-        if process.paused || server.hung {
+        if process.paused || process.disk_failed || server.hung {
             return false;
         }
         match process.preparing.take() {
             None => process.preparing = process.memory.prepare_next(),
             Some(job) => {
                 if let Err(reason) = process.memory.prepared(job.run()) {
-                    self.stop(at, &reason);
+                    self.fail(at, reason);
                 }
             }
         }

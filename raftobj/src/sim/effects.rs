@@ -2,7 +2,7 @@
 //! [`Oracle`](super::oracle::Oracle).
 
 use super::client::{End, What};
-use super::server::{Process, Server, append};
+use super::server::{News, Process, Server, append};
 use super::violation::{Violation, hold};
 use super::world::World;
 use crate::calls::outcome::CallError;
@@ -14,19 +14,64 @@ use crate::object::Object;
 use crate::raft::types::{NodeId, Term};
 
 impl<T: Object> World<T> {
-    /// Carries out what follows at once from what a node was told, and checks it.
+    /// Carries out what follows from what a node was told, and checks it: at once, or at the end of its turn.
     pub(crate) fn settle(&mut self, at: usize) {
-        loop {
-            let Some(process) = &mut self.servers[at].process else { return };
-            let Some(effects) = process.node.effects() else { break };
+        if self.servers[at].process.as_ref().is_none_or(|process| process.gathers) {
+            return;
+        }
+        self.tell_news(at);
+        let Some(process) = &mut self.servers[at].process else { return };
+        if let Some(effects) = process.node.effects() {
             self.carry_out(at, effects);
         }
+        let Some(process) = &mut self.servers[at].process else { return };
+        let more = process.node.effects();
+        hold!(more.is_none(), "a turn leaves nothing to do", "n{at} has more to do: {more:?}");
         self.look_at(at);
+        self.check_stopped(at);
+    }
+
+    /// Tells a node what the threads beside its engine have done.
+    fn tell_news(&mut self, at: usize) {
+        let Some(Process { node, news, told_to_stop, .. }) = &mut self.servers[at].process else { return };
+        for news in news.drain(..) {
+            match news {
+                News::FoundingWritten(step) => node.founding_written(&step),
+                News::Persisted(id) => node.persisted(id),
+                News::Applied(applied) => node.applied(applied),
+                News::Failed(reason) => {
+                    *told_to_stop = true;
+                    node.stop(&reason);
+                }
+            }
+        }
+    }
+
+    /// A process whose disk failed: it has said so to its callers, and is gone.
+    fn check_stopped(&mut self, at: usize) {
+        let Some(process) = self.servers[at].process.as_ref().filter(|process| process.told_to_stop) else {
+            return;
+        };
+        hold!(
+            process.calls.is_empty() && process.reads.is_empty(),
+            "a node that stops answers its callers",
+            "n{at} leaves {} calls and {} reads",
+            process.calls.len(),
+            process.reads.len()
+        );
+        self.process_ends(at, 0);
     }
 
     pub(super) fn carry_out(&mut self, at: usize, effects: Effects) {
         let Effects { messages, persists, founding, committed, completions, reads, warnings: _ } = effects;
         let Some(Process { id, .. }) = self.servers[at].process else { return };
+        // Messages first: they are about the log before what this turn adds to it or cuts off.
+        for (to, message) in messages {
+            let Server { process, durable, .. } = &self.servers[at];
+            let log = process.as_ref().map_or(&[][..], |process| &process.log);
+            self.oracle.told(at, id, to, &message, log, durable);
+            self.send(at, id, to, &message);
+        }
         let Some(process) = &mut self.servers[at].process else { return };
         for persist in persists {
             if let Some(first) = persist.entries.first().map(|entry| entry.id.index) {
@@ -36,12 +81,6 @@ impl<T: Object> World<T> {
             process.writes.push_back(Write::Persist(persist));
         }
         process.writes.extend(founding.map(Write::Founding));
-        for (to, message) in messages {
-            let Server { process, durable, .. } = &self.servers[at];
-            let log = process.as_ref().map_or(&[][..], |process| &process.log);
-            self.oracle.told(at, id, to, &message, log, durable);
-            self.send(at, id, to, &message);
-        }
         // What is committed must be known as such before it is handed out.
         self.look_at_commit(at);
         let Server { process, durable, .. } = &mut self.servers[at];
@@ -110,7 +149,8 @@ impl<T: Object> World<T> {
 
     /// A commit index that grew is shown to the oracle.
     pub(super) fn look_at_commit(&mut self, at: usize) {
-        let Some(process) = &self.servers[at].process else { return };
+        // What a node that stops was told last has no effect any more.
+        let Some(process) = self.servers[at].process.as_ref().filter(|it| !it.told_to_stop) else { return };
         let Some(raft) = process.node.raft() else { return };
         let (before, commit) = (process.commit, raft.commit());
         hold!(commit >= before, "a commit index never goes back", "n{at}: from {before} to {commit}");
@@ -134,6 +174,9 @@ impl<T: Object> World<T> {
     pub(super) fn look_at(&mut self, at: usize) {
         self.look_at_commit(at);
         let Some(process) = &mut self.servers[at].process else { return };
+        if process.told_to_stop {
+            return;
+        }
         let Some(raft) = process.node.raft() else { return };
         let (before, now) = (process.hard_state, raft.hard_state());
         if before != now {
@@ -154,7 +197,7 @@ impl<T: Object> World<T> {
         }
         let (role, term, _) = process.node.headline();
         hold!(
-            process.node.stopped().is_none() || process.told_to_stop,
+            process.node.stopped().is_none(),
             "no node stops by itself",
             "n{at}: {}",
             process.node.stopped().unwrap_or_default()

@@ -124,6 +124,11 @@ events! {
     Dial "dial" (from, to) course;
     /// Nothing was written for a while: the log says so.
     Idle "idle" (server) course;
+    /// A turn of an engine begins: what its node is told from now on is told together, and what follows waits for the
+    /// turn's end. Its disk and its object go on meanwhile.
+    Gather "gather" (server) course;
+    /// The turn ends.
+    Turn "turn" (server) course;
     /// The next file of the log is made in the background, or is ready.
     Prepare "prepare" (server) course;
     /// A machine that is down starts. With `calls` it loses its power at that call to its disk.

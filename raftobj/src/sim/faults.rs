@@ -81,7 +81,8 @@ impl<T: Object> World<T> {
         let server = &mut self.servers[at];
         let Some(process) = &mut server.process else { return false };
         let writes: Vec<Write> = process.writes.drain(..).collect();
-        let writes_now = calls > 0 && !writes.is_empty() && !server.hung && !process.paused;
+        let idle = server.hung || process.paused || process.disk_failed;
+        let writes_now = calls > 0 && !writes.is_empty() && !idle;
         if writes_now {
             server.disk.power_off_at(server.disk.calls() + u64::from(calls - 1) % 12);
             // Done or not, nobody is told.
@@ -171,6 +172,7 @@ impl<T: Object> World<T> {
         self.links.cut_where(|_, _| false);
         for at in 0..self.servers.len() {
             self.set_paused(at, false);
+            self.end_turn(at);
             self.set_full(at, false);
             let server = &mut self.servers[at];
             server.disk.work();

@@ -56,6 +56,7 @@ const CORE_ASSERTS: &str = "an assertion at raftobj/src/raft/";
 const OWN_DISK: &str = "an entry is on a node's own disk before it is applied there";
 const READS: &str = "a linearizable read sees all that ended before it was made";
 const READ_APPLIED: &str = "a read is served after what it needs is applied";
+const TURN: &str = "a turn leaves nothing to do";
 const ONCE: &str = "a call takes effect once, in its session's order";
 const LIVES: &str = "no call of an earlier life of a node takes effect after one of a later life";
 const UNKNOWN_LATE: &str = "a call's end is unknown only when its deadline has passed";
@@ -114,6 +115,7 @@ found! {
     planted_a_call_given_up_that_blocks: LowestIgnored within 100 by [SERVED, OUTLIVES];
     planted_an_end_that_is_dropped: CompletionDropped within 150 by [ANSWERED];
     planted_a_deadline_forgotten: DeadlineForgotten within 20 by [ANSWERED];
+    planted_effects_left_for_the_next_turn: EffectsInOneRound within 20 by [TURN];
     planted_a_sent_call_that_is_denied: SentCallDenied within 100 by [DENIED];
     planted_a_call_never_sent_again: NeverResent within 100 by [OUTLIVES];
 

@@ -70,6 +70,12 @@ impl Schedule {
                 let waits = |server: &Server<T>| has(server, |it| !it.committed.is_empty());
                 Event::Apply { server: choose(random, world, waits)?, count: 1 + small % 4 }
             }
+            Kind::Gather => {
+                Event::Gather { server: choose(random, world, |server| has(server, |it| !it.gathers))? }
+            }
+            Kind::Turn => Event::Turn {
+                server: choose(random, world, |server| has(server, |it| it.gathers && !it.paused))?,
+            },
             Kind::Start => {
                 let server = choose(random, world, |server| server.process.is_none())?;
                 Event::Start { server, calls: if small % 4 == 0 { byte % 40 } else { 0 }, keep }

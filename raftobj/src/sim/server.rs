@@ -14,7 +14,8 @@ use crate::memory::{Memory, Opened, Opening, Write, Written, put_records};
 use crate::node::{FoundingWrite, Node, Remembered};
 use crate::object::Object;
 use crate::object::lock::StateLock;
-use crate::object::machine::Machine;
+use crate::object::machine::{Applied, Machine};
+use crate::raft::PersistId;
 use crate::raft::types::{Entry, EntryId, HardState, Incarnation, Index, NodeId, Ticks, Time};
 use crate::replica::builder::{machine_config, node_config};
 use crate::storage::disk::sim::SimDisk;
@@ -93,6 +94,10 @@ pub(crate) struct Process<T: Object> {
     pub(crate) state: Arc<StateLock<T>>,
     pub(crate) writes: VecDeque<Write>,
     pub(crate) committed: VecDeque<Vec<Entry>>,
+    /// What the disk and the object have done, and the node was not told of yet.
+    pub(crate) news: VecDeque<News>,
+    /// A turn of the engine has begun and not ended.
+    pub(crate) gathers: bool,
     pub(crate) preparing: Option<PrepareJob<SimDisk>>,
     /// The log as the node holds it, durable or not.
     pub(crate) log: Vec<Link>,
@@ -104,10 +109,21 @@ pub(crate) struct Process<T: Object> {
     pub(crate) reads: BTreeMap<ReadTicket, Waiting>,
     pub(crate) ticks: Ticks,
     pub(crate) paused: bool,
-    /// Its disk failed.
+    /// Its disk failed: nothing is written any more.
+    pub(crate) disk_failed: bool,
+    /// The node was told so.
     pub(crate) told_to_stop: bool,
     /// Whether its membership was looked at: it does not change.
     pub(crate) member: bool,
+}
+
+/// What the threads beside an engine tell it.
+#[derive(Clone, Debug)]
+pub(crate) enum News {
+    FoundingWritten(FoundingWrite),
+    Persisted(PersistId),
+    Applied(Applied),
+    Failed(String),
 }
 
 /// An operation that has not ended, and when it has to.
@@ -236,6 +252,8 @@ impl<T: Object> Server<T> {
             state,
             writes: VecDeque::new(),
             committed: VecDeque::new(),
+            news: VecDeque::new(),
+            gathers: false,
             preparing: None,
             log,
             commit: Index(0),
@@ -245,6 +263,7 @@ impl<T: Object> Server<T> {
             reads: BTreeMap::new(),
             ticks: Ticks(0),
             paused: false,
+            disk_failed: false,
             told_to_stop: false,
             member: false,
         });
@@ -382,6 +401,9 @@ impl<T: Object> fmt::Display for Server<T> {
                 write!(f, ", {calls} calls and {reads} reads wait")?;
                 if process.paused {
                     f.write_str(", stands still")?;
+                }
+                if process.gathers {
+                    f.write_str(", is in the middle of a turn")?;
                 }
             }
         }

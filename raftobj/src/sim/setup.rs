@@ -55,6 +55,8 @@ pub(crate) struct Limits {
     pub(crate) window_bytes_max: usize,
     pub(crate) log_bytes_max: usize,
     pub(crate) apply_entries_max: u64,
+    /// An apply thread tells of so many entries at a time.
+    pub(crate) apply_piece_entries: usize,
     pub(crate) window_calls_max: u64,
     pub(crate) queue_calls_max: usize,
     pub(crate) segment_bytes: u64,
@@ -142,6 +144,7 @@ impl Limits {
             window_bytes_max: *random.pick(&[1, 200, 1_000, 16 << 20]),
             log_bytes_max: LOG_BYTES_LARGE,
             apply_entries_max: *random.pick(&[1, 3, 9, 65_536]),
+            apply_piece_entries: *random.pick(&[1, 4, 4_096]),
             window_calls_max: *random.pick(&[1, 2, 4, 8, 8_192]),
             queue_calls_max: *random.pick(&[1, 4, 65_536]),
             segment_bytes: *random.pick(&[0, 0, 6_000, 16_000]),
@@ -201,13 +204,15 @@ impl Rates {
             Kind::Call => *random.pick(&[20, 60, 150]),
             Kind::Dial => *random.pick(&[20, 60]),
             Kind::Start => *random.pick(&[10, 40]),
+            Kind::Gather => *random.pick(&[0, 10, 60]),
+            // What ends another is drawn with it: see `Rates::of`.
+            Kind::Turn => 0,
             Kind::Idle => *random.pick(&[0, 5]),
             Kind::Prepare => *random.pick(&[0, 10]),
             _ if !faults || random.one_in(2) => 0,
             Kind::Overtake => *random.pick(&[4, 20, 80]),
             Kind::Drop | Kind::Repeat => *random.pick(&[2, 10, 40]),
             Kind::Break => *random.pick(&[1, 4]),
-            // What ends a fault is drawn with it: see `Schedule`.
             Kind::Heal | Kind::Resume | Kind::Unhang | Kind::Free | Kind::Echo => 0,
             Kind::Crash => *random.pick(&[1, 4, 10]),
             Kind::Wipe => 1,
@@ -224,6 +229,7 @@ impl Rates {
         // A fault that nothing ended would be the last one of its kind in a run.
         for (end, begin) in [
             (Kind::Heal, cut),
+            (Kind::Turn, 2 * weight(&weights, Kind::Gather)),
             (Kind::Resume, 2 * weight(&weights, Kind::Pause)),
             (Kind::Unhang, 2 * weight(&weights, Kind::Hang)),
             (Kind::Free, 2 * weight(&weights, Kind::Fill)),

@@ -141,6 +141,8 @@ impl<T: Object> World<T> {
             Event::Apply { server: at, count } => return self.apply(server(at), count),
             Event::Call { client } => return self.operate(usize::from(client)),
             Event::Dial { from, to } => return self.dial(server(from), server(to)),
+            Event::Gather { server: at } => return self.gather(server(at)),
+            Event::Turn { server: at } => return self.end_turn(server(at)),
             Event::Idle { server: at } => return self.mark_idle(server(at)),
             Event::Prepare { server: at } => return self.prepare(server(at)),
             Event::Start { server: at, calls, keep } => {
