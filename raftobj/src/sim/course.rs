@@ -19,6 +19,7 @@ const START_CALLS: u64 = 40;
 impl<T: Object> World<T> {
     /// A tick of virtual time.
     pub(super) fn tick(&mut self) {
+        self.ticks += 1;
         for at in 0..self.servers.len() {
             let server = &mut self.servers[at];
             // What a process misses while it stands still is made up for in part, as the driver does.
@@ -34,7 +35,7 @@ impl<T: Object> World<T> {
         let server = &mut self.servers[at];
         let Some(process) = &mut server.process else { return };
         process.ticks.0 += 1;
-        let time = (1_000_000_000 + 10 * self.step).saturating_add_signed(server.clock_ahead_ms);
+        let time = (1_000_000_000 + 10 * self.ticks).saturating_add_signed(server.clock_ahead_ms);
         process.node.tick(Time(time));
         self.settle(at);
         let Some(process) = &self.servers[at].process else { return };
