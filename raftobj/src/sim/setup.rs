@@ -8,6 +8,7 @@
 use super::event::Kind;
 use super::random::Random;
 use crate::calls::CallsConfig;
+use crate::hash::hash_bytes;
 use crate::node::NodeConfig;
 use crate::raft::types::Ticks;
 use std::ops::RangeInclusive;
@@ -100,20 +101,21 @@ const COMMAND_BYTES_LARGE: usize = 1 << 20;
 impl Setup {
     /// What this seed decides.
     pub(crate) fn draw(seed: u64, bounds: &Bounds) -> Setup {
-        let random = &mut Random::of(seed, 1);
-        let size = *random.pick(&SIZES);
+        let draw = &Draw { seed };
+        let size = draw.pick("nodes", &SIZES);
         let nodes = if bounds.nodes.contains(&size) {
             size
         } else {
-            random.between((*bounds.nodes.start()).into(), (*bounds.nodes.end()).into()) as u8
+            draw.between("nodes in bounds", (*bounds.nodes.start()).into(), (*bounds.nodes.end()).into())
+                as u8
         };
-        let trouble = if bounds.faults { *random.pick(TROUBLES) } else { Trouble::None };
-        let mut limits = Limits::draw(random);
-        if random.one_in(8) {
-            limits.log_bytes_max = random.between(500, 8_000) as usize;
-        } else if trouble == Trouble::MuteFollower && random.one_in(2) {
+        let trouble = if bounds.faults { draw.pick("trouble", TROUBLES) } else { Trouble::None };
+        let mut limits = Limits::draw(draw);
+        if draw.one_in("small log", 8) {
+            limits.log_bytes_max = draw.between("log bytes", 500, 8_000) as usize;
+        } else if trouble == Trouble::MuteFollower && draw.one_in("log filled in trouble", 2) {
             // Much that is here already comes again, to a log that is full.
-            limits.log_bytes_max = random.between(4_000, 16_000) as usize;
+            limits.log_bytes_max = draw.between("log bytes in trouble", 4_000, 16_000) as usize;
             (limits.window_messages_max, limits.window_bytes_max) = (256, 16 << 20);
             (limits.window_calls_max, limits.queue_calls_max) = (8_192, 65_536);
             limits.append_bytes_max = 1 << 20;
@@ -121,39 +123,59 @@ impl Setup {
         Setup {
             seed,
             nodes,
-            clients: random.between(1, 8) as u8,
+            clients: draw.between("clients", 1, 8) as u8,
             limits,
-            rates: Rates::draw(random, bounds.faults),
+            rates: Rates::draw(draw, bounds.faults),
             trouble,
         }
     }
 }
 
+/// Draws each thing that a seed decides from a generator of its own, which the thing's name chooses: one that is new
+/// moves none of the others.
+struct Draw {
+    seed: u64,
+}
+
+impl Draw {
+    fn by(&self, name: &str) -> Random {
+        Random::of(self.seed, hash_bytes(0, name.as_bytes()))
+    }
+
+    fn pick<V: Copy>(&self, name: &str, values: &[V]) -> V {
+        *self.by(name).pick(values)
+    }
+
+    fn between(&self, name: &str, low: u64, high: u64) -> u64 {
+        self.by(name).between(low, high)
+    }
+
+    fn one_in(&self, name: &str, n: u64) -> bool {
+        self.by(name).one_in(n)
+    }
+}
+
 impl Limits {
-    fn draw(random: &mut Random) -> Limits {
-        let heartbeat_ticks = random.between(1, 4);
-        let election_ticks_min = 3 * heartbeat_ticks + random.below(6);
+    fn draw(draw: &Draw) -> Limits {
+        let heartbeat_ticks = draw.between("heartbeat", 1, 4);
+        let election_ticks_min = 3 * heartbeat_ticks + draw.between("election minimum", 0, 5);
         Limits {
             heartbeat_ticks,
             election_ticks_min,
-            election_ticks_max: election_ticks_min + random.between(1, 12),
-            append_bytes_max: *random.pick(&[1, 100, 300, 1_000, 1 << 20]),
-            window_messages_max: *random.pick(&[1, 2, 4, 256]),
-            window_bytes_max: *random.pick(&[1, 200, 1_000, 16 << 20]),
+            election_ticks_max: election_ticks_min + draw.between("election spread", 1, 12),
+            append_bytes_max: draw.pick("append bytes", &[1, 100, 300, 1_000, 1 << 20]),
+            window_messages_max: draw.pick("window messages", &[1, 2, 4, 256]),
+            window_bytes_max: draw.pick("window bytes", &[1, 200, 1_000, 16 << 20]),
             log_bytes_max: LOG_BYTES_LARGE,
-            apply_entries_max: *random.pick(&[1, 3, 9, 65_536]),
-            window_calls_max: *random.pick(&[1, 2, 4, 8, 8_192]),
-            queue_calls_max: *random.pick(&[1, 4, 65_536]),
-            segment_bytes: *random.pick(&[0, 0, 6_000, 16_000]),
-            reply_bytes_max: *random.pick(&[4, 1 << 20, 1 << 20]),
-            command_bytes_max: *random.pick(&[
-                400,
-                COMMAND_BYTES_LARGE,
-                COMMAND_BYTES_LARGE,
-                COMMAND_BYTES_LARGE,
-            ]),
-            client_calls_max: random.between(1, 6),
-            deadline_ticks_max: *random.pick(&[20, 60, 150]),
+            apply_entries_max: draw.pick("apply entries", &[1, 3, 9, 65_536]),
+            window_calls_max: draw.pick("window calls", &[1, 2, 4, 8, 8_192]),
+            queue_calls_max: draw.pick("queue calls", &[1, 4, 65_536]),
+            segment_bytes: draw.pick("segment bytes", &[0, 0, 6_000, 16_000]),
+            reply_bytes_max: draw.pick("reply bytes", &[4, 1 << 20, 1 << 20]),
+            command_bytes_max: draw
+                .pick("command bytes", &[400, COMMAND_BYTES_LARGE, COMMAND_BYTES_LARGE, COMMAND_BYTES_LARGE]),
+            client_calls_max: draw.between("client calls", 1, 6),
+            deadline_ticks_max: draw.pick("deadline", &[20, 60, 150]),
         }
     }
 
@@ -190,30 +212,31 @@ impl Limits {
 }
 
 impl Rates {
-    fn draw(random: &mut Random, faults: bool) -> Rates {
+    fn draw(draw: &Draw, faults: bool) -> Rates {
         // A seed may be calm altogether, so that long logs and deep pipelines are seen too.
-        let faults = faults && !random.one_in(10);
-        let weights = Kind::ALL.iter().map(|kind| match kind {
-            Kind::Tick => *random.pick(&[15, 30, 60]),
-            Kind::Deliver => *random.pick(&[300, 600, 900]),
-            Kind::Write => *random.pick(&[15, 60, 150, 300]),
-            Kind::Apply => *random.pick(&[40, 100, 200]),
-            Kind::Call => *random.pick(&[20, 60, 150]),
-            Kind::Dial => *random.pick(&[20, 60]),
-            Kind::Start => *random.pick(&[10, 40]),
-            Kind::Idle => *random.pick(&[0, 5]),
-            Kind::Prepare => *random.pick(&[0, 10]),
-            _ if !faults || random.one_in(2) => 0,
-            Kind::Overtake => *random.pick(&[4, 20, 80]),
-            Kind::Drop | Kind::Repeat => *random.pick(&[2, 10, 40]),
-            Kind::Break => *random.pick(&[1, 4]),
-            // What ends a fault is drawn with it: see `Schedule`.
-            Kind::Heal | Kind::Resume | Kind::Unhang | Kind::Free | Kind::Echo => 0,
-            Kind::Crash => *random.pick(&[1, 4, 10]),
-            Kind::Wipe => 1,
-            Kind::Flip => *random.pick(&[1, 8]),
-            _ => *random.pick(&[1, 3, 8]),
-        });
+        let faults = faults && !draw.one_in("calm", 10);
+        let weights =
+            Kind::ALL.iter().map(|kind| (kind, draw.by(kind.word()))).map(|(kind, mut random)| match kind {
+                Kind::Tick => *random.pick(&[15, 30, 60]),
+                Kind::Deliver => *random.pick(&[300, 600, 900]),
+                Kind::Write => *random.pick(&[15, 60, 150, 300]),
+                Kind::Apply => *random.pick(&[40, 100, 200]),
+                Kind::Call => *random.pick(&[20, 60, 150]),
+                Kind::Dial => *random.pick(&[20, 60]),
+                Kind::Start => *random.pick(&[10, 40]),
+                Kind::Idle => *random.pick(&[0, 5]),
+                Kind::Prepare => *random.pick(&[0, 10]),
+                _ if !faults || random.one_in(2) => 0,
+                Kind::Overtake => *random.pick(&[4, 20, 80]),
+                Kind::Drop | Kind::Repeat => *random.pick(&[2, 10, 40]),
+                Kind::Break => *random.pick(&[1, 4]),
+                // What ends a fault is drawn with it: see `Schedule`.
+                Kind::Heal | Kind::Resume | Kind::Unhang | Kind::Free | Kind::Echo => 0,
+                Kind::Crash => *random.pick(&[1, 4, 10]),
+                Kind::Wipe => 1,
+                Kind::Flip => *random.pick(&[1, 8]),
+                _ => *random.pick(&[1, 3, 8]),
+            });
         Rates::of(weights.collect())
     }
 
