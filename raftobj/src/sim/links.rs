@@ -62,6 +62,10 @@ impl Links {
         missing.map(|(at, _)| (at / self.nodes, at % self.nodes)).filter(|(from, to)| from != to)
     }
 
+    pub(crate) fn any_cut(&self) -> bool {
+        self.links.iter().any(|link| link.cut)
+    }
+
     /// Cuts exactly the links for which `cut` is true. Returns whether that changed any.
     pub(crate) fn cut_where(&mut self, cut: impl Fn(usize, usize) -> bool) -> bool {
         let mut changed = false;

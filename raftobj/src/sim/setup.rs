@@ -1,8 +1,9 @@
 //! What a seed decides before the first event: how large the cluster is, how tight its limits are, and what goes
 //! wrong how often.
 //!
-//! Faults are drawn as a swarm: each seed leaves about half of the kinds out altogether, because kinds that always
-//! come together hide what each of them does alone. Limits are drawn small more often than not: a window of one
+//! Faults are drawn as a swarm: most seeds have two to four kinds of them, some have none, some half of all, because kinds
+//! that always come together hide what each of them does alone, and let little else happen. They come in waves, so
+//! that much is under way when the next one begins. Limits are drawn small more often than not: a window of one
 //! message or a file of a few entries reaches branches that a large one never does.
 
 use super::event::Kind;
@@ -69,6 +70,15 @@ pub(crate) struct Limits {
 /// How often each kind of event is drawn, by its weight among all.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Rates {
+    storm: Weights,
+    calm: Weights,
+    /// In a storm faults happen, in the calm after it they only end: so many events each, in turn.
+    storm_steps: u64,
+    calm_steps: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Weights {
     weights: Vec<u32>,
     sum: u32,
 }
@@ -125,7 +135,7 @@ impl Setup {
             nodes,
             clients: draw.between("clients", 1, 8) as u8,
             limits,
-            rates: Rates::draw(draw, bounds.faults),
+            rates: Rates::draw(draw, nodes, bounds.faults),
             trouble,
         }
     }
@@ -212,54 +222,85 @@ impl Limits {
 }
 
 impl Rates {
-    fn draw(draw: &Draw, faults: bool) -> Rates {
-        // A seed may be calm altogether, so that long logs and deep pipelines are seen too.
-        let faults = faults && !draw.one_in("calm", 10);
-        let weights =
-            Kind::ALL.iter().map(|kind| (kind, draw.by(kind.word()))).map(|(kind, mut random)| match kind {
-                Kind::Tick => *random.pick(&[15, 30, 60]),
-                Kind::Deliver => *random.pick(&[300, 600, 900]),
-                Kind::Write => *random.pick(&[15, 60, 150, 300]),
-                Kind::Apply => *random.pick(&[40, 100, 200]),
-                Kind::Call => *random.pick(&[20, 60, 150]),
-                Kind::Dial => *random.pick(&[20, 60]),
-                Kind::Start => *random.pick(&[10, 40]),
-                Kind::Idle => *random.pick(&[0, 5]),
-                Kind::Prepare => *random.pick(&[0, 10]),
-                _ if !faults || random.one_in(2) => 0,
-                Kind::Overtake => *random.pick(&[4, 20, 80]),
-                Kind::Drop | Kind::Repeat => *random.pick(&[2, 10, 40]),
-                Kind::Break => *random.pick(&[1, 4]),
-                // What ends a fault is drawn with it: see `Schedule`.
-                Kind::Heal | Kind::Resume | Kind::Unhang | Kind::Free | Kind::Echo => 0,
-                Kind::Crash => *random.pick(&[1, 4, 10]),
-                Kind::Wipe => 1,
-                Kind::Flip => *random.pick(&[1, 8]),
-                _ => *random.pick(&[1, 3, 8]),
-            });
-        Rates::of(weights.collect())
+    fn draw(draw: &Draw, nodes: u8, faults: bool) -> Rates {
+        let share = if faults { draw.pick("share of faults", &FAULTS_PERCENT) } else { 0 };
+        let weight = |kind: &Kind| weight(*kind, &mut draw.by(kind.word()), nodes, share);
+        let mut storm: Vec<u32> = Kind::ALL.iter().map(weight).collect();
+        end_faults(&mut storm);
+        let calm = |(kind, weight): (&Kind, &u32)| match kind {
+            Kind::Heal | Kind::Resume | Kind::Unhang | Kind::Free => 4 * weight,
+            kind if kind.is_fault() => 0,
+            _ => *weight,
+        };
+        Rates {
+            calm: Weights::of(Kind::ALL.iter().zip(&storm).map(calm).collect()),
+            storm: Weights::of(storm),
+            storm_steps: draw.between("storm", 50, 500),
+            calm_steps: draw.pick("calm", &[0, 100, 300, 600]),
+        }
     }
 
-    fn of(mut weights: Vec<u32>) -> Rates {
-        let weight = |weights: &[u32], kind: Kind| weights[kind as usize];
-        let cuts = [Kind::CutOneWay, Kind::Isolate, Kind::Split, Kind::Bridge, Kind::Ring];
-        let cut: u32 = cuts.iter().map(|kind| weight(&weights, *kind)).sum();
-        // A fault that nothing ended would be the last one of its kind in a run.
-        for (end, begin) in [
-            (Kind::Heal, cut),
-            (Kind::Resume, 2 * weight(&weights, Kind::Pause)),
-            (Kind::Unhang, 2 * weight(&weights, Kind::Hang)),
-            (Kind::Free, 2 * weight(&weights, Kind::Fill)),
-            (Kind::Echo, weight(&weights, Kind::Repeat) + 4 * weight(&weights, Kind::Crash)),
-        ] {
-            weights[end as usize] = begin;
-        }
+    /// A kind of event for this step of a run.
+    pub(crate) fn pick(&self, step: u64, random: &mut Random) -> Kind {
+        // It begins calm, so that the cluster is founded before most of what goes wrong; without a calm it is not.
+        let calm = step % (self.storm_steps + self.calm_steps) < self.calm_steps;
+        let weights = if calm { &self.calm } else { &self.storm };
+        weights.pick(random)
+    }
+}
+
+/// So many of a hundred kinds of faults a seed has.
+const FAULTS_PERCENT: [u64; 10] = [0, 15, 15, 15, 15, 15, 25, 25, 50, 50];
+
+/// How often a kind of event is drawn, before what ends a fault is known.
+fn weight(kind: Kind, random: &mut Random, nodes: u8, faults_percent: u64) -> u32 {
+    // What every node has to do: a larger cluster does more of it for the same call.
+    let each = |weight: u32| weight * u32::from(nodes.max(3)) / 3;
+    match kind {
+        Kind::Tick => *random.pick(&[15, 30, 60]),
+        Kind::Deliver => each(*random.pick(&[300, 600, 900])),
+        Kind::Write => each(*random.pick(&[15, 60, 150, 300])),
+        Kind::Apply => each(*random.pick(&[40, 100, 200])),
+        Kind::Call => *random.pick(&[20, 60, 150]),
+        Kind::Dial => each(*random.pick(&[20, 60])),
+        Kind::Start => *random.pick(&[10, 40]),
+        Kind::Idle => *random.pick(&[0, 5]),
+        Kind::Prepare => *random.pick(&[0, 10]),
+        _ if random.below(100) >= faults_percent => 0,
+        Kind::Overtake => *random.pick(&[4, 20, 80]),
+        Kind::Drop | Kind::Repeat => *random.pick(&[2, 10, 40]),
+        Kind::Break => *random.pick(&[1, 4]),
+        Kind::Crash => *random.pick(&[1, 4, 10]),
+        Kind::Wipe => 1,
+        Kind::Flip => *random.pick(&[1, 8]),
+        _ => *random.pick(&[1, 3, 8]),
+    }
+}
+
+/// What ends a fault is drawn as often as the fault: one that nothing ended would be the last of its kind in a run.
+fn end_faults(weights: &mut [u32]) {
+    let weight = |kind: Kind| weights[kind as usize];
+    let cuts = [Kind::CutOneWay, Kind::Isolate, Kind::Split, Kind::Bridge, Kind::Ring];
+    let ends = [
+        (Kind::Heal, cuts.map(weight).iter().sum()),
+        (Kind::Resume, 2 * weight(Kind::Pause)),
+        (Kind::Unhang, 2 * weight(Kind::Hang)),
+        (Kind::Free, 2 * weight(Kind::Fill)),
+        (Kind::Echo, weight(Kind::Repeat) + 4 * weight(Kind::Crash)),
+    ];
+    for (end, weight) in ends {
+        weights[end as usize] = weight;
+    }
+}
+
+impl Weights {
+    fn of(weights: Vec<u32>) -> Weights {
         let sum = weights.iter().sum();
-        Rates { weights, sum }
+        Weights { weights, sum }
     }
 
     /// A kind of event, by the weights.
-    pub(crate) fn pick(&self, random: &mut Random) -> Kind {
+    fn pick(&self, random: &mut Random) -> Kind {
         let mut left = random.below(self.sum.into()) as u32;
         for (kind, weight) in Kind::ALL.iter().zip(&self.weights) {
             match left.checked_sub(*weight) {
