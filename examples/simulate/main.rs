@@ -56,7 +56,7 @@ fn main() -> ExitCode {
     };
     match result {
         Ok(report) => {
-            println!("{report}");
+            println!("{report:#}");
             let missed = report.missed();
             if arguments.strict && !missed.is_empty() {
                 eprintln!("never reached: {}", missed.join("; "));

@@ -44,7 +44,7 @@ fn seeds_are_the_same_runs_on_every_machine() {
 #[test]
 fn the_fixed_seeds_hold() {
     let report = simulation().seeds(1_000..3_000).run().unwrap();
-    println!("{report}");
+    println!("{report:#}");
     assert_eq!(report.missed(), [""; 0], "never reached by {} runs", report.runs());
 }
 

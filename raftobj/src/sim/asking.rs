@@ -1,6 +1,6 @@
 //! Clients ask, and are answered: what they may rely on is checked at each answer.
 
-use super::client::{Client, End, Operation, OperationId, What};
+use super::client::{Client, End, Operation, OperationId, Wanted, What};
 use super::random::Random;
 use super::server::Waiting;
 use super::violation::hold;
@@ -9,6 +9,7 @@ use crate::calls::{CallId, ReadTicket};
 use crate::hash::mix;
 use crate::object::Object;
 use crate::raft::types::Ticks;
+use std::rc::Rc;
 
 /// From here on a client's number says, too, which machine it turns to.
 const WANDERS: usize = 192;
@@ -58,9 +59,24 @@ impl<T: Object> World<T> {
         (self.program.workload)(&mut face);
         let mut random = face.random().clone();
         let Some(wanted) = face.into_wanted() else { return false };
-        let (at, id) = (client.home, OperationId(self.operations.len()));
+        let at = client.home;
         let drawn = Ticks(random.between(1, self.setup.limits.deadline_ticks_max));
-        let deadline = deadline.unwrap_or(drawn);
+        self.put(number, at, wanted, deadline.unwrap_or(drawn))
+    }
+
+    /// For times of peace: a linearizable read at a node, whatever the workload asks for. What is read does not matter, but
+    /// that it is served, and after what.
+    pub(super) fn read_in_peace(&mut self, at: usize) {
+        let what = What::Read { read: Rc::new(|_| String::new()), local: false };
+        // No client asks about this key, so that their histories grow no longer.
+        let wanted = Wanted { what, key: u64::MAX };
+        self.put(0, at, wanted, Ticks(6 * self.setup.limits.election_ticks_max));
+    }
+
+    /// Puts an operation to a node.
+    fn put(&mut self, number: usize, at: usize, wanted: Wanted<T>, deadline: Ticks) -> bool {
+        let id = OperationId(self.operations.len());
+        let serial = id.0 as u64 + 1;
         self.operations.push(Operation {
             client: number,
             server: at,

@@ -22,6 +22,7 @@ const TICKS_MADE_UP: u64 = 5;
 impl<T: Object> World<T> {
     /// A tick of virtual time.
     pub(super) fn tick(&mut self) {
+        self.ticks += 1;
         for at in 0..self.servers.len() {
             let server = &mut self.servers[at];
             // What an engine misses is made up for in part, as the driver does.
@@ -36,7 +37,7 @@ impl<T: Object> World<T> {
     fn tick_node(&mut self, at: usize) {
         let server = &mut self.servers[at];
         let Some(process) = &mut server.process else { return };
-        let time = (1_000_000_000 + 10 * self.step).saturating_add_signed(server.clock_ahead_ms);
+        let time = (1_000_000_000 + 10 * self.ticks).saturating_add_signed(server.clock_ahead_ms);
         while server.phase >= 100 {
             server.phase -= 100;
             process.ticks.0 += 1;

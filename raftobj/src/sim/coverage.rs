@@ -49,6 +49,11 @@ impl Coverage {
         events.chain(marks.map(Mark::name)).collect()
     }
 
+    /// How much went wrong.
+    pub(crate) fn faults(&self) -> u64 {
+        self.events().filter(|(kind, _)| kind.is_fault()).map(|(_, count)| count).sum()
+    }
+
     fn events(&self) -> impl Iterator<Item = (Kind, u64)> + '_ {
         Kind::ALL.iter().copied().zip(self.events.iter().copied())
     }

@@ -10,7 +10,7 @@ use crate::storage::disk::sim::SimDisk;
 use std::path::PathBuf;
 
 impl<T: Object> World<T> {
-    /// Lets something go wrong. Returns whether it did.
+    /// Lets something go wrong. Returns whether that changed anything: a disk that hangs cannot begin to hang.
     pub(crate) fn go_wrong(&mut self, event: Event) -> bool {
         let nodes = self.servers.len();
         let server = |number: u8| usize::from(number) % nodes;
@@ -25,17 +25,22 @@ impl<T: Object> World<T> {
                 }
                 self.lose_connection(from, to);
                 self.settle(from);
+                true
             }
-            Event::CutOneWay { from, to } => self.links.at(server(from), server(to)).cut(),
+            Event::CutOneWay { from, to } => {
+                let (from, to) = (server(from), server(to));
+                from != to && self.links.at(from, to).cut()
+            }
             Event::Isolate { server: at, way } => {
                 let (at, way) = (server(at), 1 + way % 3);
-                self.links.cut_where(|from, to| (way & 1 != 0 && to == at) || (way & 2 != 0 && from == at));
+                let cut = |from, to| (way & 1 != 0 && to == at) || (way & 2 != 0 && from == at);
+                self.links.cut_where(cut)
             }
             Event::Split { side } => self.links.cut_where(|from, to| (side >> from ^ side >> to) & 1 == 1),
             Event::Bridge { server: at, side } => {
                 let at = server(at);
-                self.links
-                    .cut_where(|from, to| from != at && to != at && (side >> from ^ side >> to) & 1 == 1);
+                let apart = |from: usize, to: usize| (side >> from ^ side >> to) & 1 == 1;
+                self.links.cut_where(|from, to| from != at && to != at && apart(from, to))
             }
             Event::Ring { turn } => {
                 // The machines in a circle that begins elsewhere each time: who is whose neighbour differs.
@@ -44,36 +49,34 @@ impl<T: Object> World<T> {
                 self.links.cut_where(|from, to| {
                     let distance = place(from).abs_diff(place(to));
                     distance != 1 && distance != nodes - 1
-                });
+                })
             }
             Event::Heal {} => self.links.cut_where(|_, _| false),
-            Event::Crash { server: at, calls, keep } => return self.crash(server(at), calls, keep),
-            Event::Pause { server: at } => return self.set_paused(server(at), true),
-            Event::Resume { server: at } => return self.set_paused(server(at), false),
+            Event::Crash { server: at, calls, keep } => self.crash(server(at), calls, keep),
+            Event::Pause { server: at } => self.set_paused(server(at), true),
+            Event::Resume { server: at } => self.set_paused(server(at), false),
             Event::Rate { server: at, percent } => {
-                self.servers[server(at)].percent = u64::from(percent).clamp(20, 250)
+                changes(&mut self.servers[server(at)].percent, u64::from(percent).clamp(20, 250))
             }
             Event::Clock { server: at, seconds } => {
                 let jump = i64::from(seconds % 128) * 1_000 * i64::from(1 + seconds % 61);
                 let ahead = &mut self.servers[server(at)].clock_ahead_ms;
-                *ahead += if seconds < 128 { jump } else { -jump };
+                let now = *ahead + if seconds < 128 { jump } else { -jump };
+                changes(ahead, now)
             }
-            Event::Hang { server: at } => self.servers[server(at)].hung = true,
-            Event::Unhang { server: at } => {
-                return std::mem::replace(&mut self.servers[server(at)].hung, false);
-            }
+            Event::Hang { server: at } => changes(&mut self.servers[server(at)].hung, true),
+            Event::Unhang { server: at } => changes(&mut self.servers[server(at)].hung, false),
             Event::FailDisk { server: at, calls, how } => {
-                self.servers[server(at)].fails_next = Some((calls, how));
+                changes(&mut self.servers[server(at)].fails_next, Some((calls, how)))
             }
             Event::Fill { server: at } => self.set_full(server(at), true),
             Event::Free { server: at } => self.set_full(server(at), false),
-            Event::Wipe { server: at } => return self.wipe(server(at)),
+            Event::Wipe { server: at } => self.wipe(server(at)),
             Event::Flip { server: at, file, high, low } => {
-                return self.flip(server(at), file.into(), u64::from(high) << 8 | u64::from(low));
+                self.flip(server(at), file.into(), u64::from(high) << 8 | u64::from(low))
             }
             _ => unreachable!("{event} is the ordinary course"),
         }
-        true
     }
 
     /// The power goes, or the process dies: at once, or while it writes.
@@ -95,15 +98,15 @@ impl<T: Object> World<T> {
 
     fn set_paused(&mut self, at: usize, paused: bool) -> bool {
         match &mut self.servers[at].process {
-            Some(process) => std::mem::replace(&mut process.paused, paused) != paused,
+            Some(process) => changes(&mut process.paused, paused),
             None => false,
         }
     }
 
-    pub(crate) fn set_full(&mut self, at: usize, full: bool) {
+    pub(crate) fn set_full(&mut self, at: usize, full: bool) -> bool {
         let server = &mut self.servers[at];
-        server.full = full;
         server.disk.set_full(full);
+        changes(&mut server.full, full)
     }
 
     /// The machine loses its disk, and gets an empty one.
@@ -184,6 +187,13 @@ impl<T: Object> World<T> {
             }
         }
     }
+}
+
+/// Sets a value. Returns whether it was another one.
+fn changes<V: PartialEq>(value: &mut V, to: V) -> bool {
+    let changed = *value != to;
+    *value = to;
+    changed
 }
 
 impl<T: Object> Server<T> {

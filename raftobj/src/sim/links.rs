@@ -62,13 +62,20 @@ impl Links {
         missing.map(|(at, _)| (at / self.nodes, at % self.nodes)).filter(|(from, to)| from != to)
     }
 
-    /// Cuts exactly the links for which `cut` is true.
-    pub(crate) fn cut_where(&mut self, cut: impl Fn(usize, usize) -> bool) {
+    pub(crate) fn any_cut(&self) -> bool {
+        self.links.iter().any(|link| link.cut)
+    }
+
+    /// Cuts exactly the links for which `cut` is true. Returns whether that changed any.
+    pub(crate) fn cut_where(&mut self, cut: impl Fn(usize, usize) -> bool) -> bool {
+        let mut changed = false;
         for from in 0..self.nodes {
             for to in 0..self.nodes {
-                self.at(from, to).cut = from != to && cut(from, to);
+                let cut = from != to && cut(from, to);
+                changed |= std::mem::replace(&mut self.at(from, to).cut, cut) != cut;
             }
         }
+        changed
     }
 
     /// A machine's process is gone: whoever it had dialled may still read what it sent last, perhaps after what its next
@@ -142,8 +149,9 @@ impl Link {
         self.cut
     }
 
-    pub(crate) fn cut(&mut self) {
-        self.cut = true;
+    /// Cuts it. Returns whether it was whole.
+    pub(crate) fn cut(&mut self) -> bool {
+        !std::mem::replace(&mut self.cut, true)
     }
 
     pub(crate) fn connected(&self) -> Option<u64> {

@@ -1,7 +1,8 @@
 //! The second phase of a run: faults end, and within a bound all is well.
 //!
 //! A leader serves, every node that has its disk has applied all that is committed, every caller has been answered,
-//! and a call at each node succeeds, with whatever reads the workload made before it.
+//! and a call at each node succeeds, with whatever reads the workload made before it. Then every node serves a
+//! linearizable read.
 
 use super::client::OperationId;
 use super::server::Process;
@@ -22,9 +23,11 @@ impl<T: Object> World<T> {
         self.end_faults();
         self.come_to_rest(SERVES);
         self.ask_everybody();
-        // The others learn of it with the next heartbeats.
+        // The others learn of it with the next heartbeats; who is asked before that must not read what is old.
+        self.read_everywhere();
         self.come_to_rest(SERVES);
         self.try_trouble();
+        self.read_everywhere();
         self.check_the_end();
     }
 
@@ -126,13 +129,7 @@ impl<T: Object> World<T> {
         for (at, client) in live.into_iter().zip((0..self.clients.len()).cycle()) {
             self.ask_in_peace(client, at);
         }
-        let bound = 8 * self.setup.limits.election_ticks_max;
-        for _ in 0..bound {
-            if self.operations[first..].iter().all(|operation| operation.ended.is_some()) {
-                break;
-            }
-            self.round();
-        }
+        let bound = self.await_end(first);
         for id in (first..self.operations.len()).map(OperationId) {
             let operation = &self.operations[id.0];
             let ended = operation.ended.as_ref();
@@ -146,6 +143,36 @@ impl<T: Object> World<T> {
                 operation.ended
             );
         }
+    }
+
+    /// Each node serves a linearizable read, of all that is committed when it is asked for.
+    fn read_everywhere(&mut self) {
+        let (first, commit) = (self.operations.len(), self.oracle.commit());
+        let live: Vec<usize> = self.live().map(|(number, _)| number).collect();
+        live.into_iter().for_each(|at| self.read_in_peace(at));
+        let bound = self.await_end(first);
+        for operation in &self.operations[first..] {
+            let index = operation.ended.as_ref().and_then(|(_, end)| end.index());
+            hold!(
+                index.is_some_and(|index| index >= commit),
+                "in peace every node serves a linearizable read",
+                "n{} was asked at commit {commit}, and ended with {:?} after {bound} ticks at most",
+                operation.server,
+                operation.ended
+            );
+        }
+    }
+
+    /// Rounds until all operations from this one on have ended, or as many as that may take. Returns how many that is.
+    fn await_end(&mut self, first: usize) -> u64 {
+        let bound = 8 * self.setup.limits.election_ticks_max;
+        for _ in 0..bound {
+            if self.operations[first..].iter().all(|operation| operation.ended.is_some()) {
+                break;
+            }
+            self.round();
+        }
+        bound
     }
 
     fn check_the_end(&self) {

@@ -7,6 +7,9 @@ use std::fmt;
 use std::ops::AddAssign;
 
 /// Runs in which every check held.
+///
+/// It displays as a few lines; with `{:#}` as a table, too, of how often each kind of event and each rare branch was
+/// reached.
 #[derive(Clone, Debug, Default)]
 pub struct Report {
     pub(crate) runs: u64,
@@ -63,15 +66,19 @@ impl AddAssign<&Report> for Report {
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Report { runs, steps, entries, calls, operations, undecided, coverage, hash } = self;
-        writeln!(f, "{runs} runs of {steps} steps held; hash {hash:016x}")?;
-        writeln!(
+        let faults = coverage.faults();
+        writeln!(f, "{runs} runs of {steps} steps with {faults} faults held; hash {hash:016x}")?;
+        write!(
             f,
-            "{entries} entries committed, {calls} calls took effect, {operations} operations asked for"
+            "{operations} operations asked for, {calls} calls took effect, {entries} entries committed"
         )?;
         if *undecided > 0 {
-            writeln!(f, "{undecided} histories were too long to be decided by the checker of histories")?;
+            write!(f, "\n{undecided} histories were too long to be decided by the checker of histories")?;
         }
-        coverage.fmt(f)
+        if f.alternate() {
+            write!(f, "\n{coverage}")?;
+        }
+        Ok(())
     }
 }
 
@@ -119,7 +126,12 @@ impl fmt::Display for Failure {
         writeln!(f, "{rule}: {what}")?;
         writeln!(f, "repeat it: RAFTOBJ_SIM='{line}' and the same command")?;
         let events = shrunk.events.as_ref().map_or(0, Vec::len);
-        writeln!(f, "\nthe shortest schedule found has {events} events, and ends with: {shrunk_what}")?;
+        write!(f, "\nthe shortest schedule found has {events} events")?;
+        // The rule is the same; what is seen may differ.
+        match shrunk_what == what {
+            true => writeln!(f)?,
+            false => writeln!(f, ", and ends with: {shrunk_what}")?,
+        }
         last.iter().try_for_each(|event| writeln!(f, "  {event}"))?;
         writeln!(f, "then")?;
         nodes.iter().try_for_each(|node| writeln!(f, "  {node}"))?;

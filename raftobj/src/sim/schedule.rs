@@ -31,7 +31,7 @@ impl Schedule {
     /// An event of a drawn kind, if one of it would do anything now.
     fn draw<T: Object>(&mut self, world: &World<T>) -> Option<Event> {
         let random = &mut self.random;
-        let kind = world.setup.rates.pick(random);
+        let kind = world.setup.rates.pick(world.step, random);
         let [byte, small, keep, ..] = random.next_u64().to_le_bytes();
         let mut server = random.below(world.servers.len() as u64) as u8;
         if kind.is_fault() && random.one_in(2) {
@@ -90,6 +90,7 @@ impl Schedule {
                 let server = choose(random, world, |server| has(server, |it| it.paused))?;
                 Event::Resume { server }
             }
+            Kind::Heal if !world.links.any_cut() => return None,
             Kind::Unhang => Event::Unhang { server: choose(random, world, |server| server.hung)? },
             Kind::Free => Event::Free { server: choose(random, world, |server| server.full)? },
             _ => Event::from_bytes(kind, [server, byte, small, keep]),

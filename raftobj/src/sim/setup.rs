@@ -1,13 +1,15 @@
 //! What a seed decides before the first event: how large the cluster is, how tight its limits are, and what goes
 //! wrong how often.
 //!
-//! Faults are drawn as a swarm: each seed leaves about half of the kinds out altogether, because kinds that always
-//! come together hide what each of them does alone. Limits are drawn small more often than not: a window of one
+//! Faults are drawn as a swarm: most seeds have two to four kinds of them, some have none, some half of all, because kinds
+//! that always come together hide what each of them does alone, and let little else happen. They come in waves, so
+//! that much is under way when the next one begins. Limits are drawn small more often than not: a window of one
 //! message or a file of a few entries reaches branches that a large one never does.
 
 use super::event::Kind;
 use super::random::Random;
 use crate::calls::CallsConfig;
+use crate::hash::hash_bytes;
 use crate::node::NodeConfig;
 use crate::raft::types::Ticks;
 use std::ops::RangeInclusive;
@@ -70,6 +72,15 @@ pub(crate) struct Limits {
 /// How often each kind of event is drawn, by its weight among all.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Rates {
+    storm: Weights,
+    calm: Weights,
+    /// In a storm faults happen, in the calm after it they only end: so many events each, in turn.
+    storm_steps: u64,
+    calm_steps: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Weights {
     weights: Vec<u32>,
     sum: u32,
 }
@@ -102,20 +113,21 @@ const COMMAND_BYTES_LARGE: usize = 1 << 20;
 impl Setup {
     /// What this seed decides.
     pub(crate) fn draw(seed: u64, bounds: &Bounds) -> Setup {
-        let random = &mut Random::of(seed, 1);
-        let size = *random.pick(&SIZES);
+        let draw = &Draw { seed };
+        let size = draw.pick("nodes", &SIZES);
         let nodes = if bounds.nodes.contains(&size) {
             size
         } else {
-            random.between((*bounds.nodes.start()).into(), (*bounds.nodes.end()).into()) as u8
+            draw.between("nodes in bounds", (*bounds.nodes.start()).into(), (*bounds.nodes.end()).into())
+                as u8
         };
-        let trouble = if bounds.faults { *random.pick(TROUBLES) } else { Trouble::None };
-        let mut limits = Limits::draw(random);
-        if random.one_in(8) {
-            limits.log_bytes_max = random.between(500, 8_000) as usize;
-        } else if trouble == Trouble::MuteFollower && random.one_in(2) {
+        let trouble = if bounds.faults { draw.pick("trouble", TROUBLES) } else { Trouble::None };
+        let mut limits = Limits::draw(draw);
+        if draw.one_in("small log", 8) {
+            limits.log_bytes_max = draw.between("log bytes", 500, 8_000) as usize;
+        } else if trouble == Trouble::MuteFollower && draw.one_in("log filled in trouble", 2) {
             // Much that is here already comes again, to a log that is full.
-            limits.log_bytes_max = random.between(4_000, 16_000) as usize;
+            limits.log_bytes_max = draw.between("log bytes in trouble", 4_000, 16_000) as usize;
             (limits.window_messages_max, limits.window_bytes_max) = (256, 16 << 20);
             (limits.window_calls_max, limits.queue_calls_max) = (8_192, 65_536);
             limits.append_bytes_max = 1 << 20;
@@ -123,40 +135,60 @@ impl Setup {
         Setup {
             seed,
             nodes,
-            clients: random.between(1, 8) as u8,
+            clients: draw.between("clients", 1, 8) as u8,
             limits,
-            rates: Rates::draw(random, bounds.faults),
+            rates: Rates::draw(draw, nodes, bounds.faults),
             trouble,
         }
     }
 }
 
+/// Draws each thing that a seed decides from a generator of its own, which the thing's name chooses: one that is new
+/// moves none of the others.
+struct Draw {
+    seed: u64,
+}
+
+impl Draw {
+    fn by(&self, name: &str) -> Random {
+        Random::of(self.seed, hash_bytes(0, name.as_bytes()))
+    }
+
+    fn pick<V: Copy>(&self, name: &str, values: &[V]) -> V {
+        *self.by(name).pick(values)
+    }
+
+    fn between(&self, name: &str, low: u64, high: u64) -> u64 {
+        self.by(name).between(low, high)
+    }
+
+    fn one_in(&self, name: &str, n: u64) -> bool {
+        self.by(name).one_in(n)
+    }
+}
+
 impl Limits {
-    fn draw(random: &mut Random) -> Limits {
-        let heartbeat_ticks = random.between(1, 4);
-        let election_ticks_min = 3 * heartbeat_ticks + random.below(6);
+    fn draw(draw: &Draw) -> Limits {
+        let heartbeat_ticks = draw.between("heartbeat", 1, 4);
+        let election_ticks_min = 3 * heartbeat_ticks + draw.between("election minimum", 0, 5);
         Limits {
             heartbeat_ticks,
             election_ticks_min,
-            election_ticks_max: election_ticks_min + random.between(1, 12),
-            append_bytes_max: *random.pick(&[1, 100, 300, 1_000, 1 << 20]),
-            window_messages_max: *random.pick(&[1, 2, 4, 256]),
-            window_bytes_max: *random.pick(&[1, 200, 1_000, 16 << 20]),
+            election_ticks_max: election_ticks_min + draw.between("election spread", 1, 12),
+            append_bytes_max: draw.pick("append bytes", &[1, 100, 300, 1_000, 1 << 20]),
+            window_messages_max: draw.pick("window messages", &[1, 2, 4, 256]),
+            window_bytes_max: draw.pick("window bytes", &[1, 200, 1_000, 16 << 20]),
             log_bytes_max: LOG_BYTES_LARGE,
-            apply_entries_max: *random.pick(&[1, 3, 9, 65_536]),
-            apply_piece_entries: *random.pick(&[1, 4, 4_096]),
-            window_calls_max: *random.pick(&[1, 2, 4, 8, 8_192]),
-            queue_calls_max: *random.pick(&[1, 4, 65_536]),
-            segment_bytes: *random.pick(&[0, 0, 6_000, 16_000]),
-            reply_bytes_max: *random.pick(&[4, 1 << 20, 1 << 20]),
-            command_bytes_max: *random.pick(&[
-                400,
-                COMMAND_BYTES_LARGE,
-                COMMAND_BYTES_LARGE,
-                COMMAND_BYTES_LARGE,
-            ]),
-            client_calls_max: random.between(1, 6),
-            deadline_ticks_max: *random.pick(&[20, 60, 150]),
+            apply_entries_max: draw.pick("apply entries", &[1, 3, 9, 65_536]),
+            apply_piece_entries: draw.pick("apply piece", &[1, 4, 4_096]),
+            window_calls_max: draw.pick("window calls", &[1, 2, 4, 8, 8_192]),
+            queue_calls_max: draw.pick("queue calls", &[1, 4, 65_536]),
+            segment_bytes: draw.pick("segment bytes", &[0, 0, 6_000, 16_000]),
+            reply_bytes_max: draw.pick("reply bytes", &[4, 1 << 20, 1 << 20]),
+            command_bytes_max: draw
+                .pick("command bytes", &[400, COMMAND_BYTES_LARGE, COMMAND_BYTES_LARGE, COMMAND_BYTES_LARGE]),
+            client_calls_max: draw.between("client calls", 1, 6),
+            deadline_ticks_max: draw.pick("deadline", &[20, 60, 150]),
         }
     }
 
@@ -193,56 +225,87 @@ impl Limits {
 }
 
 impl Rates {
-    fn draw(random: &mut Random, faults: bool) -> Rates {
-        // A seed may be calm altogether, so that long logs and deep pipelines are seen too.
-        let faults = faults && !random.one_in(10);
-        let weights = Kind::ALL.iter().map(|kind| match kind {
-            Kind::Tick => *random.pick(&[15, 30, 60]),
-            Kind::Deliver => *random.pick(&[300, 600, 900]),
-            Kind::Write => *random.pick(&[15, 60, 150, 300]),
-            Kind::Apply => *random.pick(&[40, 100, 200]),
-            Kind::Call => *random.pick(&[20, 60, 150]),
-            Kind::Dial => *random.pick(&[20, 60]),
-            Kind::Start => *random.pick(&[10, 40]),
-            Kind::Gather => *random.pick(&[0, 10, 60]),
-            // What ends another is drawn with it: see `Rates::of`.
-            Kind::Turn => 0,
-            Kind::Idle => *random.pick(&[0, 5]),
-            Kind::Prepare => *random.pick(&[0, 10]),
-            _ if !faults || random.one_in(2) => 0,
-            Kind::Overtake => *random.pick(&[4, 20, 80]),
-            Kind::Drop | Kind::Repeat => *random.pick(&[2, 10, 40]),
-            Kind::Break => *random.pick(&[1, 4]),
-            Kind::Heal | Kind::Resume | Kind::Unhang | Kind::Free | Kind::Echo => 0,
-            Kind::Crash => *random.pick(&[1, 4, 10]),
-            Kind::Wipe => 1,
-            Kind::Flip => *random.pick(&[1, 8]),
-            _ => *random.pick(&[1, 3, 8]),
-        });
-        Rates::of(weights.collect())
+    fn draw(draw: &Draw, nodes: u8, faults: bool) -> Rates {
+        let share = if faults { draw.pick("share of faults", &FAULTS_PERCENT) } else { 0 };
+        let weight = |kind: &Kind| weight(*kind, &mut draw.by(kind.word()), nodes, share);
+        let mut storm: Vec<u32> = Kind::ALL.iter().map(weight).collect();
+        add_ends(&mut storm);
+        let calm = |(kind, weight): (&Kind, &u32)| match kind {
+            Kind::Heal | Kind::Resume | Kind::Unhang | Kind::Free => 4 * weight,
+            kind if kind.is_fault() => 0,
+            _ => *weight,
+        };
+        Rates {
+            calm: Weights::of(Kind::ALL.iter().zip(&storm).map(calm).collect()),
+            storm: Weights::of(storm),
+            storm_steps: draw.between("storm", 50, 500),
+            calm_steps: draw.pick("calm", &[0, 100, 300, 600]),
+        }
     }
 
-    fn of(mut weights: Vec<u32>) -> Rates {
-        let weight = |weights: &[u32], kind: Kind| weights[kind as usize];
-        let cuts = [Kind::CutOneWay, Kind::Isolate, Kind::Split, Kind::Bridge, Kind::Ring];
-        let cut: u32 = cuts.iter().map(|kind| weight(&weights, *kind)).sum();
-        // A fault that nothing ended would be the last one of its kind in a run.
-        for (end, begin) in [
-            (Kind::Heal, cut),
-            (Kind::Turn, 2 * weight(&weights, Kind::Gather)),
-            (Kind::Resume, 2 * weight(&weights, Kind::Pause)),
-            (Kind::Unhang, 2 * weight(&weights, Kind::Hang)),
-            (Kind::Free, 2 * weight(&weights, Kind::Fill)),
-            (Kind::Echo, weight(&weights, Kind::Repeat) + 4 * weight(&weights, Kind::Crash)),
-        ] {
-            weights[end as usize] = begin;
-        }
+    /// A kind of event for this step of a run.
+    pub(crate) fn pick(&self, step: u64, random: &mut Random) -> Kind {
+        // It begins calm, so that the cluster is founded before most of what goes wrong; without a calm it is not.
+        let calm = step % (self.storm_steps + self.calm_steps) < self.calm_steps;
+        let weights = if calm { &self.calm } else { &self.storm };
+        weights.pick(random)
+    }
+}
+
+/// So many of a hundred kinds of faults a seed has.
+const FAULTS_PERCENT: [u64; 10] = [0, 15, 15, 15, 15, 15, 25, 25, 50, 50];
+
+/// How often a kind of event is drawn, before what ends a fault is known.
+fn weight(kind: Kind, random: &mut Random, nodes: u8, faults_percent: u64) -> u32 {
+    // What every node has to do: a larger cluster does more of it for the same call.
+    let each = |weight: u32| weight * u32::from(nodes.max(3)) / 3;
+    match kind {
+        Kind::Tick => *random.pick(&[15, 30, 60]),
+        Kind::Deliver => each(*random.pick(&[300, 600, 900])),
+        Kind::Write => each(*random.pick(&[15, 60, 150, 300])),
+        Kind::Apply => each(*random.pick(&[40, 100, 200])),
+        Kind::Call => *random.pick(&[20, 60, 150]),
+        Kind::Dial => each(*random.pick(&[20, 60])),
+        Kind::Start => *random.pick(&[10, 40]),
+        Kind::Gather => each(*random.pick(&[0, 10, 60])),
+        Kind::Idle => *random.pick(&[0, 5]),
+        Kind::Prepare => *random.pick(&[0, 10]),
+        _ if random.below(100) >= faults_percent => 0,
+        Kind::Overtake => *random.pick(&[4, 20, 80]),
+        Kind::Drop | Kind::Repeat => *random.pick(&[2, 10, 40]),
+        Kind::Break => *random.pick(&[1, 4]),
+        Kind::Crash => *random.pick(&[1, 4, 10]),
+        Kind::Wipe => 1,
+        Kind::Flip => *random.pick(&[1, 8]),
+        _ => *random.pick(&[1, 3, 8]),
+    }
+}
+
+/// What ends something is drawn as often as that: a fault that nothing ended would be the last of its kind in a run.
+fn add_ends(weights: &mut [u32]) {
+    let weight = |kind: Kind| weights[kind as usize];
+    let cuts = [Kind::CutOneWay, Kind::Isolate, Kind::Split, Kind::Bridge, Kind::Ring];
+    let ends = [
+        (Kind::Turn, 2 * weight(Kind::Gather)),
+        (Kind::Heal, cuts.map(weight).iter().sum()),
+        (Kind::Resume, 2 * weight(Kind::Pause)),
+        (Kind::Unhang, 2 * weight(Kind::Hang)),
+        (Kind::Free, 2 * weight(Kind::Fill)),
+        (Kind::Echo, weight(Kind::Repeat) + 4 * weight(Kind::Crash)),
+    ];
+    for (end, weight) in ends {
+        weights[end as usize] = weight;
+    }
+}
+
+impl Weights {
+    fn of(weights: Vec<u32>) -> Weights {
         let sum = weights.iter().sum();
-        Rates { weights, sum }
+        Weights { weights, sum }
     }
 
     /// A kind of event, by the weights.
-    pub(crate) fn pick(&self, random: &mut Random) -> Kind {
+    fn pick(&self, random: &mut Random) -> Kind {
         let mut left = random.below(self.sum.into()) as u32;
         for (kind, weight) in Kind::ALL.iter().zip(&self.weights) {
             match left.checked_sub(*weight) {

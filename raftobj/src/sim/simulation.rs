@@ -18,6 +18,16 @@ use std::rc::Rc;
 const REPEAT: &str = "RAFTOBJ_SIM";
 
 /// Clusters of a replicated object under seeds, with faults; see the [module](super).
+///
+/// # Panics of the user's code
+/// A replicated method may panic, here as elsewhere: its caller is told, and the cluster goes on. A panic in
+/// a workload, or in a closure that reads, fails the run as a broken rule does: it is repeated and shrunk, and reported
+/// as `an assertion at` its place. So a read may assert what must hold in every state of the object. (With
+/// [`judged_by_history`](Simulation::judged_by_history) it may not: there reads are also made in states that the
+/// search only tries, of the calls of one key.)
+///
+/// Panics are caught by unwinding, and print nothing while a run goes on. Built with `panic = "abort"`, nothing can be
+/// caught: the first one, and the first broken rule, ends the process without a word of the seed.
 pub struct Simulation<T: Object> {
     pub(super) program: Rc<Program<T>>,
     pub(super) bounds: Bounds,

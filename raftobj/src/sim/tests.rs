@@ -1,7 +1,10 @@
 //! The simulator itself: that its runs repeat, that they hold, that they reach what they are there for, and that a
 //! failure tells what a person needs.
 
+use super::event::{Event, from_text};
+use super::setup::Setup;
 use super::standard::simulation;
+use super::world::World;
 use super::{Client, Failure, Simulation};
 use crate::planted::{self, Bug};
 use std::cell::Cell;
@@ -44,8 +47,36 @@ fn a_failure_is_shrunk_and_can_be_repeated() {
         let text = failure.to_string();
         assert!(text.contains("RAFTOBJ_SIM='seed"), "{text}");
         assert!(text.contains("n0 ") && text.contains("#[test]"), "{text}");
+        assert_eq!(text.matches(&failure.0.what).count(), 1, "{text}");
     });
     // Without the bug the same schedule holds.
+}
+
+// Breaks: a user who prints a report gets eighty lines.
+#[test]
+fn a_report_is_short_unless_it_is_asked_for_tables() {
+    let report = simulation().run_seed(0).unwrap();
+    assert_eq!(report.to_string().lines().count(), 2, "{report}");
+    let long = format!("{report:#}");
+    assert!(long.starts_with(&report.to_string()), "{long}");
+    assert!(long.contains("events: tick ") && long.contains("rare events:"), "{long}");
+}
+
+// Breaks: the table of what runs have reached counts what did nothing.
+#[test]
+fn what_goes_wrong_already_does_nothing() {
+    let simulation = simulation();
+    let setup = Setup { nodes: 3, ..Setup::draw(0, &simulation.bounds) };
+    let mut world = World::new(simulation.program, setup);
+    assert!(!world.go_wrong(Event::Heal {}));
+    for event in from_text("hang 0; fill 1; cut 0 1; rate 2 150; fail 0 1 2; pause 1; split 1").unwrap() {
+        assert!(world.go_wrong(event), "{event}");
+        assert!(!world.go_wrong(event), "{event} again");
+    }
+    for event in from_text("unhang 0; free 1; rate 2 100; resume 1; heal").unwrap() {
+        assert!(world.go_wrong(event), "{event}");
+        assert!(!world.go_wrong(event), "{event} again");
+    }
 }
 
 thread_local! {

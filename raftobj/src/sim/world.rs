@@ -43,6 +43,8 @@ pub(crate) struct World<T: Object> {
     pub(crate) clients: Vec<ClientState>,
     pub(crate) coverage: Coverage,
     pub(crate) step: u64,
+    /// Virtual time: wall clocks go by it, so that what one tick brings may have one time.
+    pub(super) ticks: u64,
     /// Of everything that happened: equal for equal runs.
     pub(crate) hash: u64,
     /// How many operations have ended.
@@ -79,6 +81,7 @@ impl<T: Object> World<T> {
             clients: clients.collect(),
             coverage: Coverage::default(),
             step: 0,
+            ticks: 0,
             hash: setup.seed,
             ended: 0,
             handle: recorder((program.object)()),
