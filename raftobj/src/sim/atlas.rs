@@ -13,13 +13,11 @@ use crate::storage::disk::sim::{Fault, SimDisk};
 pub(crate) struct Atlas {
     nodes: usize,
     lost: usize,
-    /// Disk faults that were brought about and not met yet.
-    failing: bool,
 }
 
 impl Atlas {
     pub(crate) fn new(nodes: u8) -> Atlas {
-        Atlas { nodes: nodes.into(), lost: 0, failing: false }
+        Atlas { nodes: nodes.into(), lost: 0 }
     }
 
     /// Whether one more disk may go: a majority stays, and somebody else remembers that the cluster was formed. (While it
@@ -36,17 +34,20 @@ impl Atlas {
     }
 
     /// Plants a fault into a disk's next calls.
-    pub(crate) fn fail_disk(&mut self, disk: &SimDisk, call: u64, how: u8) {
+    pub(crate) fn fail_disk(&self, disk: &SimDisk, call: u64, how: u8) {
         let fault = [Fault::Io, Fault::NoSpace, Fault::Short][usize::from(how) % 3];
         disk.fail_at(disk.calls() + call, fault);
-        self.failing = true;
     }
 
-    /// Whether a fault that was brought about explains what a disk said.
+    /// Whether a fault that was brought about explains what a machine's disk said. One that was met explains one error.
     pub(crate) fn explains<T: Object>(&self, server: &Server<T>, reason: &str) -> bool {
         let said = |text: &str| reason.contains(text);
-        (self.failing && (said("input/output error") || said("no storage space")))
-            || (server.full && said("no storage space"))
+        let met = match server.disk.take_met() {
+            None => false,
+            Some(Fault::Io) => said("input/output error"),
+            Some(Fault::NoSpace | Fault::Short) => said("no storage space"),
+        };
+        met || (server.full && said("no storage space"))
             || server.lost == Some(Loss::Damaged)
     }
 
