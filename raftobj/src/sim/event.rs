@@ -120,6 +120,8 @@ events! {
     Apply "apply" (server, count) course;
     /// A client makes its next call or read; from 192 on it turns to another machine first.
     Call "call" (client) course;
+    /// A client gives one of the last calls another deadline, so many ticks from now: the `back`th before the next.
+    Deadline "deadline" (back, ticks) course;
     /// A machine dials another.
     Dial "dial" (from, to) course;
     /// Nothing was written for a while: the log says so.

@@ -3,6 +3,7 @@
 //! The kind is drawn by the seed's rates; where and how is drawn so that it matters: messages from links that carry
 //! some, writes from disks that have some, faults around the leader more often than around others.
 
+use super::client::{Operation, What};
 use super::event::{Event, Kind};
 use super::random::Random;
 use super::server::{Process, Server};
@@ -54,6 +55,15 @@ impl Schedule {
                 let matters = |to: usize| leader.is_none_or(|leader| leader == to);
                 let (from, to) = link(random, || world.links.echoing().filter(|(_, to)| matters(*to)))?;
                 Event::Echo { from, to }
+            }
+            Kind::Deadline => {
+                let last = world.operations.iter().rev().take(usize::from(u8::MAX));
+                let waits = |operation: &Operation<T>| {
+                    operation.ended.is_none() && matches!(operation.what, What::Call { .. })
+                };
+                let waiting = last.enumerate().filter(|(_, operation)| waits(operation));
+                let back = waiting.map(|(back, _)| back as u8).nth(usize::from(small % 4))?;
+                Event::Deadline { back, ticks: keep }
             }
             // Extremes matter more than what is between them.
             Kind::Rate => Event::Rate { server, percent: *random.pick(&[0, 50, 100, 100, 150, 250]) },

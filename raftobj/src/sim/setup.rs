@@ -199,6 +199,7 @@ impl Rates {
             Kind::Write => *random.pick(&[15, 60, 150, 300]),
             Kind::Apply => *random.pick(&[40, 100, 200]),
             Kind::Call => *random.pick(&[20, 60, 150]),
+            Kind::Deadline => *random.pick(&[0, 2, 10]),
             Kind::Dial => *random.pick(&[20, 60]),
             Kind::Start => *random.pick(&[10, 40]),
             Kind::Idle => *random.pick(&[0, 5]),

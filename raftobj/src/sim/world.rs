@@ -140,6 +140,7 @@ impl<T: Object> World<T> {
             Event::Write { server: at, count } => return self.write(server(at), count),
             Event::Apply { server: at, count } => return self.apply(server(at), count),
             Event::Call { client } => return self.operate(usize::from(client)),
+            Event::Deadline { back, ticks } => return self.set_deadline(back.into(), ticks),
             Event::Dial { from, to } => return self.dial(server(from), server(to)),
             Event::Idle { server: at } => return self.mark_idle(server(at)),
             Event::Prepare { server: at } => return self.prepare(server(at)),
