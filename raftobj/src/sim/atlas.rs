@@ -47,8 +47,7 @@ impl Atlas {
             Some(Fault::Io) => said("input/output error"),
             Some(Fault::NoSpace | Fault::Short) => said("no storage space"),
         };
-        met || (server.full && said("no storage space"))
-            || server.lost == Some(Loss::Damaged)
+        met || (server.full && said("no storage space")) || server.lost == Some(Loss::Damaged)
     }
 
     /// A disk that was lost is not let in again under its old address, once the cluster is formed.

@@ -13,7 +13,7 @@ use crate::raft::types::{NodeId, Time};
 use bytes::Bytes;
 
 /// A write makes about so many calls to its disk, and a start: faults are planted among them.
-const WRITE_CALLS: u64 = 4;
+pub(super) const WRITE_CALLS: u64 = 4;
 const START_CALLS: u64 = 40;
 
 impl<T: Object> World<T> {

@@ -130,6 +130,8 @@ events! {
     Prepare "prepare" (server) course;
     /// A machine that is down starts. With `calls` it loses its power at that call to its disk.
     Start "start" (server, calls, keep) course;
+    /// A process is shut down, and does first what waits for its disk. With `keep` the power goes right afterwards.
+    Shutdown "shutdown" (server, keep) course;
     /// A message arrives before those ahead of it.
     Overtake "overtake" (from, to, nth) fault;
     /// A message is lost.

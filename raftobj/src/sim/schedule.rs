@@ -84,6 +84,7 @@ impl Schedule {
                 let server = choose(random, world, |server| server.process.is_none())?;
                 Event::Start { server, calls: if small % 4 == 0 { byte % 40 } else { 0 }, keep }
             }
+            Kind::Shutdown => Event::Shutdown { server, keep },
             Kind::Crash => Event::Crash { server, calls: byte % 14, keep },
             Kind::Flip => {
                 let server = choose(random, world, |server| server.process.is_none())?;

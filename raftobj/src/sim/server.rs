@@ -271,6 +271,22 @@ impl<T: Object> Server<T> {
         Ok(written)
     }
 
+    /// The last group commit of a process that ends in order: afterwards all is synced, and the disk says so.
+    ///
+    /// # Errors
+    /// What the disk said; the next start decides what came of it.
+    pub(crate) fn write_and_close(&mut self, writes: Vec<Write>) -> Result<(), String> {
+        if !writes.is_empty() {
+            self.write(writes)?;
+        }
+        let Some(process) = &mut self.process else { unreachable!("machine {} is up", self.number) };
+        let preparing = process.preparing.take().or_else(|| process.memory.prepare_next());
+        process.memory.mark_idle()?;
+        // The background's work on the next file is waited for, but nobody takes it.
+        preparing.into_iter().for_each(|job| drop(job.run()));
+        Ok(())
+    }
+
     /// The first `count` of the records that were undecided are durable.
     fn wrote(&mut self, count: usize) {
         let (before, last) = &mut self.before;

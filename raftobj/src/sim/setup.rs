@@ -210,6 +210,7 @@ impl Rates {
             Kind::Break => *random.pick(&[1, 4]),
             // What ends a fault is drawn with it: see `Schedule`.
             Kind::Heal | Kind::Resume | Kind::Unhang | Kind::Free | Kind::Echo => 0,
+            Kind::Shutdown => *random.pick(&[1, 3]),
             Kind::Crash => *random.pick(&[1, 4, 10]),
             Kind::Wipe => 1,
             Kind::Flip => *random.pick(&[1, 8]),

@@ -1,7 +1,8 @@
 //! A cluster in which events happen, one at a time, and what follows from each.
 //!
 //! Begin with [`World::happen`]. Its topics: `course` (what always happens), `faults` (what goes wrong), `asking` (clients),
-//! `effects` (what follows from what a node was told), `peace` (the end of a run), `trouble` (in the middle of it).
+//! `effects` (what follows from what a node was told), `ending` (how a process ends in order), `peace` (the end of a run),
+//! `trouble` (in the middle of it).
 
 use super::atlas::Atlas;
 use super::blackbox::Judge;
@@ -151,6 +152,7 @@ impl<T: Object> World<T> {
                 }
                 self.start(at, (calls > 0).then_some(calls.into()), keep);
             }
+            Event::Shutdown { server: at, keep } => return self.shut_down(server(at), keep),
             _ => return self.go_wrong(event),
         }
         true
