@@ -115,6 +115,8 @@ impl<T: Object> World<T> {
     /// An operation has ended.
     pub(super) fn end(&mut self, id: OperationId, end: End) {
         let operation = &mut self.operations[id.0];
+        let astray = self.servers[operation.server].is_astray();
+        let end = if astray { end.mistrusted() } else { end };
         hold!(operation.ended.is_none(), "a caller is answered once", "operation {} ends twice", id.0);
         let client = &mut self.clients[operation.client];
         client.waiting = client.waiting.saturating_sub(1);

@@ -25,7 +25,26 @@ impl Atlas {
     pub(crate) fn may_lose<T: Object>(&self, servers: &[Server<T>], at: usize) -> bool {
         let formed =
             servers.iter().any(|other| other.number != at && other.lost.is_none() && other.durable.formed);
-        servers[at].lost.is_none() && self.lost < (self.nodes - 1) / 2 && formed
+        servers[at].lost.is_none() && self.gone(servers) < (self.nodes - 1) / 2 && formed
+    }
+
+    /// Whether a machine's object may differ from the others': a majority stays that agrees. One at a time, so that no two
+    /// agree on what is wrong.
+    pub(crate) fn may_diverge<T: Object>(&self, servers: &[Server<T>], at: usize) -> bool {
+        let none = servers
+            .iter()
+            .filter_map(|server| server.process.as_ref())
+            .all(|process| process.divergence.is_none());
+        none && servers[at].lost.is_none() && self.gone(servers) < (self.nodes - 1) / 2
+    }
+
+    /// Machines that are lost, and those whose objects are.
+    fn gone<T: Object>(&self, servers: &[Server<T>]) -> usize {
+        let diverges = |server: &&Server<T>| {
+            server.lost.is_none()
+                && server.process.as_ref().is_some_and(|process| process.divergence.is_some())
+        };
+        self.lost + servers.iter().filter(diverges).count()
     }
 
     pub(crate) fn lose(&mut self) {

@@ -1,7 +1,7 @@
 //! The ordinary course: time passes, messages arrive, disks write, objects apply, processes start and end.
 
 use super::client::{End, OperationId};
-use super::server::{Loss, address};
+use super::server::{Divergence, Loss, address};
 use super::violation::{Violation, hold};
 use super::world::World;
 use crate::codec::message::Message;
@@ -124,7 +124,9 @@ impl<T: Object> World<T> {
         }
         for _ in 0..usize::from(count).clamp(1, process.committed.len()) {
             let Some(entries) = process.committed.pop_front() else { break };
-            let applied = process.machine.apply(&entries, &mut || false);
+            let wrong = self.oracle.led_astray(process.divergence, &entries);
+            let handed = wrong.as_ref().map_or(&entries, |(_, entries)| entries);
+            let applied = process.machine.apply(handed, &mut || false);
             let count = applied.checkpoints.len();
             if let Some(stop) = &applied.stop {
                 Violation::raise("every committed entry can be applied", format!("n{at}: {stop}"));
@@ -133,9 +135,19 @@ impl<T: Object> World<T> {
                 self.hash = mix(self.hash, checkpoint.digest);
             }
             process.applied = applied.upto.index;
+            if wrong.is_some_and(|(at, _)| applied.checkpoints[at].method.is_some()) {
+                process.divergence = Some(Divergence::Hidden);
+            }
             let program = &self.program;
-            self.oracle.applied(program, at, &entries[..count.min(entries.len())], &applied.checkpoints);
-            self.oracle.compare(program, at, process.applied, &process.state.read());
+            let astray = matches!(process.divergence, Some(Divergence::Hidden | Divergence::Seen));
+            let entries = &entries[..count.min(entries.len())];
+            if self.oracle.applied(program, at, entries, &applied.checkpoints, astray) {
+                process.divergence = Some(Divergence::Seen);
+                self.diverged = true;
+            }
+            if !astray {
+                self.oracle.compare(program, at, process.applied, &process.state.read());
+            }
             process.node.applied(applied);
         }
         self.settle(at);

@@ -22,6 +22,7 @@ impl<T: Object> World<T> {
             self.carry_out(at, effects);
         }
         self.look_at(at);
+        self.end_stopped(at);
     }
 
     pub(super) fn carry_out(&mut self, at: usize, effects: Effects) {
@@ -153,12 +154,6 @@ impl<T: Object> World<T> {
             process.hard_state = now;
         }
         let (role, term, _) = process.node.headline();
-        hold!(
-            process.node.stopped().is_none() || process.told_to_stop,
-            "no node stops by itself",
-            "n{at}: {}",
-            process.node.stopped().unwrap_or_default()
-        );
         if !std::mem::replace(&mut process.member, true) {
             self.oracle.member_of(at, raft.membership());
         }

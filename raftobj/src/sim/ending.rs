@@ -3,10 +3,19 @@
 //! In the driver a node that stops ends its engine, and the thread that writes goes on until its queue is empty.
 
 use super::course::WRITE_CALLS;
+use super::server::Divergence;
+use super::setup::Setup;
 use super::violation::hold;
 use super::world::World;
 use crate::memory::Write;
 use crate::object::Object;
+
+/// A replica that differs is found within so many of the longest election timeouts,
+const VERDICT_TIMEOUTS_MAX: u64 = 40;
+/// and so many rounds for each entry that the others may have to catch up with.
+const ROUNDS_AN_ENTRY: u64 = 8;
+/// A dispute is over when so many rounds of gossip have passed.
+const DISPUTE_GOSSIPS: u64 = 7;
 
 impl<T: Object> World<T> {
     /// Somebody shuts a process down. With `keep` the machine's power goes right afterwards.
@@ -43,5 +52,73 @@ impl<T: Object> World<T> {
             }
         }
         self.process_ends(at, keep);
+    }
+
+    /// A machine's object differs from now on.
+    pub(super) fn let_diverge(&mut self, at: usize) -> bool {
+        if !self.atlas.may_diverge(&self.servers, at) {
+            return false;
+        }
+        let process = self.servers[at].process.as_mut();
+        process.map(|process| process.divergence = Some(Divergence::Due)).is_some()
+    }
+
+    /// A node that has stopped by itself, as it may over replicas that differ and nothing else: the one that is alone,
+    /// or, where too few could be asked, one that is not.
+    pub(super) fn end_stopped(&mut self, at: usize) {
+        let Some(process) = self.servers[at].process.as_ref().filter(|process| !process.told_to_stop) else {
+            return;
+        };
+        let Some(reason) = process.node.stopped() else { return };
+        let own = process.divergence == Some(Divergence::Seen);
+        hold!(
+            own || (self.diverged && reason.contains("no majority agrees")),
+            "no node stops by itself",
+            "n{at}: {reason}"
+        );
+        self.wind_up(at, 0);
+    }
+
+    /// Everybody hears everybody again: a replica whose digest differs stops, and starts again from its log, which
+    /// is whole. What no reply has shown nobody can find, but a start mends it as well.
+    pub(super) fn await_verdicts(&mut self) {
+        for at in 0..self.servers.len() {
+            match self.servers[at].process.as_mut().and_then(|process| process.divergence.as_mut()) {
+                Some(Divergence::Hidden) => {
+                    self.process_ends(at, 0);
+                    self.start(at, None, 0);
+                }
+                Some(Divergence::Due) => {
+                    let process = self.servers[at].process.as_mut();
+                    process.into_iter().for_each(|process| process.divergence = None);
+                }
+                _ => {}
+            }
+        }
+        let Setup { limits, .. } = &self.setup;
+        let rounds_max = VERDICT_TIMEOUTS_MAX * limits.election_ticks_max
+            + limits.deadline_ticks_max
+            + ROUNDS_AN_ENTRY * self.oracle.commit().0;
+        let gossip_ticks = 4 * limits.heartbeat_ticks;
+        let mut rounds = 0;
+        while let Some(server) = self.servers.iter().find(|server| server.is_astray()) {
+            rounds += 1;
+            hold!(
+                rounds <= rounds_max,
+                "a replica that differs is found out",
+                "n{}'s digest is another than the others', and after {rounds_max} ticks of peace it goes on",
+                server.number
+            );
+            self.round();
+            self.start_all();
+        }
+        if self.diverged {
+            // Disputes that are open still, perhaps with somebody who was started again, end undecided.
+            for _ in 0..DISPUTE_GOSSIPS * gossip_ticks {
+                self.round();
+                self.start_all();
+            }
+            self.diverged = false;
+        }
     }
 }

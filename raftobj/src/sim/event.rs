@@ -177,6 +177,9 @@ events! {
     Free "free" (server) fault;
     /// A disk is lost; the machine comes back with an empty one.
     Wipe "wipe" (server) fault;
+    /// A machine's object is wrong from its next call on: it makes the one before that once more in its place, as broken
+    /// memory or a method that is not deterministic might.
+    Diverge "diverge" (server) fault;
     /// A bit of a file flips on a machine that is down.
     Flip "flip" (server, file, high, low) fault;
 }

@@ -68,6 +68,7 @@ impl<T: Object> World<T> {
             Event::Fill { server: at } => self.set_full(server(at), true),
             Event::Free { server: at } => self.set_full(server(at), false),
             Event::Wipe { server: at } => return self.wipe(server(at)),
+            Event::Diverge { server: at } => return self.let_diverge(server(at)),
             Event::Flip { server: at, file, high, low } => {
                 return self.flip(server(at), file.into(), u64::from(high) << 8 | u64::from(low));
             }
@@ -177,7 +178,14 @@ impl<T: Object> World<T> {
             server.hung = false;
             server.fails_next = None;
             server.percent = 100;
-            if server.process.is_none() && server.lost != Some(Loss::Damaged) {
+        }
+        self.start_all();
+    }
+
+    /// Whoever is down and can starts.
+    pub(super) fn start_all(&mut self) {
+        for at in 0..self.servers.len() {
+            if self.servers[at].process.is_none() && self.servers[at].lost != Some(Loss::Damaged) {
                 self.start(at, None, 0);
             }
         }

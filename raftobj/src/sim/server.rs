@@ -106,8 +106,21 @@ pub(crate) struct Process<T: Object> {
     pub(crate) paused: bool,
     /// Its disk failed.
     pub(crate) told_to_stop: bool,
+    /// Where its object differs from the others'.
+    pub(crate) divergence: Option<Divergence>,
     /// Whether its membership was looked at: it does not change.
     pub(crate) member: bool,
+}
+
+/// How a copy of the object has come to differ from the others. It does so until its process ends: the log is whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Divergence {
+    /// The next call will be made wrongly.
+    Due,
+    /// One was, and no reply has shown it.
+    Hidden,
+    /// Its digest is another than the others'.
+    Seen,
 }
 
 /// An operation that has not ended, and when it has to.
@@ -246,6 +259,7 @@ impl<T: Object> Server<T> {
             ticks: Ticks(0),
             paused: false,
             told_to_stop: false,
+            divergence: None,
             member: false,
         });
         Ok(())
@@ -352,6 +366,12 @@ impl<T: Object> Server<T> {
         (durable.proposed, durable.formed) = (proposed, formed);
     }
 
+    /// Whether its copy of the object may be wrong: nobody can rely on what it says.
+    pub(crate) fn is_astray(&self) -> bool {
+        let divergence = self.process.as_ref().and_then(|process| process.divergence);
+        matches!(divergence, Some(Divergence::Hidden | Divergence::Seen))
+    }
+
     /// Whether the node runs and is not standing still.
     pub(crate) fn is_awake(&self) -> bool {
         self.process.as_ref().is_some_and(|process| !process.paused)
@@ -398,6 +418,9 @@ impl<T: Object> fmt::Display for Server<T> {
                 write!(f, ", {calls} calls and {reads} reads wait")?;
                 if process.paused {
                     f.write_str(", stands still")?;
+                }
+                if self.is_astray() {
+                    f.write_str(", its object differs")?;
                 }
             }
         }

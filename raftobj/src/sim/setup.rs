@@ -212,7 +212,7 @@ impl Rates {
             Kind::Heal | Kind::Resume | Kind::Unhang | Kind::Free | Kind::Echo => 0,
             Kind::Shutdown => *random.pick(&[1, 3]),
             Kind::Crash => *random.pick(&[1, 4, 10]),
-            Kind::Wipe => 1,
+            Kind::Wipe | Kind::Diverge => 1,
             Kind::Flip => *random.pick(&[1, 8]),
             _ => *random.pick(&[1, 3, 8]),
         });

@@ -46,6 +46,8 @@ pub(crate) struct World<T: Object> {
     pub(crate) step: u64,
     /// Of everything that happened: equal for equal runs.
     pub(crate) hash: u64,
+    /// Whether a replica's digest has differed: a node may stop over it.
+    pub(super) diverged: bool,
     /// How many operations have ended.
     pub(crate) ended: usize,
     pub(super) handle: T::Handle,
@@ -81,6 +83,7 @@ impl<T: Object> World<T> {
             coverage: Coverage::default(),
             step: 0,
             hash: setup.seed,
+            diverged: false,
             ended: 0,
             handle: recorder((program.object)()),
             seen: Index(0),
