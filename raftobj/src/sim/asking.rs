@@ -110,9 +110,29 @@ impl<T: Object> World<T> {
         true
     }
 
+    /// A client gives a call that it has made another deadline. Where the call has ended meanwhile, nothing comes of it.
+    pub(super) fn set_deadline(&mut self, back: usize, ticks: u8) -> bool {
+        let Some(at) = self.operations.len().checked_sub(1 + back) else { return false };
+        let Operation { server, life, .. } = self.operations[at];
+        if self.servers[server].lives != life || !self.servers[server].is_awake() {
+            return false;
+        }
+        let Some(process) = &mut self.servers[server].process else { return false };
+        let call = CallId(at as u64 + 1);
+        let deadline = Ticks(1 + u64::from(ticks) % self.setup.limits.deadline_ticks_max);
+        process.node.set_deadline(call, deadline);
+        let waits = process.calls.get_mut(&call);
+        let did = waits.is_some();
+        waits.into_iter().for_each(|waiting| waiting.end = Ticks(process.ticks.0 + deadline.0));
+        self.settle(server);
+        did
+    }
+
     /// An operation has ended.
     pub(super) fn end(&mut self, id: OperationId, end: End) {
         let operation = &mut self.operations[id.0];
+        let astray = self.servers[operation.server].is_astray();
+        let end = if astray { end.mistrusted() } else { end };
         hold!(operation.ended.is_none(), "a caller is answered once", "operation {} ends twice", id.0);
         let client = &mut self.clients[operation.client];
         client.waiting = client.waiting.saturating_sub(1);

@@ -13,13 +13,11 @@ use crate::storage::disk::sim::{Fault, SimDisk};
 pub(crate) struct Atlas {
     nodes: usize,
     lost: usize,
-    /// Disk faults that were brought about and not met yet.
-    failing: bool,
 }
 
 impl Atlas {
     pub(crate) fn new(nodes: u8) -> Atlas {
-        Atlas { nodes: nodes.into(), lost: 0, failing: false }
+        Atlas { nodes: nodes.into(), lost: 0 }
     }
 
     /// Whether one more disk may go: a majority stays, and somebody else remembers that the cluster was formed. (While it
@@ -27,7 +25,26 @@ impl Atlas {
     pub(crate) fn may_lose<T: Object>(&self, servers: &[Server<T>], at: usize) -> bool {
         let formed =
             servers.iter().any(|other| other.number != at && other.lost.is_none() && other.durable.formed);
-        servers[at].lost.is_none() && self.lost < (self.nodes - 1) / 2 && formed
+        servers[at].lost.is_none() && self.gone(servers) < (self.nodes - 1) / 2 && formed
+    }
+
+    /// Whether a machine's object may differ from the others': a majority stays that agrees. One at a time, so that no two
+    /// agree on what is wrong.
+    pub(crate) fn may_diverge<T: Object>(&self, servers: &[Server<T>], at: usize) -> bool {
+        let none = servers
+            .iter()
+            .filter_map(|server| server.process.as_ref())
+            .all(|process| process.divergence.is_none());
+        none && servers[at].lost.is_none() && self.gone(servers) < (self.nodes - 1) / 2
+    }
+
+    /// Machines that are lost, and those whose objects are.
+    fn gone<T: Object>(&self, servers: &[Server<T>]) -> usize {
+        let diverges = |server: &&Server<T>| {
+            server.lost.is_none()
+                && server.process.as_ref().is_some_and(|process| process.divergence.is_some())
+        };
+        self.lost + servers.iter().filter(diverges).count()
     }
 
     pub(crate) fn lose(&mut self) {
@@ -36,18 +53,20 @@ impl Atlas {
     }
 
     /// Plants a fault into a disk's next calls.
-    pub(crate) fn fail_disk(&mut self, disk: &SimDisk, call: u64, how: u8) {
+    pub(crate) fn fail_disk(&self, disk: &SimDisk, call: u64, how: u8) {
         let fault = [Fault::Io, Fault::NoSpace, Fault::Short][usize::from(how) % 3];
         disk.fail_at(disk.calls() + call, fault);
-        self.failing = true;
     }
 
-    /// Whether a fault that was brought about explains what a disk said.
+    /// Whether a fault that was brought about explains what a machine's disk said. One that was met explains one error.
     pub(crate) fn explains<T: Object>(&self, server: &Server<T>, reason: &str) -> bool {
         let said = |text: &str| reason.contains(text);
-        (self.failing && (said("input/output error") || said("no storage space")))
-            || (server.full && said("no storage space"))
-            || server.lost == Some(Loss::Damaged)
+        let met = match server.disk.take_met() {
+            None => false,
+            Some(Fault::Io) => said("input/output error"),
+            Some(Fault::NoSpace | Fault::Short) => said("no storage space"),
+        };
+        met || (server.full && said("no storage space")) || server.lost == Some(Loss::Damaged)
     }
 
     /// A disk that was lost is not let in again under its old address, once the cluster is formed.

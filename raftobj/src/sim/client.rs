@@ -181,6 +181,14 @@ impl End {
         }
     }
 
+    /// What is left of it where the object there may be wrong.
+    pub(crate) fn mistrusted(self) -> End {
+        match self {
+            End::Returned { .. } | End::Applied { .. } | End::Unknown => End::Unknown,
+            End::Read { .. } | End::Refused => End::Refused,
+        }
+    }
+
     /// Whether it is what a healthy cluster gives, as far as its limits let it.
     pub(crate) fn is_served(&self, limits: &Limits) -> bool {
         match self {

@@ -1,7 +1,7 @@
 //! The ordinary course: time passes, messages arrive, disks write, objects apply, processes start and end.
 
 use super::client::{End, OperationId};
-use super::server::{Loss, News, address};
+use super::server::{Divergence, Loss, News, address};
 use super::violation::{Violation, hold};
 use super::world::World;
 use crate::codec::message::Message;
@@ -13,7 +13,7 @@ use crate::raft::types::{NodeId, Time};
 use bytes::Bytes;
 
 /// A write makes about so many calls to its disk, and a start: faults are planted among them.
-const WRITE_CALLS: u64 = 4;
+pub(super) const WRITE_CALLS: u64 = 4;
 const START_CALLS: u64 = 40;
 
 /// An engine makes up for so many ticks at most.
@@ -139,7 +139,9 @@ impl<T: Object> World<T> {
             if entries.len() > piece {
                 process.committed.push_front(entries.split_off(piece));
             }
-            let applied = process.machine.apply(&entries, &mut || false);
+            let wrong = self.oracle.led_astray(process.divergence, &entries);
+            let handed = wrong.as_ref().map_or(&entries, |(_, entries)| entries);
+            let applied = process.machine.apply(handed, &mut || false);
             let count = applied.checkpoints.len();
             if let Some(stop) = &applied.stop {
                 Violation::raise("every committed entry can be applied", format!("n{at}: {stop}"));
@@ -148,9 +150,19 @@ impl<T: Object> World<T> {
                 self.hash = mix(self.hash, checkpoint.digest);
             }
             process.applied = applied.upto.index;
+            if wrong.is_some_and(|(at, _)| applied.checkpoints[at].method.is_some()) {
+                process.divergence = Some(Divergence::Hidden);
+            }
             let program = &self.program;
-            self.oracle.applied(program, at, &entries[..count.min(entries.len())], &applied.checkpoints);
-            self.oracle.compare(program, at, process.applied, &process.state.read());
+            let astray = matches!(process.divergence, Some(Divergence::Hidden | Divergence::Seen));
+            let entries = &entries[..count.min(entries.len())];
+            if self.oracle.applied(program, at, entries, &applied.checkpoints, astray) {
+                process.divergence = Some(Divergence::Seen);
+                self.diverged = true;
+            }
+            if !astray {
+                self.oracle.compare(program, at, process.applied, &process.state.read());
+            }
             process.news.push_back(News::Applied(applied));
         }
         self.settle(at);

@@ -11,10 +11,6 @@ const BEYOND: &[Mark] = &[
     // A leader sends entries to those who have answered in its term, and their answer waited for all earlier writes:
     // what is being written then is of that leader, and it takes nothing back.
     Mark::CutWhileWritten,
-    // Replicas that differ end a run at once.
-    Mark::DivergenceAsked,
-    Mark::DivergenceOutvoted,
-    Mark::DivergenceUndecided,
     // All nodes know the same methods.
     Mark::CallBarred,
 ];

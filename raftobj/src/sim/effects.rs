@@ -28,7 +28,7 @@ impl<T: Object> World<T> {
         let more = process.node.effects();
         hold!(more.is_none(), "a turn leaves nothing to do", "n{at} has more to do: {more:?}");
         self.look_at(at);
-        self.check_stopped(at);
+        self.end_stopped(at);
     }
 
     /// Tells a node what the threads beside its engine have done.
@@ -45,21 +45,6 @@ impl<T: Object> World<T> {
                 }
             }
         }
-    }
-
-    /// A process whose disk failed: it has said so to its callers, and is gone.
-    fn check_stopped(&mut self, at: usize) {
-        let Some(process) = self.servers[at].process.as_ref().filter(|process| process.told_to_stop) else {
-            return;
-        };
-        hold!(
-            process.calls.is_empty() && process.reads.is_empty(),
-            "a node that stops answers its callers",
-            "n{at} leaves {} calls and {} reads",
-            process.calls.len(),
-            process.reads.len()
-        );
-        self.process_ends(at, 0);
     }
 
     pub(super) fn carry_out(&mut self, at: usize, effects: Effects) {
@@ -150,7 +135,9 @@ impl<T: Object> World<T> {
     /// A commit index that grew is shown to the oracle.
     pub(super) fn look_at_commit(&mut self, at: usize) {
         // What a node that stops was told last has no effect any more.
-        let Some(process) = self.servers[at].process.as_ref().filter(|it| !it.told_to_stop) else { return };
+        let Some(process) = self.servers[at].process.as_ref().filter(|it| it.node.stopped().is_none()) else {
+            return;
+        };
         let Some(raft) = process.node.raft() else { return };
         let (before, commit) = (process.commit, raft.commit());
         hold!(commit >= before, "a commit index never goes back", "n{at}: from {before} to {commit}");
@@ -174,7 +161,7 @@ impl<T: Object> World<T> {
     pub(super) fn look_at(&mut self, at: usize) {
         self.look_at_commit(at);
         let Some(process) = &mut self.servers[at].process else { return };
-        if process.told_to_stop {
+        if process.node.stopped().is_some() {
             return;
         }
         let Some(raft) = process.node.raft() else { return };
@@ -196,12 +183,6 @@ impl<T: Object> World<T> {
             process.hard_state = now;
         }
         let (role, term, _) = process.node.headline();
-        hold!(
-            process.node.stopped().is_none(),
-            "no node stops by itself",
-            "n{at}: {}",
-            process.node.stopped().unwrap_or_default()
-        );
         if !std::mem::replace(&mut process.member, true) {
             self.oracle.member_of(at, raft.membership());
         }

@@ -120,6 +120,8 @@ events! {
     Apply "apply" (server, count) course;
     /// A client makes its next call or read; from 192 on it turns to another machine first.
     Call "call" (client) course;
+    /// A client gives one of the last calls another deadline, so many ticks from now: the `back`th before the next.
+    Deadline "deadline" (back, ticks) course;
     /// A machine dials another.
     Dial "dial" (from, to) course;
     /// Nothing was written for a while: the log says so.
@@ -133,6 +135,8 @@ events! {
     Prepare "prepare" (server) course;
     /// A machine that is down starts. With `calls` it loses its power at that call to its disk.
     Start "start" (server, calls, keep) course;
+    /// A process is shut down, and does first what waits for its disk. With `keep` the power goes right afterwards.
+    Shutdown "shutdown" (server, keep) course;
     /// A message arrives before those ahead of it.
     Overtake "overtake" (from, to, nth) fault;
     /// A message is lost.
@@ -178,6 +182,9 @@ events! {
     Free "free" (server) fault;
     /// A disk is lost; the machine comes back with an empty one.
     Wipe "wipe" (server) fault;
+    /// A machine's object is wrong from its next call on: it makes the one before that once more in its place, as broken
+    /// memory or a method that is not deterministic might.
+    Diverge "diverge" (server) fault;
     /// A bit of a file flips on a machine that is down.
     Flip "flip" (server, file, high, low) fault;
 }

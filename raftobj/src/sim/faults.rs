@@ -72,6 +72,7 @@ impl<T: Object> World<T> {
             Event::Fill { server: at } => self.set_full(server(at), true),
             Event::Free { server: at } => self.set_full(server(at), false),
             Event::Wipe { server: at } => self.wipe(server(at)),
+            Event::Diverge { server: at } => self.let_diverge(server(at)),
             Event::Flip { server: at, file, high, low } => {
                 self.flip(server(at), file.into(), u64::from(high) << 8 | u64::from(low))
             }
@@ -182,7 +183,14 @@ impl<T: Object> World<T> {
             server.hung = false;
             server.fails_next = None;
             server.percent = 100;
-            if server.process.is_none() && server.lost != Some(Loss::Damaged) {
+        }
+        self.start_all();
+    }
+
+    /// Whoever is down and can starts.
+    pub(super) fn start_all(&mut self) {
+        for at in 0..self.servers.len() {
+            if self.servers[at].process.is_none() && self.servers[at].lost != Some(Loss::Damaged) {
                 self.start(at, None, 0);
             }
         }

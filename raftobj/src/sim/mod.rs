@@ -79,6 +79,7 @@ mod client;
 mod course;
 mod coverage;
 mod effects;
+mod ending;
 mod event;
 mod faults;
 mod line;

@@ -18,7 +18,7 @@
 //! | replies are those of the object, one call after the other | [`Oracle::applied`], [`Oracle::returned`] |
 
 use super::client::{End, Operation, What};
-use super::server::{Durable, Link};
+use super::server::{Divergence, Durable, Link};
 use super::violation::{Violation, hold};
 use super::world::Program;
 use crate::codec::command::{Command, Number, SessionId};
@@ -266,14 +266,16 @@ impl<T: Object> Oracle<T> {
         }
     }
 
-    /// A node has applied these entries, with these results.
+    /// A node has applied these entries, with these results. Returns whether the digest shows a copy that went `astray`.
     pub(crate) fn applied(
         &mut self,
         program: &Program<T>,
         node: usize,
         entries: &[Entry],
         checkpoints: &[Checkpoint],
-    ) {
+        astray: bool,
+    ) -> bool {
+        let mut seen = false;
         hold!(
             entries.len() == checkpoints.len(),
             "every entry is applied",
@@ -289,9 +291,42 @@ impl<T: Object> Oracle<T> {
             }
             let effect = &self.effects[at];
             if effect.digest != checkpoint.digest {
-                self.raise_difference(program, node, entry.id.index);
+                if !astray {
+                    self.raise_difference(program, node, entry.id.index);
+                }
+                seen = true;
             }
         }
+        seen
+    }
+
+    /// What a copy that is to diverge is given in the place of these entries, and which of them is another.
+    pub(crate) fn led_astray(
+        &self,
+        divergence: Option<Divergence>,
+        entries: &[Entry],
+    ) -> Option<(usize, Vec<Entry>)> {
+        if divergence != Some(Divergence::Due) {
+            return None;
+        }
+        let (at, payload) = entries.iter().enumerate().find_map(|(at, entry)| {
+            let command =
+                Command::decode(&entry.payload).ok().filter(|_| entry.kind == EntryKind::Command)?;
+            let Command { method, arguments, .. } = self.call_before(entry.id.index, &command)?.clone();
+            Some((at, Command { method, arguments, ..command }.encode()))
+        })?;
+        let mut wrong = entries.to_vec();
+        wrong[at].payload = payload;
+        Some((at, wrong))
+    }
+
+    /// A call that took effect before an entry, the last that is not the same.
+    fn call_before(&self, index: Index, command: &Command) -> Option<&Command> {
+        let before = &self.effects[..self.effects.len().min(index.0 as usize - 1)];
+        let calls = before.iter().rev().filter_map(|effect| effect.call.as_ref());
+        calls
+            .map(|(call, _)| call)
+            .find(|call| call.method != command.method || call.arguments != command.arguments)
     }
 
     /// Where a node is as far as the reference, they are the same.

@@ -21,6 +21,7 @@ impl<T: Object> World<T> {
     /// Makes peace, and checks that it holds.
     pub(crate) fn make_peace(&mut self) {
         self.end_faults();
+        self.await_verdicts();
         self.come_to_rest(SERVES);
         self.ask_everybody();
         // The others learn of it with the next heartbeats; who is asked before that must not read what is old.

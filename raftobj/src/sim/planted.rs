@@ -62,6 +62,7 @@ const LIVES: &str = "no call of an earlier life of a node takes effect after one
 const UNKNOWN_LATE: &str = "a call's end is unknown only when its deadline has passed";
 const ANSWERED: &str = "every caller is answered by the deadline";
 const EQUAL: &str = "replicas of an object are equal";
+const FOUND_OUT: &str = "a replica that differs is found out";
 const ONLY_CALLS: &str = "only calls take effect";
 const APPLICABLE: &str = "every committed entry can be applied";
 const SERVES: &str = "after the last fault the cluster serves within a bound";
@@ -122,6 +123,7 @@ found! {
     // Apply
     planted_an_order_that_batches_change: OrderOfBatch within 20 by [EQUAL, ONLY_CALLS, ONCE];
     planted_a_method_that_stops_its_caller: FailingMethodStopsItsCaller within 50 by [APPLICABLE];
+    planted_a_divergence_that_goes_on: DivergenceGoesOn within 200 by [FOUND_OUT];
 
     // Founding
     planted_a_list_told_early: ListToldEarly within 100 by [SERVES];
@@ -149,8 +151,6 @@ const ELSEWHERE: &[Bug] = &[
     // It was found by a seed beyond a hundred thousand, in a cluster that nobody asked for anything afterwards:
     // `raft::progress`, planted_probes_that_anything_ends_are_found.
     Bug::ProbeEndedByAny,
-    // A run ends where copies first differ: `node::stories`, planted_divergence_that_goes_on_is_found.
-    Bug::DivergenceGoesOn,
     // Nobody talks to the disk that would adopt the list: `node::founding`, planted_lists_adopted_by_anyone_are_found.
     Bug::FormedAdoptedByAnyone,
     // Ids are random, so that no other disk has a member's: `node::stories`,

@@ -3,6 +3,7 @@
 //! The kind is drawn by the seed's rates; where and how is drawn so that it matters: messages from links that carry
 //! some, writes from disks that have some, faults around the leader more often than around others.
 
+use super::client::{Operation, What};
 use super::event::{Event, Kind};
 use super::random::Random;
 use super::server::{Process, Server};
@@ -55,6 +56,15 @@ impl Schedule {
                 let (from, to) = link(random, || world.links.echoing().filter(|(_, to)| matters(*to)))?;
                 Event::Echo { from, to }
             }
+            Kind::Deadline => {
+                let last = world.operations.iter().rev().take(usize::from(u8::MAX));
+                let waits = |operation: &Operation<T>| {
+                    operation.ended.is_none() && matches!(operation.what, What::Call { .. })
+                };
+                let waiting = last.enumerate().filter(|(_, operation)| waits(operation));
+                let back = waiting.map(|(back, _)| back as u8).nth(usize::from(small % 4))?;
+                Event::Deadline { back, ticks: keep }
+            }
             // Extremes matter more than what is between them.
             Kind::Rate => Event::Rate { server, percent: *random.pick(&[0, 50, 100, 100, 150, 250]) },
             Kind::Dial => match link(random, || world.links.unconnected()) {
@@ -80,6 +90,7 @@ impl Schedule {
                 let server = choose(random, world, |server| server.process.is_none())?;
                 Event::Start { server, calls: if small % 4 == 0 { byte % 40 } else { 0 }, keep }
             }
+            Kind::Shutdown => Event::Shutdown { server, keep },
             Kind::Crash => Event::Crash { server, calls: byte % 14, keep },
             Kind::Flip => {
                 let server = choose(random, world, |server| server.process.is_none())?;

@@ -113,6 +113,8 @@ pub(crate) struct Process<T: Object> {
     pub(crate) disk_failed: bool,
     /// The node was told so.
     pub(crate) told_to_stop: bool,
+    /// Where its object differs from the others'.
+    pub(crate) divergence: Option<Divergence>,
     /// Whether its membership was looked at: it does not change.
     pub(crate) member: bool,
 }
@@ -124,6 +126,17 @@ pub(crate) enum News {
     Persisted(PersistId),
     Applied(Applied),
     Failed(String),
+}
+
+/// How a copy of the object has come to differ from the others. It does so until its process ends: the log is whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Divergence {
+    /// The next call will be made wrongly.
+    Due,
+    /// One was, and no reply has shown it.
+    Hidden,
+    /// Its digest is another than the others'.
+    Seen,
 }
 
 /// An operation that has not ended, and when it has to.
@@ -265,6 +278,7 @@ impl<T: Object> Server<T> {
             paused: false,
             disk_failed: false,
             told_to_stop: false,
+            divergence: None,
             member: false,
         });
         Ok(())
@@ -288,6 +302,22 @@ impl<T: Object> Server<T> {
         }
         self.undecided_founding.take().iter().for_each(|step| self.durable.found(step));
         Ok(written)
+    }
+
+    /// The last group commit of a process that ends in order: afterwards all is synced, and the disk says so.
+    ///
+    /// # Errors
+    /// What the disk said; the next start decides what came of it.
+    pub(crate) fn write_and_close(&mut self, writes: Vec<Write>) -> Result<(), String> {
+        if !writes.is_empty() {
+            self.write(writes)?;
+        }
+        let Some(process) = &mut self.process else { unreachable!("machine {} is up", self.number) };
+        let preparing = process.preparing.take().or_else(|| process.memory.prepare_next());
+        process.memory.mark_idle()?;
+        // The background's work on the next file is waited for, but nobody takes it.
+        preparing.into_iter().for_each(|job| drop(job.run()));
+        Ok(())
     }
 
     /// The first `count` of the records that were undecided are durable.
@@ -355,6 +385,12 @@ impl<T: Object> Server<T> {
         (durable.proposed, durable.formed) = (proposed, formed);
     }
 
+    /// Whether its copy of the object may be wrong: nobody can rely on what it says.
+    pub(crate) fn is_astray(&self) -> bool {
+        let divergence = self.process.as_ref().and_then(|process| process.divergence);
+        matches!(divergence, Some(Divergence::Hidden | Divergence::Seen))
+    }
+
     /// Whether the node runs and is not standing still.
     pub(crate) fn is_awake(&self) -> bool {
         self.process.as_ref().is_some_and(|process| !process.paused)
@@ -404,6 +440,9 @@ impl<T: Object> fmt::Display for Server<T> {
                 }
                 if process.gathers {
                     f.write_str(", is in the middle of a turn")?;
+                }
+                if self.is_astray() {
+                    f.write_str(", its object differs")?;
                 }
             }
         }

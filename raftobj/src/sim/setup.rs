@@ -265,6 +265,7 @@ fn weight(kind: Kind, random: &mut Random, nodes: u8, faults_percent: u64) -> u3
         Kind::Write => each(*random.pick(&[15, 60, 150, 300])),
         Kind::Apply => each(*random.pick(&[40, 100, 200])),
         Kind::Call => *random.pick(&[20, 60, 150]),
+        Kind::Deadline => *random.pick(&[0, 2, 10]),
         Kind::Dial => each(*random.pick(&[20, 60])),
         Kind::Start => *random.pick(&[10, 40]),
         Kind::Gather => each(*random.pick(&[0, 10, 60])),
@@ -274,8 +275,9 @@ fn weight(kind: Kind, random: &mut Random, nodes: u8, faults_percent: u64) -> u3
         Kind::Overtake => *random.pick(&[4, 20, 80]),
         Kind::Drop | Kind::Repeat => *random.pick(&[2, 10, 40]),
         Kind::Break => *random.pick(&[1, 4]),
+        Kind::Shutdown => *random.pick(&[1, 3]),
         Kind::Crash => *random.pick(&[1, 4, 10]),
-        Kind::Wipe => 1,
+        Kind::Wipe | Kind::Diverge => 1,
         Kind::Flip => *random.pick(&[1, 8]),
         _ => *random.pick(&[1, 3, 8]),
     }

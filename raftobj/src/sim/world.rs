@@ -1,7 +1,8 @@
 //! A cluster in which events happen, one at a time, and what follows from each.
 //!
 //! Begin with [`World::happen`]. Its topics: `course` (what always happens), `faults` (what goes wrong), `asking` (clients),
-//! `effects` (what follows from what a node was told), `peace` (the end of a run), `trouble` (in the middle of it).
+//! `effects` (what follows from what a node was told), `ending` (how a process ends in order), `peace` (the end of a run),
+//! `trouble` (in the middle of it).
 
 use super::atlas::Atlas;
 use super::blackbox::Judge;
@@ -47,6 +48,8 @@ pub(crate) struct World<T: Object> {
     pub(super) ticks: u64,
     /// Of everything that happened: equal for equal runs.
     pub(crate) hash: u64,
+    /// Whether a replica's digest has differed: a node may stop over it.
+    pub(super) diverged: bool,
     /// How many operations have ended.
     pub(crate) ended: usize,
     pub(super) handle: T::Handle,
@@ -83,6 +86,7 @@ impl<T: Object> World<T> {
             step: 0,
             ticks: 0,
             hash: setup.seed,
+            diverged: false,
             ended: 0,
             handle: recorder((program.object)()),
             seen: Index(0),
@@ -143,6 +147,7 @@ impl<T: Object> World<T> {
             Event::Write { server: at, count } => return self.write(server(at), count),
             Event::Apply { server: at, count } => return self.apply(server(at), count),
             Event::Call { client } => return self.operate(usize::from(client)),
+            Event::Deadline { back, ticks } => return self.set_deadline(back.into(), ticks),
             Event::Dial { from, to } => return self.dial(server(from), server(to)),
             Event::Gather { server: at } => return self.gather(server(at)),
             Event::Turn { server: at } => return self.end_turn(server(at)),
@@ -155,6 +160,7 @@ impl<T: Object> World<T> {
                 }
                 self.start(at, (calls > 0).then_some(calls.into()), keep);
             }
+            Event::Shutdown { server: at, keep } => return self.shut_down(server(at), keep),
             _ => return self.go_wrong(event),
         }
         true

@@ -70,6 +70,8 @@ struct State {
     life: u64,
     calls: u64,
     fault: Option<(u64, Fault)>,
+    /// The fault that was met, until somebody asks.
+    met: Option<Fault>,
     /// From this call on nothing is answered: the power is gone.
     off_at: Option<u64>,
     /// Nothing grows any more, and no file is made.
@@ -135,6 +137,11 @@ impl SimDisk {
         self.state().fault = None;
     }
 
+    /// The fault that a call has met since this was asked last, in this life.
+    pub(crate) fn take_met(&self) -> Option<Fault> {
+        self.state().met.take()
+    }
+
     /// Takes all free space away, or gives it back. What has its space keeps it.
     pub(crate) fn set_full(&self, full: bool) {
         self.state().full = full;
@@ -146,7 +153,7 @@ impl SimDisk {
         state.life += 1;
         state.locks.clear();
         state.off_at = None;
-        state.fault = None;
+        (state.fault, state.met) = (None, None);
     }
 
     /// How many units a power cut now would decide about.
@@ -240,6 +247,7 @@ impl SimDisk {
         match state.fault {
             Some((at, fault)) if at == call => {
                 state.fault = None;
+                state.met = Some(fault);
                 match fault {
                     Fault::Short if operation == "write" => Ok((state, true)),
                     Fault::Io => fail(io::Error::other("input/output error")),
