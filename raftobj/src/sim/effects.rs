@@ -112,6 +112,10 @@ impl<T: Object> World<T> {
     /// A commit index that grew is shown to the oracle.
     pub(super) fn look_at_commit(&mut self, at: usize) {
         let Some(process) = &self.servers[at].process else { return };
+        // What a node was told last before it stopped has no effect any more.
+        if process.node.stopped().is_some() {
+            return;
+        }
         let Some(raft) = process.node.raft() else { return };
         let (before, commit) = (process.commit, raft.commit());
         hold!(commit >= before, "a commit index never goes back", "n{at}: from {before} to {commit}");
@@ -135,6 +139,9 @@ impl<T: Object> World<T> {
     pub(super) fn look_at(&mut self, at: usize) {
         self.look_at_commit(at);
         let Some(process) = &mut self.servers[at].process else { return };
+        if process.node.stopped().is_some() {
+            return;
+        }
         let Some(raft) = process.node.raft() else { return };
         let (before, now) = (process.hard_state, raft.hard_state());
         if before != now {
