@@ -91,8 +91,12 @@ impl Divergence {
         let numbered = (first.0..).zip(digests);
         let checkpoint = |(index, &digest)| Checkpoint { index: Index(index), digest, method: None };
         self.told.insert(from, numbered.map(checkpoint).collect());
-        let all = self.told.len() + 1 == members.members.len();
-        self.decide(all, members, own)
+        self.decide(false, members, own)
+    }
+
+    /// The question of an open dispute, to be put again: it may have been lost, and a member may have applied more since.
+    pub(crate) fn question(&self) -> Option<Message> {
+        self.disputed.map(|_| Message::DigestsWanted { upto: self.last() })
     }
 
     /// A round of gossip has passed. A dispute that has lasted long is decided with what was told: a member that is
@@ -108,7 +112,8 @@ impl Divergence {
         decided
     }
 
-    /// Decides the dispute where a quorum agrees, with this node or on something else; in the `end` in any case.
+    /// Decides the dispute where a quorum agrees, with this node or on something else; where every member has told its
+    /// digest of the index, or in the `end`, in any case.
     fn decide(&mut self, end: bool, members: &Membership, own: NodeId) -> Option<Difference> {
         let differences = self.told.iter().filter_map(|(peer, theirs)| {
             let ours = self.ring.first_difference(theirs)?.ours;
@@ -123,7 +128,8 @@ impl Divergence {
         let other = says(peer);
         let outvoted = members.is_quorum(|id| id != own && says(id) == other);
         let confirmed = members.is_quorum(|id| id == own || says(id) == Some(ours.digest));
-        if !outvoted && !confirmed && !end {
+        let all = members.members.keys().all(|id| *id == own || says(*id).is_some());
+        if !outvoted && !confirmed && !all && !end {
             return None;
         }
         self.disputed = None;
@@ -175,6 +181,32 @@ mod tests {
         let told = alone.told(NodeId(3), first, &digests, &three(), NodeId(1)).unwrap();
         assert_eq!((told.index, told.outvoted, told.confirmed), (Index(3), true, false));
         assert_eq!(told.method, Some(MethodId(30)));
+    }
+
+    /// Breaks: a member that was started again and has applied nothing yet counts as one of another opinion, and nodes that
+    /// are the majority stop.
+    #[test]
+    fn a_member_that_has_not_applied_the_index_yet_is_waited_for() {
+        let mut node = with(&[1, 2]);
+        node.claimed(NodeId(3), Index(2), 9);
+        assert_eq!(node.told(NodeId(3), Index(1), &[1, 9], &three(), NodeId(1)), None);
+        assert_eq!(node.told(NodeId(2), Index(0), &[], &three(), NodeId(1)), None);
+        assert_eq!(node.told(NodeId(2), Index(1), &[1], &three(), NodeId(1)), None);
+        let told = node.told(NodeId(2), Index(1), &[1, 2], &three(), NodeId(1)).unwrap();
+        assert_eq!((told.index, told.confirmed), (Index(2), true));
+    }
+
+    /// Breaks: a question that was lost is never answered, and a node ends its dispute without the answer.
+    #[test]
+    fn a_question_is_put_again_while_its_dispute_is_open() {
+        let mut node = with(&[1, 2]);
+        assert_eq!(node.question(), None);
+        node.claimed(NodeId(3), Index(1), 9);
+        assert_eq!(node.question(), Some(Message::DigestsWanted { upto: Index(2) }));
+        for _ in 0..ROUNDS_MAX {
+            node.round(&three(), NodeId(1));
+        }
+        assert_eq!(node.question(), None);
     }
 
     #[test]

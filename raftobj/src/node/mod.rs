@@ -311,6 +311,7 @@ impl Node {
             Stage::Formed { raft, .. } => {
                 let found = self.divergence.round(raft.membership(), self.config.node);
                 self.act_on(found);
+                self.ask_members(self.divergence.question());
                 if let Some(latest) = self.divergence.latest() {
                     self.tell_all(&Message::Digest { index: latest.index, digest: latest.digest });
                 }

@@ -61,7 +61,8 @@
 //!
 //! # Limits
 //! - A minority of disks is lost at most, and none while the cluster is founded; a bit flips only where the log can tell
-//!   (see the README's limits for damage to the very last write).
+//!   (see the README's limits for damage to the very last write). One object at a time goes wrong, and only while those
+//!   that agree are a majority.
 //! - Code runs on one thread: what real threads, sockets and files add is for tests with processes.
 //! - The user's methods take no time, and all nodes run the same code.
 //!
