@@ -259,6 +259,13 @@ const FAULTS_PERCENT: [u64; 10] = [0, 15, 15, 15, 15, 15, 25, 25, 50, 50];
 fn weight(kind: Kind, random: &mut Random, nodes: u8, faults_percent: u64) -> u32 {
     // What every node has to do: a larger cluster does more of it for the same call.
     let each = |weight: u32| weight * u32::from(nodes.max(3)) / 3;
+    let share = match kind {
+        // What is lost, repeated or late on its way is the most ordinary of faults, and hides the others least.
+        Kind::Overtake | Kind::Drop | Kind::Repeat | Kind::Break => 2 * faults_percent,
+        // Few bits of a disk matter, and no more than a minority of disks may be hit in a run.
+        Kind::Flip => 2 * faults_percent,
+        _ => faults_percent,
+    };
     match kind {
         Kind::Tick => *random.pick(&[15, 30, 60]),
         Kind::Deliver => each(*random.pick(&[300, 600, 900])),
@@ -271,7 +278,7 @@ fn weight(kind: Kind, random: &mut Random, nodes: u8, faults_percent: u64) -> u3
         Kind::Gather => each(*random.pick(&[0, 10, 60])),
         Kind::Idle => *random.pick(&[0, 5]),
         Kind::Prepare => *random.pick(&[0, 10]),
-        _ if random.below(100) >= faults_percent => 0,
+        _ if random.below(100) >= share => 0,
         Kind::Overtake => *random.pick(&[4, 20, 80]),
         Kind::Drop | Kind::Repeat => *random.pick(&[2, 10, 40]),
         Kind::Break => *random.pick(&[1, 4]),
