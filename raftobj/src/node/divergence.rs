@@ -8,6 +8,7 @@ use crate::codec::message::Message;
 use crate::marks::mark;
 use crate::object::MethodId;
 use crate::object::digest::{Checkpoint, DIGEST_RING_MAX, DigestRing};
+use crate::planted::planted;
 use crate::raft::membership::Membership;
 use crate::raft::types::{Index, NodeId};
 use std::collections::BTreeMap;
@@ -96,7 +97,9 @@ impl Divergence {
 
     /// The question of an open dispute, to be put again: it may have been lost, and a member may have applied more since.
     pub(crate) fn question(&self) -> Option<Message> {
-        self.disputed.map(|_| Message::DigestsWanted { upto: self.last() })
+        self.disputed
+            .filter(|_| !planted!(DisputeAskedOnce))
+            .map(|_| Message::DigestsWanted { upto: self.last() })
     }
 
     /// A round of gossip has passed. A dispute that has lasted long is decided with what was told: a member that is
@@ -128,7 +131,8 @@ impl Divergence {
         let other = says(peer);
         let outvoted = members.is_quorum(|id| id != own && says(id) == other);
         let confirmed = members.is_quorum(|id| id == own || says(id) == Some(ours.digest));
-        let all = members.members.keys().all(|id| *id == own || says(*id).is_some());
+        let told = |id: &NodeId| says(*id).is_some() || planted!(AnyAnswerCounts);
+        let all = members.members.keys().all(|id| *id == own || (self.told.contains_key(id) && told(id)));
         if !outvoted && !confirmed && !all && !end {
             return None;
         }
@@ -154,7 +158,7 @@ mod tests {
         Checkpoint { index: Index(index), digest, method: Some(MethodId(digest as u32)) }
     }
 
-    fn with(digests: &[u64]) -> Divergence {
+    fn with_digests(digests: &[u64]) -> Divergence {
         let mut divergence = Divergence::default();
         let checkpoints: Vec<_> =
             (1..).zip(digests).map(|(index, &digest)| checkpoint(index, digest)).collect();
@@ -169,11 +173,11 @@ mod tests {
 
     #[test]
     fn the_node_that_is_alone_learns_the_first_index_and_its_method() {
-        let mut alone = with(&[1, 2, 30, 40]);
+        let mut alone = with_digests(&[1, 2, 30, 40]);
         assert_eq!(alone.claimed(NodeId(2), Index(2), 2), None);
         let question = alone.claimed(NodeId(2), Index(4), 4);
         assert_eq!(question, Some(Message::DigestsWanted { upto: Index(4) }));
-        let others = with(&[1, 2, 3, 4, 5]);
+        let others = with_digests(&[1, 2, 3, 4, 5]);
         let Message::Digests { first, digests } = others.answer(Index(4)) else { panic!("an answer") };
         assert_eq!((first, digests.len()), (Index(1), 4));
         let told = alone.told(NodeId(2), first, &digests, &three(), NodeId(1));
@@ -187,7 +191,7 @@ mod tests {
     /// are the majority stop.
     #[test]
     fn a_member_that_has_not_applied_the_index_yet_is_waited_for() {
-        let mut node = with(&[1, 2]);
+        let mut node = with_digests(&[1, 2]);
         node.claimed(NodeId(3), Index(2), 9);
         assert_eq!(node.told(NodeId(3), Index(1), &[1, 9], &three(), NodeId(1)), None);
         assert_eq!(node.told(NodeId(2), Index(0), &[], &three(), NodeId(1)), None);
@@ -199,7 +203,7 @@ mod tests {
     /// Breaks: a question that was lost is never answered, and a node ends its dispute without the answer.
     #[test]
     fn a_question_is_put_again_while_its_dispute_is_open() {
-        let mut node = with(&[1, 2]);
+        let mut node = with_digests(&[1, 2]);
         assert_eq!(node.question(), None);
         node.claimed(NodeId(3), Index(1), 9);
         assert_eq!(node.question(), Some(Message::DigestsWanted { upto: Index(2) }));
@@ -210,8 +214,19 @@ mod tests {
     }
 
     #[test]
+    fn planted_disputes_ended_without_an_answer_are_found() {
+        use crate::planted::{Bug, with};
+        let mut node = with_digests(&[1, 2]);
+        node.claimed(NodeId(3), Index(2), 9);
+        with(Bug::DisputeAskedOnce, || assert_eq!(node.question(), None));
+        assert_eq!(node.told(NodeId(3), Index(1), &[1, 9], &three(), NodeId(1)), None);
+        let found = with(Bug::AnyAnswerCounts, || node.told(NodeId(2), Index(1), &[1], &three(), NodeId(1)));
+        assert!(!found.unwrap().confirmed, "the tests before this one see it");
+    }
+
+    #[test]
     fn a_claim_about_the_future_is_compared_when_it_has_come() {
-        let mut node = with(&[1]);
+        let mut node = with_digests(&[1]);
         assert_eq!(node.claimed(NodeId(2), Index(2), 9), None);
         let dispute = node.applied(&[checkpoint(2, 2)]);
         assert_eq!(dispute, Some(Message::DigestsWanted { upto: Index(2) }));
@@ -219,7 +234,7 @@ mod tests {
 
     #[test]
     fn a_node_with_the_majority_stays() {
-        let mut node = with(&[1, 2]);
+        let mut node = with_digests(&[1, 2]);
         node.claimed(NodeId(3), Index(2), 9);
         assert_eq!(node.told(NodeId(3), Index(1), &[1, 9], &three(), NodeId(1)), None);
         let told = node.told(NodeId(2), Index(1), &[1, 2], &three(), NodeId(1)).unwrap();
@@ -229,7 +244,7 @@ mod tests {
     /// Breaks: replicas of which no two agree go on acknowledging, because one has stopped and never answers.
     #[test]
     fn a_dispute_that_nobody_can_win_ends() {
-        let mut node = with(&[1, 2]);
+        let mut node = with_digests(&[1, 2]);
         node.claimed(NodeId(3), Index(2), 9);
         assert_eq!(node.told(NodeId(3), Index(1), &[1, 9], &three(), NodeId(1)), None);
         for _ in 1..ROUNDS_MAX {

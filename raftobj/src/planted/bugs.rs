@@ -127,6 +127,12 @@ bugs! {
     FailingMethodStopsItsCaller,
     /// Replicas that differ are told apart, and none stops. Revealed by a method that is not deterministic.
     DivergenceGoesOn,
+    /// What a member says that has not applied the disputed entry yet counts as its opinion: nodes that are the majority
+    /// stop. Revealed by a start of one of them in the middle of a dispute.
+    AnyAnswerCounts,
+    /// The members of a dispute are asked once: it ends without an answer that was lost, and nodes that are the majority
+    /// stop. Revealed by a connection that breaks in the middle of a dispute.
+    DisputeAskedOnce,
 
     // Founding
 

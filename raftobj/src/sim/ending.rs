@@ -4,16 +4,11 @@
 
 use super::course::WRITE_CALLS;
 use super::server::Divergence;
-use super::setup::Setup;
 use super::violation::hold;
 use super::world::World;
 use crate::memory::Write;
 use crate::object::Object;
 
-/// A replica that differs is found within so many of the longest election timeouts,
-const VERDICT_TIMEOUTS_MAX: u64 = 40;
-/// and so many rounds for each entry that the others may have to catch up with.
-const ROUNDS_AN_ENTRY: u64 = 8;
 /// A dispute is over when so many rounds of gossip have passed.
 const DISPUTE_GOSSIPS: u64 = 7;
 
@@ -95,11 +90,8 @@ impl<T: Object> World<T> {
                 _ => {}
             }
         }
-        let Setup { limits, .. } = &self.setup;
-        let rounds_max = VERDICT_TIMEOUTS_MAX * limits.election_ticks_max
-            + limits.deadline_ticks_max
-            + ROUNDS_AN_ENTRY * self.oracle.commit().0;
-        let gossip_ticks = 4 * limits.heartbeat_ticks;
+        let rounds_max = self.rounds_max();
+        let gossip_ticks = 4 * self.setup.limits.heartbeat_ticks;
         let mut rounds = 0;
         while let Some(server) = self.servers.iter().find(|server| server.is_astray()) {
             rounds += 1;

@@ -15,6 +15,9 @@ use crate::object::Object;
 /// has to be heard of, votes may split a few times, and a call may wait for its deadline before it.
 const TIMEOUTS_MAX: u64 = 40;
 
+/// A leader may have to send its whole log, one entry at a time, before one of its own term lets it commit any.
+const ROUNDS_AN_ENTRY: u64 = 8;
+
 const SERVES: &str = "after the last fault the cluster serves within a bound";
 
 impl<T: Object> World<T> {
@@ -35,8 +38,7 @@ impl<T: Object> World<T> {
     /// Lets rounds pass until nothing is left to do. The bound is on rounds in which nothing is applied or answered: a
     /// long log over a narrow window takes its time.
     pub(super) fn come_to_rest(&mut self, rule: &str) {
-        let limits = &self.setup.limits;
-        let rounds_max = TIMEOUTS_MAX * limits.election_ticks_max + limits.deadline_ticks_max;
+        let rounds_max = self.rounds_max();
         let (mut done, mut idle) = (self.done(), 0);
         while !self.is_quiet() {
             idle += 1;
@@ -52,6 +54,13 @@ impl<T: Object> World<T> {
                 (done, idle) = (now, 0);
             }
         }
+    }
+
+    /// So many rounds of peace are enough for a leader to be heard of, and for its log to be everybody's.
+    pub(super) fn rounds_max(&self) -> u64 {
+        let limits = &self.setup.limits;
+        let longest = self.live().map(|(_, process)| process.log.len() as u64).max().unwrap_or_default();
+        TIMEOUTS_MAX * limits.election_ticks_max + limits.deadline_ticks_max + ROUNDS_AN_ENTRY * longest
     }
 
     /// Grows with everything that is applied or answered.

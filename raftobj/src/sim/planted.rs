@@ -152,6 +152,10 @@ const ELSEWHERE: &[Bug] = &[
     // It was found by a seed beyond a hundred thousand, in a cluster that nobody asked for anything afterwards:
     // `raft::progress`, planted_probes_that_anything_ends_are_found.
     Bug::ProbeEndedByAny,
+    // A question and an answer have to be lost, and a node started again, in the middle of one dispute: 0 and 5 of 12,000
+    // seeds. `node::divergence`, planted_disputes_ended_without_an_answer_are_found.
+    Bug::AnyAnswerCounts,
+    Bug::DisputeAskedOnce,
     // Nobody talks to the disk that would adopt the list: `node::founding`, planted_lists_adopted_by_anyone_are_found.
     Bug::FormedAdoptedByAnyone,
     // Ids are random, so that no other disk has a member's: `node::stories`,
