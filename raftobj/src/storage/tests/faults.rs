@@ -118,3 +118,28 @@ fn a_job_that_fails_costs_nothing_until_the_segment_is_needed() {
     let names = disk.list(dir()).unwrap().unwrap();
     assert!(!names.iter().any(|name| name.ends_with(".tmp")), "{names:?}");
 }
+
+// Breaks: an error that was passed over; what the disk has is then not what the node believes.
+#[test]
+fn whatever_fails_is_told() {
+    let told = |act: &dyn Fn(&mut Started) -> bool, calls: u64| {
+        for call in 0..calls {
+            let disk = SimDisk::new();
+            let mut started = start(&disk).unwrap();
+            started.wal.append(&[entry(1, 1, 3000)]).unwrap();
+            let before = disk.calls();
+            disk.fail_at(before + call, Fault::Io);
+            assert!(!act(&mut started), "call {call} of {calls} failed, and nobody was told");
+        }
+        let disk = SimDisk::new();
+        let mut started = start(&disk).unwrap();
+        started.wal.append(&[entry(1, 1, 3000)]).unwrap();
+        let before = disk.calls();
+        assert!(act(&mut started));
+        assert_eq!(disk.calls() - before, calls);
+    };
+    // Remove what is left of an earlier try, create, write, sync, rename, sync the name.
+    told(&|started| started.directory.begin_boot().is_ok(), 6);
+    // Sync the full segment; remove, create, header, zeros, sync; rename, sync the name, open; opening, batch.
+    told(&|started| started.wal.append(&[entry(2, 1, 3000)]).is_ok(), 11);
+}
