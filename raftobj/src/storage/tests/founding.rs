@@ -229,7 +229,7 @@ fn a_log_is_looked_through_to_its_end_before_it_is_called_unused() {
     disk.remove(&dir().join("identity")).unwrap();
     let path = dir().join(segment_name(1));
     let mut bytes = disk.bytes(&path);
-    bytes.resize(5 * SEGMENT_HEADER_BYTES, 0);
+    bytes.resize(4 * SEGMENT_HEADER_BYTES + 512, 0);
     bytes[SEGMENT_HEADER_BYTES..].fill(0);
     bytes[4 * SEGMENT_HEADER_BYTES + 1] = 1;
     disk.set_bytes(&path, &bytes);
