@@ -85,21 +85,21 @@ impl Sessions {
             mark!(CallOfRetiredBoot);
             return Admission::Retired;
         }
-        if id.boot > session.boot || planted!(RetiredBootAdmitted) && id.boot != session.boot {
+        if id.boot > session.boot || planted!(RetiredBootAdmitted if id.boot != session.boot) {
             mark!(BootRetired);
             *session = Session::new(id);
         }
         if !planted!(LowestIgnored) {
             session.raise(lowest);
         }
-        if planted!(GapAccepted) && number > session.expected() {
+        if planted!(GapAccepted if number > session.expected()) {
             session.raise(number);
         }
         if number < session.lowest {
             mark!(RepeatForgotten);
             return Admission::Forgotten;
         }
-        if planted!(RetryAppliedTwice) && number <= session.last {
+        if planted!(RetryAppliedTwice if number <= session.last) {
             return Admission::Fresh;
         }
         if number <= session.last {
@@ -117,7 +117,7 @@ impl Sessions {
     pub(crate) fn record(&mut self, id: SessionId, number: Number, entry: EntryId, reply: Reply) {
         let session = self.by_node.get_mut(&id.node).expect("recorded right after it was admitted");
         assert_eq!(id.boot, session.boot, "recorded for another boot than was admitted");
-        if planted!(RetryAppliedTwice) && number <= session.last {
+        if planted!(RetryAppliedTwice if number <= session.last) {
             return;
         }
         assert_eq!(number, session.expected(), "recorded another number than was admitted");

@@ -57,10 +57,11 @@ mod tests {
         let mut clock = Clock::default();
         assert!(clock.tick(Time(1_000), 10, 500));
         assert!(clock.tick(Time(1_012), 10, 500));
+        assert_eq!(clock.refused(), 0);
         assert!(!clock.tick(Time(9_000), 10, 500));
         assert_eq!((clock.now(), clock.refused()), (Time(1_022), 1));
         assert!(clock.tick(Time(9_010), 10, 500));
-        assert_eq!(clock.now(), Time(1_032));
+        assert_eq!((clock.now(), clock.refused()), (Time(1_032), 1));
     }
 
     #[test]

@@ -220,4 +220,19 @@ mod tests {
         let check = || with(Bug::PersistedAba, a_late_report_of_a_cut_tail_does_not_count_for_the_new_tail);
         assert!(catch_unwind(check).is_err(), "it was not found");
     }
+
+    // Breaks: a candidate counts a vote for itself that a crash takes back (§5.2: one vote a term).
+    #[test]
+    fn term_and_vote_are_durable_when_the_write_that_has_them_is() {
+        let mut disk = Disk::new(Index(0));
+        assert!(disk.hard_state_is_durable());
+        let earlier = disk.next_write(HardState::default(), Index(1)).unwrap().0;
+        disk.hard_state_changed();
+        assert!(!disk.hard_state_is_durable(), "not handed out");
+        let write = disk.next_write(HardState::default(), Index(1)).unwrap().0;
+        disk.persisted(earlier);
+        assert!(!disk.hard_state_is_durable(), "handed out");
+        disk.persisted(write);
+        assert!(disk.hard_state_is_durable());
+    }
 }

@@ -116,7 +116,7 @@ impl Raft {
     fn count_vote(&mut self, from: NodeId) {
         let Role::Candidate(votes) = &mut self.role else { return };
         votes.granted.insert(from);
-        let by_strangers = planted!(StrangerVotes) && votes.granted.len() > self.membership.members.len() / 2;
+        let by_strangers = planted!(StrangerVotes if votes.granted.len() > self.membership.members.len() / 2);
         if self.membership.is_quorum(|id| votes.granted.contains(&id)) || by_strangers {
             self.become_leader();
         }

@@ -203,9 +203,6 @@ impl Raft {
                     mark!(VoteRequestIgnored);
                     return;
                 }
-                Message::Append { .. } | Message::Heartbeat { .. } | Message::Commit { .. } => {
-                    self.become_follower(term, Some(from));
-                }
                 _ => self.become_follower(term, None),
             }
         } else if term < self.hard_state.term {
@@ -273,11 +270,7 @@ impl Raft {
         let persist = self.disk.next_write(self.hard_state, last).map(|(id, hard_state, after)| Persist {
             id,
             hard_state,
-            entries: if after < last {
-                self.log.iter_from(after.next()).cloned().collect()
-            } else {
-                Vec::new()
-            },
+            entries: self.log.iter_from(after.next()).cloned().collect(),
         });
         let committed = self.take_committed();
         let reads = std::mem::take(&mut self.reads_ready);

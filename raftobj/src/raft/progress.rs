@@ -250,6 +250,19 @@ mod tests {
         assert!(!progress.is_probing());
     }
 
+    // Breaks: each repeated acknowledgement of a network that repeats makes the leader ask once more, and each question
+    // an answer that may be repeated.
+    #[test]
+    fn an_acknowledgement_that_is_repeated_asks_nothing_again() {
+        let mut progress = Progress::new(Index(10), Ticks(0));
+        progress.acknowledged(Index(1), Ticks(1));
+        progress.back_off(Index(5));
+        progress.probed(Ticks(2));
+        progress.acknowledged(Index(1), Ticks(3));
+        assert!(!progress.may_probe());
+        assert_eq!(progress.next(), Index(6));
+    }
+
     #[test]
     fn planted_probes_that_anything_ends_are_found() {
         use crate::planted::{Bug, with};

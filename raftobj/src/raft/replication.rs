@@ -122,11 +122,8 @@ impl Raft {
             mark!(AppendWithoutRoom);
             return;
         }
-        let cut = if planted!(StaleAppendTruncates) {
-            Some(matched.next()).filter(|next| *next <= self.log.last_index())
-        } else {
-            cut
-        };
+        let stale = planted!(StaleAppendTruncates if matched < self.log.last_index());
+        let cut = if stale { Some(matched.next()) } else { cut };
         if let Some(from) = cut {
             mark!(TailOverwritten);
             self.log.truncate(from);

@@ -1,13 +1,15 @@
 //! Single stories of one server: what it does with the messages that it is given, and nothing else around it.
 
 use super::config::Config;
+use super::election::Votes;
 use super::membership::{Member, Membership};
 use super::message::{Envelope, Message, ReadId};
 use super::types::{Entry, EntryId, EntryKind, HardState, Incarnation, Index, NodeId, Term, Ticks, Time};
-use super::{Raft, Restored};
+use super::{ProposeError, Raft, ReadReady, Restored, Role};
 use crate::marks::{Counts, Mark};
 use crate::object::fixture::TestRandom;
 use bytes::Bytes;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// Server 1 of three, with these entries and in this term.
 fn server(term: u64, entries: Vec<Entry>) -> Raft {
@@ -54,6 +56,18 @@ fn settle(raft: &mut Raft) -> Vec<Message> {
         }
     }
     sent
+}
+
+/// Server 1 as the leader of term 2, with nothing in its log but its no-op, which nobody has acknowledged.
+fn leader() -> Raft {
+    let mut raft = server(1, Vec::new());
+    tick_until_candidate(&mut raft);
+    hear(&mut raft, 2, 1, Message::PreVoteReply { of: Term(1), granted: true });
+    settle(&mut raft);
+    hear(&mut raft, 2, 2, Message::VoteReply { granted: true });
+    settle(&mut raft);
+    assert!(raft.is_leader());
+    raft
 }
 
 fn tick_until_candidate(raft: &mut Raft) {
@@ -112,6 +126,170 @@ fn an_append_beyond_the_logs_limit_is_not_answered() {
     assert_eq!(settle(&mut raft), []);
     assert_eq!(raft.log().last_index(), Index(2));
     assert_eq!(Counts::take().of(Mark::AppendWithoutRoom), 1);
+}
+
+// The same bound, to the byte.
+#[test]
+fn an_append_that_just_fits_is_taken() {
+    for (beyond, answers) in [(0, 1), (1, 0)] {
+        let mut raft = server(1, vec![entry(1, 1, 900)]);
+        let room = raft.config.log_bytes_max + raft.config.window_bytes_max - raft.log().bytes();
+        let entries = vec![entry(1, 2, room + beyond)];
+        hear(&mut raft, 2, 1, Message::Append { prev: id(1, 1), commit: Index(0), entries });
+        assert_eq!(settle(&mut raft).len(), answers, "{beyond} beyond what there is room for");
+    }
+}
+
+// Breaks: a follower whose log is a little over its limit (entries cost more than their bytes) never agrees with a new
+// leader, and so never learns what it may apply and let go.
+#[test]
+fn a_question_and_a_no_op_need_no_room() {
+    let mut raft = server(1, vec![entry(1, 1, 900), entry(1, 2, 900), entry(1, 3, 900)]);
+    hear(&mut raft, 2, 2, Message::Append { prev: id(1, 3), commit: Index(0), entries: Vec::new() });
+    assert_eq!(settle(&mut raft), [Message::Appended { matched: Index(3) }]);
+    hear(
+        &mut raft,
+        2,
+        2,
+        Message::Append { prev: id(1, 3), commit: Index(0), entries: vec![entry(2, 4, 0)] },
+    );
+    assert_eq!(settle(&mut raft), [Message::Appended { matched: Index(4) }]);
+}
+
+// Breaks: a leader takes more than its followers may have room for, or tells a caller of a bound that is not there.
+#[test]
+fn a_proposal_that_just_fits_is_taken() {
+    let mut raft = leader();
+    let limit = raft.config.log_bytes_max;
+    let room = limit - raft.log().bytes();
+    let busy = ProposeError::Busy { bytes: limit + 1, limit };
+    assert_eq!(raft.propose(Bytes::from(vec![0; room + 1])), Err(busy));
+    assert_eq!(raft.propose(Bytes::from(vec![0; room])), Ok(id(2, 2)));
+}
+
+// Breaks: a connection that was mixed up, or a stranger's, moves a term or appoints a leader.
+#[test]
+fn only_what_a_member_says_to_this_server_is_heard() {
+    for (from, to) in [(2, 3), (1, 1), (1, 3), (9, 1), (9, 9)] {
+        let mut raft = server(3, Vec::new());
+        let message = Message::Heartbeat { commit: Index(0), round: 0 };
+        raft.step(Envelope { from: NodeId(from), to: NodeId(to), term: Term(7), message });
+        assert_eq!((raft.term(), raft.leader()), (Term(3), None), "from {from} to {to}");
+    }
+}
+
+// Breaks: two leaders of one term (a bug elsewhere, or a lie) take turns at a follower, and each acknowledges the other's
+// entries by it.
+#[test]
+fn a_second_leader_of_a_term_is_not_followed() {
+    let heartbeat = Message::Heartbeat { commit: Index(0), round: 0 };
+    let mut raft = leader();
+    hear(&mut raft, 3, 2, heartbeat.clone());
+    assert!(raft.is_leader());
+    assert_eq!(settle(&mut raft), []);
+    let mut raft = server(2, Vec::new());
+    for (from, answers) in [(2, 1), (3, 0), (2, 1)] {
+        hear(&mut raft, from, 2, heartbeat.clone());
+        assert_eq!((raft.leader(), settle(&mut raft).len()), (Some(NodeId(2)), answers));
+    }
+}
+
+// Breaks: a follower that votes late, for a candidate that has lost already, forgets what its leader has confirmed: in a
+// quiet cluster it does not learn what is committed.
+#[test]
+fn a_vote_in_the_leaders_own_term_takes_no_confirmation_back() {
+    let mut raft = server(1, Vec::new());
+    let entries = vec![entry(1, 1, 0)];
+    hear(&mut raft, 2, 1, Message::Append { prev: id(0, 0), commit: Index(0), entries });
+    tick_until_candidate(&mut raft);
+    settle(&mut raft);
+    hear(&mut raft, 3, 1, Message::Vote { last: id(1, 1) });
+    assert_eq!(settle(&mut raft), [Message::VoteReply { granted: true }]);
+    hear(&mut raft, 2, 1, Message::Heartbeat { commit: Index(1), round: 0 });
+    assert_eq!(raft.commit(), Index(1));
+}
+
+// Breaks: a candidate counts its own vote when some earlier write is durable, and after a crash gives it to another.
+#[test]
+fn a_candidates_vote_counts_when_its_own_write_is_durable() {
+    let mut raft = server(1, Vec::new());
+    let entries = vec![entry(1, 1, 0)];
+    hear(&mut raft, 2, 1, Message::Append { prev: id(0, 0), commit: Index(0), entries });
+    let earlier = raft.ready().unwrap().persist.unwrap().id;
+    tick_until_candidate(&mut raft);
+    hear(&mut raft, 2, 1, Message::PreVoteReply { of: Term(1), granted: true });
+    let of_the_vote = raft.ready().unwrap().persist.unwrap().id;
+    hear(&mut raft, 3, 2, Message::VoteReply { granted: true });
+    raft.persisted(earlier);
+    assert!(!raft.is_leader());
+    raft.persisted(of_the_vote);
+    assert!(raft.is_leader());
+}
+
+// Breaks: reads that nobody confirms fill the memory; or a leader refuses one without need.
+#[test]
+fn a_leader_refuses_reads_beyond_a_bound() {
+    let mut raft = leader();
+    for read in 0..4_096 {
+        raft.read_index(ReadId(read));
+    }
+    assert_eq!(raft.ready().map(|ready| ready.reads), None, "its no-op is not committed: they wait");
+    raft.read_index(ReadId(5_000));
+    let refused = ReadReady { id: ReadId(5_000), index: None };
+    assert_eq!(raft.ready().unwrap().reads, [refused]);
+}
+
+// Breaks: a caller waits for its deadline, and not only for the next leader; or is told the end of somebody else's read.
+#[test]
+fn a_leader_that_steps_down_ends_the_reads_that_were_made_there() {
+    let mut raft = leader();
+    hear(&mut raft, 2, 2, Message::ReadIndex { id: ReadId(8) });
+    raft.read_index(ReadId(7));
+    hear(&mut raft, 3, 9, Message::Heartbeat { commit: Index(0), round: 0 });
+    assert_eq!(raft.ready().unwrap().reads, [ReadReady { id: ReadId(7), index: None }]);
+}
+
+// Breaks: an operator is not told that a machine's clock jumps.
+#[test]
+fn a_clock_that_is_not_believed_is_told() {
+    let mut raft = server(1, Vec::new());
+    assert!(raft.tick(Time(1_000)));
+    assert!(!raft.tick(Time(2_000_000)));
+    assert_eq!(raft.clock().refused(), 1);
+}
+
+// Breaks: what must hold between two events is not looked at, and the simulator's runs prove less than they say.
+#[test]
+fn a_server_that_contradicts_itself_is_caught() {
+    type Break = fn(&mut Raft);
+    let broken: [(&str, Break); 11] = [
+        ("beyond last 1", |raft| raft.commit = Index(2)),
+        ("confirmed 2 beyond last", |raft| raft.confirmed = Index(2)),
+        ("durable up to 1, beyond last 0", |raft| raft.log.truncate(Index(1))),
+        ("handed out 1 beyond commit 0", |raft| raft.handed = Index(1)),
+        ("applied 1 beyond handed out 0", |raft| raft.applied = Index(1)),
+        ("of a later term than 1", |raft| raft.hard_state.term = Term(1)),
+        ("leads a term it did not vote in", |raft| raft.hard_state.voted_for = None),
+        ("no-op 2 beyond last 1", |raft| {
+            let Role::Leader(leader) = &mut raft.role else { unreachable!() };
+            leader.noop = Index(2);
+        }),
+        ("candidate without its own vote", |raft| {
+            raft.role = Role::Candidate(Votes::default());
+            raft.hard_state.voted_for = Some(NodeId(2));
+        }),
+        ("pre-candidate without its own vote", |raft| raft.role = Role::PreCandidate(Votes::default())),
+        ("follows itself", |raft| raft.role = Role::Follower { leader: Some(NodeId(1)) }),
+    ];
+    for (words, break_it) in broken {
+        let mut raft = leader();
+        raft.check_invariants();
+        break_it(&mut raft);
+        let caught = catch_unwind(AssertUnwindSafe(|| raft.check_invariants())).expect_err(words);
+        let said = caught.downcast_ref::<String>().cloned();
+        let said = said.or(caught.downcast_ref::<&str>().map(|said| (*said).to_owned())).unwrap();
+        assert!(said.contains(words), "{said}");
+    }
 }
 
 // Breaks: a candidate whose vote requests got lost waits for others to campaign before it may lead.

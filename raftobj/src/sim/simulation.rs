@@ -17,6 +17,9 @@ use std::rc::Rc;
 /// The environment variable that makes [`Simulation::run`] repeat one run.
 const REPEAT: &str = "RAFTOBJ_SIM";
 
+/// The environment variable that says `0` where nobody will read the shortest schedule: it takes some seconds to find.
+const SHRINK: &str = "RAFTOBJ_SIM_SHRINK";
+
 /// Clusters of a replicated object under seeds, with faults; see the [module](super).
 ///
 /// # Panics of the user's code
@@ -126,7 +129,8 @@ impl<T: Object> Simulation<T> {
     }
 
     /// Runs the regressions, then the seeds, until one fails. With the environment variable `RAFTOBJ_SIM` it repeats
-    /// the run that it holds, and nothing else.
+    /// the run that it holds, and nothing else. With `RAFTOBJ_SIM_SHRINK=0` a run that fails is told as it is, and not
+    /// made shorter first.
     ///
     /// # Errors
     /// The first run in which something happened that must not.
@@ -196,7 +200,11 @@ impl<T: Object> Simulation<T> {
         };
         let Run { events, result, report } = run(&self.program, &setup, events);
         let Err(violation) = result else { return Ok(report) };
-        let Shrunk { setup, events } = shrink(&self.program, &setup, events, &violation.rule);
+        let Shrunk { setup, events } = if std::env::var(SHRINK).is_ok_and(|says| says == "0") {
+            Shrunk { setup, events }
+        } else {
+            shrink(&self.program, &setup, events, &violation.rule)
+        };
         let (what, nodes) = watch(&self.program, &setup, &events);
         let last = events.len().saturating_sub(LAST_EVENTS);
         Err(Failure(Box::new(Story {

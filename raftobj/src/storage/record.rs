@@ -125,3 +125,40 @@ impl Cursor {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::raft::types::{EntryId, EntryKind, Term, Time};
+
+    fn entry(index: u64) -> Record {
+        let id = EntryId { term: Term(1), index: Index(index) };
+        Record::Entry(Entry { id, time: Time(0), kind: EntryKind::Command, payload: Bytes::new() })
+    }
+
+    // Breaks: entries that nothing leads to are served; or a damaged index at an end of the range is a panic.
+    #[test]
+    fn an_entry_follows_what_is_there_or_replaces_it() {
+        let after = |first, next, index| {
+            let mut cursor = Cursor { next: Index(next), ..Cursor::at(Index(first)) };
+            cursor.advance(&entry(index)).is_ok().then_some(cursor.next)
+        };
+        assert_eq!(after(5, 8, 4), None, "before the first");
+        assert_eq!(after(5, 8, 5), Some(Index(6)));
+        assert_eq!(after(5, 8, 8), Some(Index(9)));
+        assert_eq!(after(5, 8, 9), None, "a gap");
+        assert_eq!(after(0, 8, 0), None, "no index");
+        assert_eq!(after(5, u64::MAX, u64::MAX), None, "none follows it");
+    }
+
+    // Breaks: entries between two segments are missing, and nobody notices.
+    #[test]
+    fn a_segment_opens_where_the_log_stands() {
+        let cursor = Cursor { next: Index(8), ..Cursor::at(Index(5)) };
+        assert_eq!(cursor.open(Index(8)), Ok(()));
+        for index in [7, 9] {
+            let disorder = Disorder::Opening { index: Index(index), next: Index(8) };
+            assert_eq!(cursor.open(Index(index)), Err(disorder));
+        }
+    }
+}

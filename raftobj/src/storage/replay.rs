@@ -95,4 +95,18 @@ mod tests {
         assert!(first.is_unique(), "nothing shares the frame that was mostly overwritten");
         assert!(!second.is_unique(), "the other is shared, and not copied");
     }
+
+    // The bound itself, and frames after the first.
+    #[test]
+    fn a_frame_of_which_half_lives_is_shared() {
+        let mut replay = Replay::default();
+        let frames: Vec<Bytes> = (1..=3).map(|byte| Bytes::from(vec![byte; 1000])).collect();
+        take(&mut replay, &frames[0], 1, 1, 0..500);
+        take(&mut replay, &frames[0], 1, 2, 500..1000);
+        take(&mut replay, &frames[1], 2, 2, 0..499);
+        take(&mut replay, &frames[2], 3, 4, 0..1000);
+        let entries = replay.into_entries();
+        let copied: Vec<bool> = frames.iter().map(Bytes::is_unique).collect();
+        assert_eq!((copied, entries.len()), (vec![false, true, false], 3));
+    }
 }

@@ -107,6 +107,21 @@ fn a_sessions_table_is_bounded_in_calls_and_in_bytes() {
     assert!(total <= SESSION_REPLY_BYTES_MAX, "{total} bytes kept");
 }
 
+// Breaks: replies are forgotten without need, or kept without a bound.
+#[test]
+fn the_oldest_reply_is_forgotten_at_one_byte_too_many() {
+    let mut sessions = Sessions::default();
+    let id = session(1, 1);
+    let half = || Reply::Value(Bytes::from(vec![0; SESSION_REPLY_BYTES_MAX / 2]));
+    let kept = |sessions: &Sessions, number| sessions.by_node[&id.node].kept(Number(number)).reply.bytes();
+    offer_unchecked(&mut sessions, id, 1, 1, half());
+    offer_unchecked(&mut sessions, id, 2, 1, half());
+    assert_eq!(kept(&sessions, 1), SESSION_REPLY_BYTES_MAX / 2);
+    offer_unchecked(&mut sessions, id, 3, 1, value(1));
+    assert_eq!((kept(&sessions, 1), kept(&sessions, 2)), (0, SESSION_REPLY_BYTES_MAX / 2));
+    sessions.check_invariants();
+}
+
 fn offer_unchecked(sessions: &mut Sessions, id: SessionId, number: u64, lowest: u64, reply: Reply) -> Did {
     match sessions.admit(id, Number(number), Number(lowest)) {
         Admission::Fresh => sessions.record(id, Number(number), entry(number), reply),

@@ -63,7 +63,11 @@ fn names_come_and_go<D: Disk>(disk: D, dir: &Path) {
     disk.rename(&inside.join("a"), &inside.join("b")).unwrap();
     assert_eq!(disk.open(&inside.join("b")).unwrap().len().unwrap(), 2, "rename replaces");
     disk.sync_dir(&inside).unwrap();
-    disk.remove(&inside.join("b")).unwrap();
+    let file = inside.join("b");
+    assert!(disk.create_dir(&file).is_err(), "a file serves as no directory");
+    assert!(disk.list(&file).is_err(), "nor is it one that is not there");
+    assert!(!disk.create(&file).err().unwrap().is_missing());
+    disk.remove(&file).unwrap();
     assert_eq!(disk.list(&inside).unwrap(), Some(vec![]));
 }
 
@@ -169,4 +173,12 @@ fn a_short_write_leaves_half() {
     assert!(file.write_at(b"12345678", 0).is_err());
     assert_eq!(disk.bytes(Path::new("/f")), b"1234");
     file.write_at(b"12345678", 0).unwrap();
+}
+
+// Breaks: a sync that does nothing. What it brings to the platter no test can see; that the system is asked, it can: it
+// has nothing to sync behind this name, and says so.
+#[test]
+fn the_real_disk_asks_the_system_to_sync() {
+    let file = RealDisk.open(Path::new("/dev/null")).unwrap();
+    assert_eq!(file.sync().unwrap_err().operation, "sync");
 }

@@ -118,3 +118,37 @@ fn a_job_that_fails_costs_nothing_until_the_segment_is_needed() {
     let names = disk.list(dir()).unwrap().unwrap();
     assert!(!names.iter().any(|name| name.ends_with(".tmp")), "{names:?}");
 }
+
+// Breaks: an error that was passed over; what the disk has is then not what the node believes.
+#[test]
+fn whatever_fails_is_told() {
+    /// Every call that `act` makes after `before` fails once.
+    fn told<T>(before: impl Fn(&SimDisk) -> T, act: impl Fn(&SimDisk, &mut T) -> bool) -> u64 {
+        let disk = SimDisk::new();
+        let mut with = before(&disk);
+        let (first, held) = (disk.calls(), act(&disk, &mut with));
+        let calls = disk.calls() - first;
+        assert!(held && calls > 0);
+        for call in 0..calls {
+            let disk = SimDisk::new();
+            let mut with = before(&disk);
+            disk.fail_at(first + call, Fault::Io);
+            assert!(!act(&disk, &mut with), "call {call} of {calls} failed, and nobody was told");
+        }
+        calls
+    }
+    let nearly_full = |disk: &SimDisk| {
+        let mut started = start(disk).unwrap();
+        started.wal.append(&[entry(1, 1, 3000)]).unwrap();
+        started
+    };
+    told(|_| (), |disk, ()| start(disk).is_ok());
+    told(|disk| drop(nearly_full(disk)), |disk, ()| start(disk).is_ok());
+    let calls = told(nearly_full, |_, started| started.directory.begin_boot().is_ok());
+    assert_eq!(calls, 6, "remove what an earlier try left, create, write, sync, rename, sync the name");
+    let calls = told(nearly_full, |_, started| started.wal.append(&[entry(2, 1, 3000)]).is_ok());
+    assert_eq!(
+        calls, 11,
+        "sync; remove, create, header, zeros, sync; rename, sync the name, open; opening, batch"
+    );
+}

@@ -1,6 +1,7 @@
 //! Directories: new, kept, somebody else's.
 
 use super::*;
+use crate::marks::{Counts, Mark};
 
 fn open(disk: &SimDisk) -> Result<Directory<SimDisk>, DirectoryError> {
     Directory::open(disk.clone(), dir(), SMALL, newcomer())
@@ -182,4 +183,57 @@ fn a_real_directory_works_like_a_simulated_one() {
     assert!(lines > 9);
     assert!(inspect::verify(path.join("nowhere")).is_err());
     std::fs::remove_dir_all(&path).unwrap();
+}
+
+// Breaks: a copy of a directory, without the lock file that is not part of it, is refused for what lies beside; a lock
+// that a crash left is taken for a stranger's.
+#[test]
+fn the_lock_file_may_be_missing_or_be_all_there_is() {
+    let disk = SimDisk::new();
+    let mut started = start(&disk).unwrap();
+    started.wal.append(&[vote(1, Some(1))]).unwrap();
+    started.wal.sync().unwrap();
+    drop(started);
+    disk.set_bytes(&dir().join("notes.txt"), b"mine");
+    disk.remove(&dir().join("LOCK")).unwrap();
+    open(&disk).unwrap();
+
+    let disk = SimDisk::new();
+    disk.create_dir(dir()).unwrap();
+    disk.create(&dir().join("LOCK")).unwrap();
+    Counts::take();
+    open(&disk).unwrap();
+    assert_eq!(Counts::take().of(Mark::DirectoryBegunAgain), 1);
+}
+
+// Breaks: while a node runs, whoever starts a second one is told that its files are damaged or a stranger's.
+#[test]
+fn that_a_directory_is_in_use_is_told_before_anything_else() {
+    let disk = SimDisk::new();
+    let _running = open(&disk).unwrap();
+    disk.set_bytes(&dir().join("identity"), b"Elvis");
+    assert!(matches!(open(&disk), Err(DirectoryError::Locked { .. })));
+    // One that is just being made.
+    disk.remove(&dir().join("identity")).unwrap();
+    disk.set_bytes(&dir().join("thesis.tex"), b"years of work");
+    assert!(matches!(open(&disk), Err(DirectoryError::Locked { .. })));
+}
+
+// Breaks: a log whose first block was lost is taken for a new one, and begun again.
+#[test]
+fn a_log_is_looked_through_to_its_end_before_it_is_called_unused() {
+    let disk = SimDisk::new();
+    let mut started = start(&disk).unwrap();
+    started.wal.append(&[entry(1, 1, 3900)]).unwrap();
+    drop(started);
+    disk.remove(&dir().join("identity")).unwrap();
+    let path = dir().join(segment_name(1));
+    let mut bytes = disk.bytes(&path);
+    bytes.resize(4 * SEGMENT_HEADER_BYTES + 512, 0);
+    bytes[SEGMENT_HEADER_BYTES..].fill(0);
+    bytes[4 * SEGMENT_HEADER_BYTES + 1] = 1;
+    disk.set_bytes(&path, &bytes);
+    let before = disk.calls();
+    assert!(matches!(open(&disk), Err(DirectoryError::Refused { .. })));
+    assert!(disk.calls() - before < 30, "block by block");
 }

@@ -4,7 +4,7 @@ use super::directory::DirectoryError;
 use super::disk::Disk;
 use super::disk::sim::{Fault, SimDisk};
 use super::recovery::Problem;
-use super::segment::{SEGMENT_HEADER_BYTES, segment_name};
+use super::segment::{SEGMENT_HEADER_BYTES, SegmentHeader, segment_name};
 use super::wal::{OpenError, PrepareJob, Recovered, WalError};
 use super::*;
 use crate::raft::membership::{Member, Membership};
@@ -16,6 +16,7 @@ mod basics;
 mod damage;
 mod faults;
 mod founding;
+mod inspection;
 mod power;
 mod script;
 
