@@ -23,10 +23,10 @@ impl<T: Object> World<T> {
         let Some(process) = &mut self.servers[at].process else { return };
         if let Some(effects) = process.node.effects() {
             self.carry_out(at, effects);
+            let Some(process) = &mut self.servers[at].process else { return };
+            let more = process.node.effects();
+            hold!(more.is_none(), "a turn leaves nothing to do", "n{at} has more to do: {more:?}");
         }
-        let Some(process) = &mut self.servers[at].process else { return };
-        let more = process.node.effects();
-        hold!(more.is_none(), "a turn leaves nothing to do", "n{at} has more to do: {more:?}");
         self.look_at(at);
         self.end_stopped(at);
     }

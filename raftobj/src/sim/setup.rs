@@ -81,8 +81,8 @@ pub(crate) struct Rates {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Weights {
-    weights: Vec<u32>,
-    sum: u32,
+    /// Each kind as often as its weight says: the next event costs one look.
+    kinds: Vec<Kind>,
 }
 
 /// What the seeds may draw.
@@ -309,19 +309,14 @@ fn add_ends(weights: &mut [u32]) {
 
 impl Weights {
     fn of(weights: Vec<u32>) -> Weights {
-        let sum = weights.iter().sum();
-        Weights { weights, sum }
+        let each = Kind::ALL.iter().zip(weights);
+        Weights {
+            kinds: each.flat_map(|(kind, weight)| std::iter::repeat_n(*kind, weight as usize)).collect(),
+        }
     }
 
     /// A kind of event, by the weights.
     fn pick(&self, random: &mut Random) -> Kind {
-        let mut left = random.below(self.sum.into()) as u32;
-        for (kind, weight) in Kind::ALL.iter().zip(&self.weights) {
-            match left.checked_sub(*weight) {
-                Some(rest) => left = rest,
-                None => return *kind,
-            }
-        }
-        unreachable!("the weights sum up to {}", self.sum)
+        *random.pick(&self.kinds)
     }
 }
