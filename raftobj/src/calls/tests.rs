@@ -126,6 +126,51 @@ fn bytes_are_limited_as_calls_are() {
     assert_eq!(sent(&mut calls), [(1, 1)], "two are larger than the window");
 }
 
+// Breaks: a call that a user may make is refused; or what left the queue goes on counting, until nothing gets in.
+#[test]
+fn what_just_fits_is_taken_and_what_left_makes_room() {
+    let (large, small) = (900, 1_000 - 2 * COMMAND_OVERHEAD_MAX);
+    let limits = CallsConfig {
+        command_bytes_max: COMMAND_OVERHEAD_MAX + large,
+        window_bytes_max: 2 * COMMAND_OVERHEAD_MAX + large + small,
+        queue_bytes_max: 2 * COMMAND_OVERHEAD_MAX + large + small,
+        ..CallsConfig::default()
+    };
+    let mut calls = Calls::new(session(1, 1), limits);
+    let submit = |calls: &mut Calls, id: u64, bytes: usize, deadline: u64| {
+        calls.submit(CallId(id), ADD, Bytes::from(vec![0; bytes]), Ticks(deadline));
+        calls.ready().completions.len()
+    };
+    assert_eq!(submit(&mut calls, 1, large, 500), 0);
+    assert_eq!(submit(&mut calls, 2, small, 10), 0);
+    assert_eq!(submit(&mut calls, 3, 0, 500), 1, "the queue is full to the byte");
+    calls.tick(Ticks(10));
+    assert_eq!(calls.ready().completions.len(), 1);
+    assert_eq!(submit(&mut calls, 4, small, 500), 0, "one was given up");
+    calls.leader(led_by(HERE, 1));
+    assert_eq!(sent(&mut calls).len(), 2, "and the window takes both");
+    assert_eq!(submit(&mut calls, 5, large, 500), 0);
+    assert_eq!(submit(&mut calls, 6, small, 500), 0, "the queue was empty");
+    assert_eq!(sent(&mut calls), []);
+}
+
+#[test]
+fn a_late_call_is_told_how_many_were_before_it() {
+    let mut calls = calls();
+    calls.leader(led_by(PEER, 1));
+    submit(&mut calls, 1..=3, 500);
+    assert_eq!(sent(&mut calls).len(), 3);
+    submit(&mut calls, 4..=4, 500);
+    assert_eq!(sent(&mut calls).len(), 1);
+    submit(&mut calls, 5..=5, 10);
+    submit(&mut calls, 6..=6, 500);
+    submit(&mut calls, 7..=7, 20);
+    calls.tick(Ticks(10));
+    assert_eq!(ended(&mut calls), ["5 not applied: the deadline passed while the call waited for 4 others"]);
+    calls.tick(Ticks(20));
+    assert_eq!(ended(&mut calls), ["7 not applied: the deadline passed while the call waited for 5 others"]);
+}
+
 // Breaks: PITFALLS "LEADER_CHANGED": a call in flight is lost, or applied twice, when the leader changes.
 #[test]
 fn a_new_leader_is_sent_all_that_is_unanswered() {
@@ -211,6 +256,89 @@ fn without_progress_all_is_sent_again_ever_more_rarely() {
         }
     }
     assert_eq!(sent_at, [0, 50, 150, 350, 750, 1_550, 2_350]);
+}
+
+// Breaks: after a quiet hour each call is sent twice; or while calls go on being made, a lost one is never sent again.
+#[test]
+fn the_wait_begins_when_something_is_on_its_way_and_no_later() {
+    let mut calls = calls();
+    calls.leader(led_by(PEER, 1));
+    calls.tick(Ticks(1_000));
+    submit(&mut calls, 1..=1, 9_000);
+    assert_eq!(sent(&mut calls), [(1, 1)]);
+    calls.tick(Ticks(1_049));
+    submit(&mut calls, 2..=2, 9_000);
+    assert_eq!(sent(&mut calls), [(2, 1)]);
+    calls.tick(Ticks(1_050));
+    assert_eq!(sent(&mut calls), [(1, 1), (2, 1)]);
+}
+
+// Breaks: after one slow spell every later loss, and every later refusal, is waited for as long as in it.
+#[test]
+fn what_is_decided_ends_the_patience() {
+    let mut calls = calls();
+    calls.leader(led_by(PEER, 1));
+    submit(&mut calls, 1..=3, 9_000);
+    assert_eq!(sent(&mut calls).len(), 3);
+    for now in [50, 150] {
+        calls.tick(Ticks(now));
+        assert_eq!(sent(&mut calls).len(), 3);
+    }
+    calls.tick(Ticks(300));
+    replied(&mut calls, 1);
+    assert_eq!(ended(&mut calls), ["1 ok 101@3"]);
+    calls.tick(Ticks(349));
+    assert_eq!(sent(&mut calls), []);
+    calls.tick(Ticks(350));
+    assert_eq!(sent(&mut calls), [(2, 2), (3, 2)]);
+
+    for (now, next) in [(350, 351), (351, 353)] {
+        calls.tick(Ticks(now));
+        calls.refused(PEER, Number(2), CallsRefusal::Busy);
+        calls.tick(Ticks(next));
+        assert_eq!(sent(&mut calls), [(2, 2), (3, 2)]);
+    }
+    replied(&mut calls, 2);
+    assert_eq!(ended(&mut calls), ["2 ok 102@3"]);
+    calls.refused(PEER, Number(3), CallsRefusal::Busy);
+    calls.tick(Ticks(354));
+    assert_eq!(sent(&mut calls), [(3, 3)], "the row of refusals is over");
+}
+
+// Breaks: a refusal of a call that is not on its way delays those that are.
+#[test]
+fn a_refusal_of_what_is_not_on_its_way_says_nothing() {
+    let mut calls = calls();
+    calls.leader(led_by(PEER, 1));
+    submit(&mut calls, 1..=1, 500);
+    assert_eq!(sent(&mut calls).len(), 1);
+    calls.refused(PEER, Number(2), CallsRefusal::Busy);
+    submit(&mut calls, 2..=2, 500);
+    assert_eq!(sent(&mut calls), [(2, 1)]);
+}
+
+#[test]
+fn any_one_thing_to_do_is_something() {
+    let nothing = CallsReady::default();
+    assert!(nothing.is_empty());
+    let mut calls = calls();
+    calls.leader(led_by(HERE, 1));
+    calls.read(ReadTicket(1), Ticks(500));
+    let read = calls.ready();
+    assert!(read.read.is_some() && !read.is_empty());
+    calls.tick(Ticks(500));
+    assert!(!calls.ready().is_empty(), "a read has ended");
+    submit(&mut calls, 1..=1, 600);
+    assert!(!calls.ready().is_empty(), "a command");
+    calls.tick(Ticks(600));
+    assert!(!calls.ready().is_empty(), "a call has ended");
+    assert!(calls.ready().is_empty());
+}
+
+#[test]
+#[should_panic(expected = "fits in no window")]
+fn limits_that_nothing_could_meet_are_refused() {
+    Calls::new(session(1, 1), CallsConfig { window_bytes_max: 1, ..config() });
 }
 
 // Breaks: a caller is never answered, or is told "not applied" of a call that may be in a log.

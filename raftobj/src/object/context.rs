@@ -53,3 +53,23 @@ impl ApplyContext {
         z ^ (z >> 31)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // Breaks: replicas of two versions draw differently from the same entry, and are replicas no longer.
+    #[test]
+    fn a_context_tells_what_its_entry_says() {
+        let context = ApplyContext::for_test(7, 3, 1_500);
+        assert_eq!((context.index(), context.term()), (Index(7), Term(3)));
+        assert_eq!(context.now(), SystemTime::UNIX_EPOCH + Duration::from_millis(1_500));
+        let drawn = [context.random_u64(), context.random_u64()];
+        assert_eq!(
+            drawn,
+            [14_718_265_124_126_511_127, 4_047_113_138_491_402_062],
+            "part of what an entry means: a change is a change of the format"
+        );
+        assert_ne!(ApplyContext::for_test(8, 3, 1_500).random_u64(), drawn[0]);
+    }
+}

@@ -152,6 +152,13 @@ fn a_segment_is_filled_to_its_last_byte_and_has_room_for_the_marker() {
     assert_eq!(full, 16, "so many payloads are padded to the one length that fits");
 }
 
+#[test]
+fn a_segments_size_has_bounds_and_is_in_whole_sectors() {
+    let size = |segment_bytes| Options { segment_bytes }.segment_bytes();
+    assert_eq!([0, 5_120, 5_121, u64::MAX].map(size), [5_120, 5_120, 5_632, 1 << 30]);
+    assert_eq!(size(Options::default().segment_bytes), 8 << 20);
+}
+
 // Breaks: a segment that was made for a place which is taken by now takes that place: what is in the log there is gone.
 #[test]
 fn a_segment_that_comes_late_does_not_replace_the_one_in_use() {
