@@ -13,11 +13,13 @@ use crate::storage::disk::sim::{Fault, SimDisk};
 pub(crate) struct Atlas {
     nodes: usize,
     lost: usize,
+    /// The machine whose object has differed from the others'.
+    astray: Option<usize>,
 }
 
 impl Atlas {
     pub(crate) fn new(nodes: u8) -> Atlas {
-        Atlas { nodes: nodes.into(), lost: 0 }
+        Atlas { nodes: nodes.into(), lost: 0, astray: None }
     }
 
     /// Whether one more disk may go: a majority stays, and somebody else remembers that the cluster was formed. (While it
@@ -28,14 +30,17 @@ impl Atlas {
         servers[at].lost.is_none() && self.gone(servers) < (self.nodes - 1) / 2 && formed
     }
 
-    /// Whether a machine's object may differ from the others': a majority stays that agrees. One at a time, so that no two
-    /// agree on what is wrong.
+    /// Whether a machine's object may differ from the others': a majority stays that agrees. It is the same machine each
+    /// time: what another told before it was started again might agree on what is wrong.
     pub(crate) fn may_diverge<T: Object>(&self, servers: &[Server<T>], at: usize) -> bool {
-        let none = servers
-            .iter()
-            .filter_map(|server| server.process.as_ref())
-            .all(|process| process.divergence.is_none());
-        none && servers[at].lost.is_none() && self.gone(servers) < (self.nodes - 1) / 2
+        let server = &servers[at];
+        let agrees = server.process.as_ref().is_some_and(|process| process.divergence.is_none());
+        let first = self.astray.is_none_or(|astray| astray == at);
+        agrees && first && server.lost.is_none() && self.gone(servers) < (self.nodes - 1) / 2
+    }
+
+    pub(crate) fn go_astray(&mut self, at: usize) {
+        self.astray = Some(at);
     }
 
     /// Machines that are lost, and those whose objects are.

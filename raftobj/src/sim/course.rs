@@ -289,11 +289,14 @@ impl<T: Object> World<T> {
 
     /// For times of peace: everything that is on a link now.
     pub(crate) fn deliver_all(&mut self, from: usize, to: usize) {
+        let mut some = false;
         for _ in 0..self.links.get(from, to).len() {
             if let Some(message) = self.links.at(from, to).take(0) {
-                self.receive(from, to, message);
+                some |= self.receive(from, to, message);
             }
         }
-        self.settle(to);
+        if some {
+            self.settle(to);
+        }
     }
 }

@@ -56,6 +56,7 @@ impl<T: Object> World<T> {
         if !self.atlas.may_diverge(&self.servers, at) {
             return false;
         }
+        self.atlas.go_astray(at);
         let process = self.servers[at].process.as_mut();
         process.map(|process| process.divergence = Some(Divergence::Due)).is_some()
     }

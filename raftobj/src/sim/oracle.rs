@@ -22,7 +22,7 @@ use super::server::{Divergence, Durable, Link};
 use super::violation::{Violation, hold};
 use super::world::Program;
 use crate::codec::command::{Command, Number, SessionId};
-use crate::codec::message::Message;
+use crate::codec::message::{Announcement, Message};
 use crate::object::context::ApplyContext;
 use crate::object::describe::call_text;
 use crate::object::digest::Checkpoint;
@@ -34,6 +34,8 @@ use crate::raft::types::{Boot, Entry, EntryId, EntryKind, HardState, Index, Node
 use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+
+const TOLD: &str = "nothing is told before it is durable";
 
 /// Everything that was ever decided in a run.
 pub(crate) struct Oracle<T: Object> {
@@ -455,6 +457,14 @@ impl<T: Object> Oracle<T> {
         log: &[Link],
         durable: &Durable,
     ) {
+        if let Message::Founding(announcement) = message {
+            let written = match announcement {
+                Announcement::Waiting => true,
+                Announcement::Proposed(_) => durable.proposed,
+                Announcement::Formed(_) => durable.formed,
+            };
+            hold!(written, TOLD, "n{node} announces {announcement:?}; on its disk is {durable:?}");
+        }
         let Message::Raft(term, message) = message else { return };
         let hard_state = durable.hard_state;
         let told = match message {
@@ -488,7 +498,7 @@ impl<T: Object> Oracle<T> {
         };
         hold!(
             told,
-            "nothing is told before it is durable",
+            TOLD,
             "n{node} says {message:?} in term {term}; on its disk are {hard_state:?} and {} entries",
             durable.log.len()
         );
