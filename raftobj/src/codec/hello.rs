@@ -184,4 +184,30 @@ mod tests {
         assert_eq!(Hello::decode(bytes.into()), Err(HelloError::Version { min: 2, max: 9 }));
         assert_eq!(Hello::decode(Bytes::from_static(b"GET / HTTP/1.1\r\n")), Err(HelloError::Foreign));
     }
+
+    // Breaks: a stranger's hello costs as much memory as it says; or a list that a user may found is no hello.
+    #[test]
+    fn lists_and_addresses_have_the_lengths_that_they_may_have() {
+        let address = |bytes| "a".repeat(bytes);
+        let founded_by = |count, bytes| Hello { founders: vec![address(bytes); count], ..hello() };
+        let at = |bytes| Hello { address: address(bytes), ..hello() };
+        let method = hello().methods[0];
+        let with_methods = |count| Hello { methods: vec![method; count], ..hello() };
+        let fits = |hello: Hello| Hello::decode(hello.encode().into()) == Ok(hello);
+        assert!(fits(founded_by(MEMBERS_MAX, ADDRESS_BYTES_MAX)));
+        assert!(!fits(founded_by(MEMBERS_MAX + 1, 1)));
+        assert!(fits(at(ADDRESS_BYTES_MAX)));
+        assert!(!fits(at(ADDRESS_BYTES_MAX + 1)));
+        assert!(fits(with_methods(HELLO_BYTES_MAX / 9)));
+        assert!(!fits(with_methods(HELLO_BYTES_MAX / 9 + 1)));
+    }
+
+    // Breaks: a node that is older than all that this one speaks is taken for one that speaks it.
+    #[test]
+    fn an_earlier_protocol_is_refused_as_that() {
+        let mut bytes = hello().encode();
+        bytes[8] = 0;
+        bytes[9] = 0;
+        assert_eq!(Hello::decode(bytes.into()), Err(HelloError::Version { min: 0, max: 0 }));
+    }
 }

@@ -56,3 +56,45 @@ pub(crate) fn cluster_id(founders: &Membership) -> u64 {
     put_membership(&mut buffer, founders);
     hash_bytes(0x636c_7573_7465_7221, &buffer).max(1)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn encoded(members: &[(u64, usize)]) -> Bytes {
+        let mut buffer = Vec::new();
+        buffer.put_varint(members.len() as u64);
+        for (id, address_bytes) in members {
+            buffer.put_u64(*id);
+            buffer.put_u64(7);
+            buffer.put_slice("a".repeat(*address_bytes).as_bytes());
+        }
+        buffer.into()
+    }
+
+    // Breaks: two encodings of one membership make two clusters of it; or a long list does not fit in its frame.
+    #[test]
+    fn members_rise_and_are_no_more_and_no_longer_than_they_may_be() {
+        let members = |members: &[(u64, usize)]| {
+            take_membership(&mut encoded(members)).ok().map(|membership| membership.members.len())
+        };
+        let most: Vec<(u64, usize)> = (1..=MEMBERS_MAX as u64).map(|id| (id, ADDRESS_BYTES_MAX)).collect();
+        assert_eq!(members(&most), Some(MEMBERS_MAX));
+        assert_eq!(members(&[&most[..], &[(99, 1)]].concat()), None, "one too many");
+        assert_eq!(members(&[(1, ADDRESS_BYTES_MAX + 1)]), None);
+        assert_eq!(members(&[(2, 1), (1, 1)]), None);
+        assert_eq!(members(&[(1, 1), (1, 1)]), None, "one of them twice");
+    }
+
+    // Breaks: nodes of two versions found two clusters by one list.
+    #[test]
+    fn the_id_of_a_cluster_is_that_of_its_members() {
+        let of = |members: &[(u64, usize)]| cluster_id(&take_membership(&mut encoded(members)).unwrap());
+        let id = of(&[(1, 3), (2, 3)]);
+        assert_eq!(
+            id, 18_024_027_596_820_447_179,
+            "it is in files and hellos: a change is a change of the format"
+        );
+        assert_ne!(id, of(&[(1, 3), (3, 3)]));
+    }
+}

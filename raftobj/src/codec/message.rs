@@ -430,4 +430,17 @@ mod tests {
         let beyond = Message::Raft(Term(u64::MAX), RaftMessage::VoteReply { granted: true });
         assert!(Message::decode(encoded(&beyond).into()).is_err());
     }
+
+    // The bounds themselves: nothing that a node may say is refused.
+    #[test]
+    fn the_largest_term_index_and_list_are_taken() {
+        let digests = |count| Message::Digests { first: INDEX_MAX, digests: vec![1; count] };
+        let commit = |term, commit| Message::Raft(term, RaftMessage::Commit { commit });
+        let comes_back = |message: Message| Message::decode(encoded(&message).into()) == Ok(message);
+        assert!(comes_back(commit(TERM_MAX, INDEX_MAX)));
+        assert!(!comes_back(commit(Term(TERM_MAX.0 + 1), Index(1))));
+        assert!(!comes_back(commit(Term(1), Index(INDEX_MAX.0 + 1))));
+        assert!(comes_back(digests(DIGESTS_MAX)));
+        assert!(!comes_back(digests(DIGESTS_MAX + 1)));
+    }
 }
