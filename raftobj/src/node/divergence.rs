@@ -123,15 +123,25 @@ impl Divergence {
             Some((ours.index, *peer, ours))
         });
         let (index, peer, ours) = differences.min_by_key(|(index, peer, _)| (*index, *peer))?;
+        // From the difference on, as far as a peer has told: one that is ahead may keep its digest of the index no more.
+        // Digests are of all before them, so those that are equal anywhere later are equal there.
         let says = |id: NodeId| {
-            let theirs = self.told.get(&id)?;
-            let position = theirs.binary_search_by_key(&index, |checkpoint| checkpoint.index).ok()?;
-            Some(theirs[position].digest)
+            let theirs = self.told.get(&id).map_or(&[][..], Vec::as_slice);
+            &theirs[theirs.partition_point(|their| their.index < index)..]
         };
+        let ours_at = |index| self.ring.at(index).map(|ours| ours.digest);
         let other = says(peer);
-        let outvoted = members.is_quorum(|id| id != own && says(id) == other);
-        let confirmed = members.is_quorum(|id| id == own || says(id) == Some(ours.digest));
-        let told = |id: &NodeId| says(*id).is_some() || planted!(AnyAnswerCounts);
+        let other_at = |index| {
+            let position = other.binary_search_by_key(&index, |their| their.index).ok()?;
+            Some(other[position].digest)
+        };
+        let as_other = |id| says(id).iter().any(|their| other_at(their.index) == Some(their.digest));
+        let as_ours = |id| says(id).iter().any(|their| ours_at(their.index) == Some(their.digest));
+        let outvoted = members.is_quorum(|id| id != own && as_other(id));
+        let confirmed = members.is_quorum(|id| id == own || as_ours(id));
+        let told = |id: &NodeId| {
+            says(*id).iter().any(|their| ours_at(their.index).is_some()) || planted!(AnyAnswerCounts)
+        };
         let all = members.members.keys().all(|id| *id == own || (self.told.contains_key(id) && told(id)));
         if !outvoted && !confirmed && !all && !end {
             return None;
@@ -198,6 +208,22 @@ mod tests {
         assert_eq!(node.told(NodeId(2), Index(1), &[1], &three(), NodeId(1)), None);
         let told = node.told(NodeId(2), Index(1), &[1, 2], &three(), NodeId(1)).unwrap();
         assert_eq!((told.index, told.confirmed), (Index(2), true));
+    }
+
+    /// Breaks: under load, where members are thousands of entries apart, a node that agrees with the majority stops.
+    #[test]
+    fn a_member_that_keeps_the_index_no_more_counts_by_what_it_keeps() {
+        let mut node = with_digests(&[1, 2, 3, 4]);
+        node.claimed(NodeId(3), Index(4), 40);
+        assert_eq!(node.told(NodeId(3), Index(1), &[1, 20, 30, 40], &three(), NodeId(1)), None);
+        let told = node.told(NodeId(2), Index(3), &[3, 4], &three(), NodeId(1)).unwrap();
+        assert_eq!((told.index, told.outvoted, told.confirmed), (Index(2), false, true));
+
+        let mut alone = with_digests(&[1, 20, 30, 40]);
+        alone.claimed(NodeId(3), Index(4), 4);
+        assert_eq!(alone.told(NodeId(3), Index(1), &[1, 2, 3, 4], &three(), NodeId(1)), None);
+        let told = alone.told(NodeId(2), Index(3), &[3, 4], &three(), NodeId(1)).unwrap();
+        assert_eq!((told.index, told.outvoted, told.confirmed), (Index(2), true, false));
     }
 
     /// Breaks: a question that was lost is never answered, and a node ends its dispute without the answer.
