@@ -7,7 +7,7 @@
 use crate::codec::message::Message;
 use crate::marks::mark;
 use crate::object::MethodId;
-use crate::object::digest::{Checkpoint, DIGEST_RING_MAX, DigestRing};
+use crate::object::digest::{self, Checkpoint, DIGEST_RING_MAX, DigestRing};
 use crate::planted::planted;
 use crate::raft::membership::Membership;
 use crate::raft::types::{Index, NodeId};
@@ -30,6 +30,8 @@ pub(crate) struct Divergence {
 pub(crate) struct Difference {
     /// The first index at which this node and another differ, as far back as both remember.
     pub(crate) index: Index,
+    /// Whether they were equal right before it; else the first difference is no longer remembered.
+    pub(crate) exact: bool,
     /// The method called there.
     pub(crate) method: Option<MethodId>,
     /// Whether a quorum agrees on another digest than this node's.
@@ -119,25 +121,36 @@ impl Divergence {
     /// digest of the index, or in the `end`, in any case.
     fn decide(&mut self, end: bool, members: &Membership, own: NodeId) -> Option<Difference> {
         let differences = self.told.iter().filter_map(|(peer, theirs)| {
-            let ours = self.ring.first_difference(theirs)?.ours;
-            Some((ours.index, *peer, ours))
+            let found = self.ring.first_difference(theirs)?;
+            Some((found.ours.index, *peer, found))
         });
-        let (index, peer, ours) = differences.min_by_key(|(index, peer, _)| (*index, *peer))?;
+        let (index, peer, digest::Difference { ours, exact }) =
+            differences.min_by_key(|(index, peer, _)| (*index, *peer))?;
+        // From the difference on, as far as a peer has told: one that is ahead may keep its digest of the index no more.
+        // Digests are of all before them, so those that are equal anywhere later are equal there.
         let says = |id: NodeId| {
-            let theirs = self.told.get(&id)?;
-            let position = theirs.binary_search_by_key(&index, |checkpoint| checkpoint.index).ok()?;
-            Some(theirs[position].digest)
+            let theirs = self.told.get(&id).map_or(&[][..], Vec::as_slice);
+            &theirs[theirs.partition_point(|their| their.index < index)..]
         };
+        let ours_at = |index| self.ring.at(index).map(|ours| ours.digest);
         let other = says(peer);
-        let outvoted = members.is_quorum(|id| id != own && says(id) == other);
-        let confirmed = members.is_quorum(|id| id == own || says(id) == Some(ours.digest));
-        let told = |id: &NodeId| says(*id).is_some() || planted!(AnyAnswerCounts);
+        let other_at = |index| {
+            let position = other.binary_search_by_key(&index, |their| their.index).ok()?;
+            Some(other[position].digest)
+        };
+        let as_other = |id| says(id).iter().any(|their| other_at(their.index) == Some(their.digest));
+        let as_ours = |id| says(id).iter().any(|their| ours_at(their.index) == Some(their.digest));
+        let outvoted = members.is_quorum(|id| id != own && as_other(id));
+        let confirmed = members.is_quorum(|id| id == own || as_ours(id));
+        let told = |id: &NodeId| {
+            says(*id).iter().any(|their| ours_at(their.index).is_some()) || planted!(AnyAnswerCounts)
+        };
         let all = members.members.keys().all(|id| *id == own || (self.told.contains_key(id) && told(id)));
         if !outvoted && !confirmed && !all && !end {
             return None;
         }
         self.disputed = None;
-        Some(Difference { index, method: ours.method, outvoted, confirmed })
+        Some(Difference { index, exact, method: ours.method, outvoted, confirmed })
     }
 
     fn last(&self) -> Index {
@@ -197,7 +210,33 @@ mod tests {
         assert_eq!(node.told(NodeId(2), Index(0), &[], &three(), NodeId(1)), None);
         assert_eq!(node.told(NodeId(2), Index(1), &[1], &three(), NodeId(1)), None);
         let told = node.told(NodeId(2), Index(1), &[1, 2], &three(), NodeId(1)).unwrap();
-        assert_eq!((told.index, told.confirmed), (Index(2), true));
+        assert_eq!((told.index, told.exact, told.confirmed), (Index(2), true, true));
+    }
+
+    /// Breaks: a person looks at a method that did nothing wrong, because the one that did is forgotten.
+    #[test]
+    fn a_difference_older_than_what_is_remembered_is_not_exact() {
+        let mut node = with_digests(&[1, 2, 3]);
+        node.claimed(NodeId(3), Index(3), 30);
+        assert_eq!(node.told(NodeId(3), Index(2), &[20, 30], &three(), NodeId(1)), None);
+        let told = node.told(NodeId(2), Index(2), &[2, 3], &three(), NodeId(1)).unwrap();
+        assert_eq!((told.index, told.exact, told.confirmed), (Index(2), false, true));
+    }
+
+    /// Breaks: under load, where members are thousands of entries apart, a node that agrees with the majority stops.
+    #[test]
+    fn a_member_that_keeps_the_index_no_more_counts_by_what_it_keeps() {
+        let mut node = with_digests(&[1, 2, 3, 4]);
+        node.claimed(NodeId(3), Index(4), 40);
+        assert_eq!(node.told(NodeId(3), Index(1), &[1, 20, 30, 40], &three(), NodeId(1)), None);
+        let told = node.told(NodeId(2), Index(3), &[3, 4], &three(), NodeId(1)).unwrap();
+        assert_eq!((told.index, told.outvoted, told.confirmed), (Index(2), false, true));
+
+        let mut alone = with_digests(&[1, 20, 30, 40]);
+        alone.claimed(NodeId(3), Index(4), 4);
+        assert_eq!(alone.told(NodeId(3), Index(1), &[1, 2, 3, 4], &three(), NodeId(1)), None);
+        let told = alone.told(NodeId(2), Index(3), &[3, 4], &three(), NodeId(1)).unwrap();
+        assert_eq!((told.index, told.outvoted, told.confirmed), (Index(2), true, false));
     }
 
     /// Breaks: a question that was lost is never answered, and a node ends its dispute without the answer.

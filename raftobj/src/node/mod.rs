@@ -341,7 +341,12 @@ impl Node {
         }
         let is_leader = self.leader().is_some_and(|leader| leader.node == self.config.node);
         let method = difference.method.map_or("no method", |method| self.config.method_name(method));
-        let what = format!("replicas differ from index {} on, after `{method}`", difference.index);
+        let index = difference.index;
+        let what = if difference.exact {
+            format!("replicas differ from index {index} on, after `{method}`")
+        } else {
+            format!("replicas differ at index {index}, and did before what they remember of it")
+        };
         let cause = "The method is not deterministic, or runs in different versions: correct it on all nodes, then \
                      start them again";
         mark!(DivergenceOutvoted if difference.outvoted);

@@ -132,7 +132,16 @@ impl<T: Object> World<T> {
     pub(super) fn end(&mut self, id: OperationId, end: End) {
         let operation = &mut self.operations[id.0];
         let astray = self.servers[operation.server].is_astray();
-        let end = if astray { end.mistrusted() } else { end };
+        let end = if astray {
+            // Where a call took effect is said by the log and the sessions: only the reply may be wrong.
+            let took_effect = end.index().map(|index| End::Applied { index });
+            if let Some(told) = took_effect {
+                self.oracle.returned(operation.client, &operation.what, &told, operation.floor);
+            }
+            end.mistrusted()
+        } else {
+            end
+        };
         hold!(operation.ended.is_none(), "a caller is answered once", "operation {} ends twice", id.0);
         let client = &mut self.clients[operation.client];
         client.waiting = client.waiting.saturating_sub(1);

@@ -1,7 +1,7 @@
 //! The ordinary course: time passes, messages arrive, disks write, objects apply, processes start and end.
 
 use super::client::{End, OperationId};
-use super::server::{Divergence, Loss, News, address};
+use super::server::{Divergence, Loss, News, Process, address};
 use super::violation::{Violation, hold};
 use super::world::World;
 use crate::codec::message::Message;
@@ -63,11 +63,16 @@ impl<T: Object> World<T> {
         }
     }
 
-    /// A turn ends: the ticks that came in it are told last.
+    /// A turn ends. As in the driver its node is told first what the threads have done, then what peers say, and
+    /// the ticks last.
     pub(super) fn end_turn(&mut self, at: usize) -> bool {
         match &mut self.servers[at].process {
             Some(process) if process.gathers && !process.paused => process.gathers = false,
             _ => return false,
+        }
+        self.tell_news(at);
+        if let Some(Process { node, inbox, .. }) = &mut self.servers[at].process {
+            inbox.drain(..).for_each(|(from, message)| node.receive(from, message));
         }
         self.tick_node(at);
         true
@@ -85,6 +90,7 @@ impl<T: Object> World<T> {
             Err(error) => Violation::raise("messages are read back", format!("n{from} to n{to}: {error}")),
         };
         match &mut self.servers[to].process {
+            Some(process) if process.gathers => process.inbox.push((id, message)),
             Some(process) => process.node.receive(id, message),
             None => return false,
         }

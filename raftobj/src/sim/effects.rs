@@ -32,7 +32,7 @@ impl<T: Object> World<T> {
     }
 
     /// Tells a node what the threads beside its engine have done.
-    fn tell_news(&mut self, at: usize) {
+    pub(super) fn tell_news(&mut self, at: usize) {
         let Some(Process { node, news, told_to_stop, .. }) = &mut self.servers[at].process else { return };
         for news in news.drain(..) {
             match news {

@@ -15,8 +15,12 @@ const DISPUTE_GOSSIPS: u64 = 7;
 impl<T: Object> World<T> {
     /// Somebody shuts a process down. With `keep` the machine's power goes right afterwards.
     pub(super) fn shut_down(&mut self, at: usize, keep: u8) -> bool {
-        let server = &mut self.servers[at];
-        let Some(process) = server.process.as_mut().filter(|process| !process.paused) else { return false };
+        if !self.servers[at].is_awake() {
+            return false;
+        }
+        // What the threads had done by then is heard before; messages of the same turn are not heard any more.
+        self.tell_news(at);
+        let Some(process) = &mut self.servers[at].process else { return false };
         (process.told_to_stop, process.gathers) = (true, false);
         process.node.stop("it was shut down");
         self.settle(at);

@@ -9,6 +9,7 @@ use super::random::Random;
 use super::setup::Setup;
 use super::violation::hold;
 use crate::calls::{CallId, ReadTicket};
+use crate::codec::message::Message;
 use crate::hash::{hash_bytes, mix};
 use crate::memory::{Memory, Opened, Opening, Write, Written, put_records};
 use crate::node::{FoundingWrite, Node, Remembered};
@@ -98,6 +99,8 @@ pub(crate) struct Process<T: Object> {
     pub(crate) news: VecDeque<News>,
     /// A turn of the engine has begun and not ended.
     pub(crate) gathers: bool,
+    /// Messages that have arrived in it: the engine tells what its threads have done before them.
+    pub(crate) inbox: Vec<(NodeId, Message)>,
     pub(crate) preparing: Option<PrepareJob<SimDisk>>,
     /// The log as the node holds it, durable or not.
     pub(crate) log: Vec<Link>,
@@ -267,6 +270,7 @@ impl<T: Object> Server<T> {
             committed: VecDeque::new(),
             news: VecDeque::new(),
             gathers: false,
+            inbox: Vec::new(),
             preparing: None,
             log,
             commit: Index(0),

@@ -6,7 +6,10 @@ use super::setup::Setup;
 use super::standard::simulation;
 use super::world::World;
 use super::{Client, Failure, Simulation};
+use crate::codec::message::Message;
 use crate::planted::{self, Bug};
+use crate::raft::types::Index;
+use bytes::Bytes;
 use std::cell::Cell;
 use std::collections::BTreeMap;
 
@@ -76,6 +79,41 @@ fn what_goes_wrong_already_does_nothing() {
     for event in from_text("unhang 0; free 1; rate 2 100; resume 1; heal").unwrap() {
         assert!(world.go_wrong(event), "{event}");
         assert!(!world.go_wrong(event), "{event} again");
+    }
+}
+
+// Breaks: seeds try orders that no engine makes, and never try those that it makes.
+#[test]
+fn in_a_turn_messages_are_heard_after_what_the_threads_have_done() {
+    let simulation = simulation();
+    let setup = Setup { nodes: 3, ..Setup::draw(0, &simulation.bounds) };
+    let seed = setup.seed;
+    let mut world = World::new(simulation.program, setup);
+    world.end_faults();
+    for _ in 0..100 {
+        world.round();
+    }
+    let answers = |world: &mut World<_>| {
+        world.links.at(0, 1).copy_all();
+        let sent = std::iter::from_fn(|| world.links.at(0, 1).take_echo());
+        let is_answer = |message: Vec<u8>| {
+            matches!(Message::decode(Bytes::from(message).slice(8..)), Ok(Message::Digests { .. }))
+        };
+        sent.map(is_answer).filter(|is| *is).count()
+    };
+    for (fails, answered) in [(false, 1), (true, 0)] {
+        world.links.at(0, 1).lose_all();
+        assert!(world.gather(0));
+        let mut question = world.servers[1].id(seed).0.to_le_bytes().to_vec();
+        Message::DigestsWanted { upto: Index(1) }.encode(&mut question);
+        assert!(world.receive(1, 0, question));
+        if fails {
+            world.set_full(0, true);
+            world.fail(0, "no storage space".to_owned());
+        }
+        assert_eq!(answers(&mut world), 0, "not before the turn's end");
+        assert!(world.end_turn(0));
+        assert_eq!(answers(&mut world), answered, "a node that has stopped answers nothing");
     }
 }
 
