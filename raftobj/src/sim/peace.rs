@@ -18,6 +18,9 @@ const TIMEOUTS_MAX: u64 = 40;
 /// A leader may have to send its whole log, one entry at a time, before one of its own term lets it commit any.
 const ROUNDS_AN_ENTRY: u64 = 8;
 
+/// Progress that goes on for so many times longer is none: one leader after the other, say, commits its first entry.
+const UNREST_MAX: u64 = 32;
+
 const SERVES: &str = "after the last fault the cluster serves within a bound";
 
 impl<T: Object> World<T> {
@@ -39,13 +42,13 @@ impl<T: Object> World<T> {
     /// long log over a narrow window takes its time.
     pub(super) fn come_to_rest(&mut self, rule: &str) {
         let rounds_max = self.rounds_max();
-        let (mut done, mut idle) = (self.done(), 0);
+        let (mut done, mut idle, mut rounds) = (self.done(), 0, 0);
         while !self.is_quiet() {
-            idle += 1;
+            (idle, rounds) = (idle + 1, rounds + 1);
             hold!(
-                idle <= rounds_max,
+                idle <= rounds_max && rounds <= UNREST_MAX * rounds_max,
                 rule,
-                "after {rounds_max} ticks of peace without progress {}",
+                "after {idle} ticks of peace without progress, {rounds} in all, {}",
                 self.unrest()
             );
             self.round();
