@@ -336,6 +336,16 @@ fn any_one_thing_to_do_is_something() {
 }
 
 #[test]
+fn a_call_that_waits_for_the_founding_says_for_whom() {
+    for (waiting_for, words) in
+        [(vec![], "this node's own disk"), (vec!["b:1".into(), "c:1".into()], "b:1, c:1")]
+    {
+        let reason = NotAppliedReason::Founding { waiting_for };
+        assert!(reason.to_string().contains(words), "{reason}");
+    }
+}
+
+#[test]
 #[should_panic(expected = "fits in no window")]
 fn limits_that_nothing_could_meet_are_refused() {
     Calls::new(session(1, 1), CallsConfig { window_bytes_max: 1, ..config() });

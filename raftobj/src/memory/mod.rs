@@ -156,3 +156,70 @@ pub(crate) fn put_records(records: &mut Vec<Record>, persist: Persist) {
 fn text(error: impl std::error::Error) -> String {
     error.to_string()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::raft::types::{HardState, Incarnation, NodeId, Term};
+    use crate::storage::disk::sim::{Fault, SimDisk};
+
+    fn memory(disk: &SimDisk) -> Memory<SimDisk> {
+        let newcomer = Newcomer {
+            node: NodeId(1),
+            incarnation: Incarnation(2),
+            object: "Object".into(),
+            address: "a:1".into(),
+            founding: vec!["a:1".into()],
+        };
+        let opening = Opening::begin(disk.clone(), Path::new("/data"), Options::default(), newcomer);
+        opening.unwrap().finish().unwrap().memory
+    }
+
+    fn vote(term: u64) -> Vec<Write> {
+        let hard_state = Some(HardState { term: Term(term), voted_for: None });
+        vec![Write::Persist(Persist { id: PersistId(term), hard_state, entries: Vec::new() })]
+    }
+
+    // Breaks: damage to the last batch of a quiet night is taken for a torn write; or each full segment is waited for.
+    #[test]
+    fn an_idle_log_is_marked_and_its_next_segment_made() {
+        let disk = SimDisk::new();
+        let mut memory = memory(&disk);
+        assert_eq!(memory.write(&mut vote(1)).unwrap().persisted, Some(PersistId(1)));
+        let before = disk.calls();
+        memory.mark_idle().unwrap();
+        assert_eq!(disk.calls(), before + 1);
+        let prepared = memory.prepare_next().unwrap().run();
+        memory.prepared(prepared).unwrap();
+        let names = disk.list(Path::new("/data")).unwrap().unwrap();
+        assert_eq!(names.last().unwrap(), "wal-0000000000000002");
+    }
+
+    // Breaks: a node goes on over a disk that has failed.
+    #[test]
+    fn what_fails_is_told_with_the_name_of_the_file() {
+        type Act = fn(&mut Memory<SimDisk>, &dyn Fn()) -> Result<(), String>;
+        let acts: [Act; 3] = [
+            |memory, fail| {
+                fail();
+                memory.write(&mut vote(2)).map(drop)
+            },
+            |memory, fail| {
+                fail();
+                memory.mark_idle()
+            },
+            |memory, fail| {
+                let prepared = memory.prepare_next().unwrap().run();
+                fail();
+                memory.prepared(prepared)
+            },
+        ];
+        for act in acts {
+            let disk = SimDisk::new();
+            let mut memory = memory(&disk);
+            memory.write(&mut vote(1)).unwrap();
+            let error = act(&mut memory, &|| disk.fail_at(disk.calls(), Fault::Io)).unwrap_err();
+            assert!(error.contains("/data/wal-"), "{error}");
+        }
+    }
+}

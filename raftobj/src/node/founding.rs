@@ -272,6 +272,38 @@ mod tests {
         assert_eq!(again.heard(NodeId(2), &Announcement::Proposed(old.clone())), FoundingStep::Form(old));
     }
 
+    // Breaks: two nodes that mean different lists count each other, and two clusters form.
+    #[test]
+    fn only_what_is_said_of_this_very_list_counts() {
+        let mut first = founding(1, 2);
+        let FoundingStep::Write(list) = meet(&mut first, 2, 2) else { panic!("it has met all") };
+        let FoundingStep::Write(other) = meet(&mut founding(1, 2), 2, 8) else { panic!("it has met all") };
+        assert_eq!(first.proposal_written(&other), FoundingStep::Wait);
+        assert_eq!(first.announcement(), Announcement::Waiting, "another list is on the disk");
+        assert_eq!(first.proposal_written(&list), FoundingStep::Announce);
+        assert_eq!(first.heard(NodeId(2), &Announcement::Proposed(other)), FoundingStep::Wait);
+        assert_eq!(first.waiting_for(), [address(2)]);
+        assert_eq!(first.heard(NodeId(2), &Announcement::Proposed(list.clone())), FoundingStep::Form(list));
+    }
+
+    // Breaks: a node that answers at two addresses counts twice; or whoever answers somewhere else is waited for.
+    #[test]
+    fn each_address_of_the_list_has_a_node_of_its_own() {
+        let mut first = founding(1, 3);
+        assert_eq!(meet(&mut first, 9, 9), FoundingStep::Wait, "not in the list");
+        assert_eq!(first.met(&address(9)), None);
+        assert_eq!(first.meet(&address(2), NodeId(1), Incarnation(1)), FoundingStep::Wait, "itself");
+        assert_eq!(first.waiting_for(), [address(2), address(3)]);
+        assert_eq!(first.meet(&address(2), NodeId(5), Incarnation(5)), FoundingStep::Wait);
+        assert_eq!(
+            first.meet(&address(3), NodeId(5), Incarnation(5)),
+            FoundingStep::Wait,
+            "the same once more"
+        );
+        assert_eq!(first.met(&address(3)), Some(NodeId(5)));
+        assert!(matches!(first.meet(&address(3), NodeId(6), Incarnation(6)), FoundingStep::Write(_)));
+    }
+
     #[test]
     fn a_formed_list_is_adopted_only_if_this_disk_has_announced_it() {
         let list_with = |incarnation| {

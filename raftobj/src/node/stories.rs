@@ -3,7 +3,7 @@
 use super::*;
 use crate::calls::CallsConfig;
 use crate::codec::command::{Command, Number, ObjectId};
-use crate::codec::hello::MethodSignature;
+use crate::codec::hello::{Hello, MethodSignature};
 use crate::codec::message::CallsRefusal;
 use crate::marks::{Counts, Mark};
 use crate::object::Object;
@@ -153,6 +153,126 @@ fn nodes_that_take_commands_of_other_sizes_refuse_each_other() {
     hello.command_bytes_max += 1;
     let refusal = node.judge(&hello.encode(), None).unwrap_err();
     assert!(refusal.contains("command_bytes_max"), "{refusal}");
+}
+
+// Breaks: arguments are read as those of the method as it was, or will be.
+#[test]
+fn nodes_of_which_one_has_changed_a_method_refuse_each_other() {
+    let mut node = leader_of_two();
+    let mut hello = Node::new(config(2, 2), Remembered::default()).hello();
+    hello.methods[0].types ^= 1;
+    for _ in 0..2 {
+        assert!(node.judge(&hello.encode(), None).is_ok());
+    }
+    let warnings = node.effects().unwrap().warnings;
+    assert_eq!(warnings.len(), 1, "of what may be a spelling, once: {warnings:?}");
+    hello.methods[0].arity += 1;
+    let refusal = node.judge(&hello.encode(), None).unwrap_err();
+    assert!(refusal.contains("give the changed method a new name"), "{refusal}");
+}
+
+// Breaks: a person looks for a lost disk where there is a node too many, or the other way round.
+#[test]
+fn a_stranger_is_told_apart_from_a_members_other_disk() {
+    let mut node = leader_of_two();
+    let hello = |id| Node::new(config(id, 9), Remembered::default()).hello();
+    let refusal = node.judge(&hello(3).encode(), None).unwrap_err();
+    assert!(refusal.contains("n3:1 is not a member"), "{refusal}");
+    let wiped = Hello { node: NodeId(77), ..hello(2) };
+    let refusal = node.judge(&wiped.encode(), None).unwrap_err();
+    assert!(refusal.contains("another disk at n2:1"), "{refusal}");
+}
+
+// Breaks: one message to the leader is larger than its inbox takes, or each call costs a message of its own.
+#[test]
+fn calls_go_to_the_leader_in_messages_of_a_bounded_size() {
+    let remembered = Remembered { formed: Some(membership(2)), ..Remembered::default() };
+    let mut node = Node::new(config(1, 2), remembered);
+    let heartbeat = RaftMessage::Heartbeat { commit: Index(0), round: 0 };
+    node.receive(NodeId(2), Message::Raft(Term(5), heartbeat));
+    settle(&mut node);
+    for (call, kib) in (1..).zip([512, 512, 512, 2_048, 1]) {
+        node.call(CallId(call), ADD, vec![0; kib << 10].into(), Ticks(100));
+    }
+    let messages = settle(&mut node).0.into_iter();
+    let calls: Vec<usize> = messages
+        .filter_map(|(_, message)| match message {
+            Message::Calls(calls) => Some(calls.len()),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(calls, [2, 1, 1, 1]);
+}
+
+// Breaks: an operator sees connections and logs that are not there.
+#[test]
+fn a_status_tells_what_a_node_knows_of_the_others() {
+    let mut founding = Node::new(config(1, 2), Remembered::default());
+    let peer = |node: &Node| {
+        let [peer] = &node.status().peers[..] else { panic!("one other") };
+        (peer.address.clone(), peer.node, peer.connected, peer.matched)
+    };
+    let address = || "n2:1".to_owned();
+    assert_eq!(peer(&founding), (address(), None, false, None));
+    let hello = Node::new(config(2, 2), Remembered::default()).hello();
+    founding.judge(&hello.encode(), Some("n2:1")).unwrap();
+    assert_eq!(peer(&founding), (address(), Some(NodeId(2)), false, None));
+
+    let mut node = leader_of_two();
+    assert_eq!(peer(&node), (address(), Some(NodeId(2)), false, Some(Index(0))));
+    node.connected(NodeId(2));
+    node.connected(NodeId(2));
+    node.disconnected(NodeId(2));
+    assert!(peer(&node).2, "one of two connections is left");
+    node.disconnected(NodeId(2));
+    assert!(!peer(&node).2);
+    let expected =
+        "node=n1:1 role=leader leader=n1:1 term=1 commit=0 applied=0 last=1 digest=0000000000000000";
+    assert_eq!(node.status().to_string(), expected);
+}
+
+// Breaks: messages pile up for a node that nothing leads to.
+#[test]
+fn only_those_with_a_connection_are_told_that_the_cluster_is_formed() {
+    for (lost, told) in [(false, 1), (true, 0)] {
+        let mut node = Node::new(config(1, 2), Remembered::default());
+        let hello = Node::new(config(2, 2), Remembered::default()).hello();
+        node.judge(&hello.encode(), Some("n2:1")).unwrap();
+        node.connected(NodeId(2));
+        settle(&mut node);
+        if lost {
+            node.disconnected(NodeId(2));
+        }
+        node.receive(NodeId(2), Message::Founding(Announcement::Proposed(membership(2))));
+        let formed = Message::Founding(Announcement::Formed(membership(2)));
+        let messages = settle(&mut node).0;
+        assert!(node.cluster().is_some());
+        assert_eq!(messages.iter().filter(|(_, message)| *message == formed).count(), told);
+    }
+}
+
+#[test]
+fn the_last_entries_of_the_log_are_told() {
+    let mut node = leader_of_two();
+    node.call(CallId(1), ADD, arguments(3), Ticks(100));
+    node.call(CallId(2), ADD, arguments(3), Ticks(100));
+    settle(&mut node);
+    let told = |count| node.log(count).iter().map(|entry| entry.id.index.0).collect::<Vec<_>>();
+    assert_eq!((told(0), told(2), told(9)), (vec![], vec![2, 3], vec![1, 2, 3]));
+}
+
+// Breaks: a caller that loses patience waits on.
+#[test]
+fn a_call_ends_at_its_new_deadline() {
+    let mut node = leader_of_two();
+    node.call(CallId(1), ADD, arguments(3), Ticks(100));
+    settle(&mut node);
+    node.set_deadline(CallId(1), Ticks(2));
+    let ended = |node: &mut Node| node.effects().map_or(0, |effects| effects.completions.len());
+    node.tick(Time(2_000));
+    assert_eq!(ended(&mut node), 0);
+    node.tick(Time(2_000));
+    assert_eq!(ended(&mut node), 1);
 }
 
 /// Node 1 of three, leading, with the no-op of its term applied; the others say that they have these digests of it.

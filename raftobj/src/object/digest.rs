@@ -166,4 +166,15 @@ mod tests {
         assert_ne!(with(&panicked).digest, with(&value).digest);
         assert_ne!(with(&value).digest, start.without_effect(Index(1)).digest);
     }
+
+    // Breaks: replicas that did different things are taken for equal.
+    #[test]
+    fn what_took_effect_and_how_it_ended_are_in_the_digest() {
+        let with = |method, reply: &Reply| {
+            Checkpoint::default().with_effect(Index(1), MethodId(method), reply, b"reply").digest
+        };
+        let panicked = Reply::Panicked(String::new().into());
+        assert_ne!(with(1, &panicked), with(1, &Reply::Unencodable(String::new().into())));
+        assert_ne!(with(1, &Reply::Forgotten), with(2, &Reply::Forgotten));
+    }
 }

@@ -30,6 +30,13 @@ fn count(value: u64) -> Reply {
     Reply::Value(Bytes::copy_from_slice(&value.to_le_bytes()))
 }
 
+// The apply thread does not know the object's type.
+#[test]
+fn a_machine_applies_behind_its_trait() {
+    let mut machine: Box<dyn Apply> = Box::new(machine(0));
+    assert_eq!(machine.apply(&[noop(1, 1)], &mut || false).upto.index, Index(1));
+}
+
 // Breaks: a caller is told another entry than the one where its call took effect.
 #[test]
 fn a_repeat_is_answered_with_the_entry_of_its_effect() {
