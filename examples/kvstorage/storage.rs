@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 /// A dictionary of strings.
 #[replicated]
-#[derive(Default)]
+#[derive(Default, PartialEq)]
 pub(crate) struct KvStorage {
     data: BTreeMap<String, String>,
 }

@@ -12,7 +12,7 @@
 
 #![allow(clippy::disallowed_methods, reason = "it says how long it took")]
 
-use raftobj::sim::{Failure, Report, standard};
+use raftobj::sim::{Failure, Report, Simulation, standard};
 use std::io::{self, IsTerminal, Write};
 use std::num::NonZero;
 use std::process::ExitCode;
@@ -181,7 +181,11 @@ fn parse(mut words: impl Iterator<Item = String>) -> Result<Option<Arguments>, S
                 jobs => return Err(format!("--jobs goes from 1 to {JOBS_MAX}, not {jobs}")),
             },
             "--strict" => arguments.strict = true,
-            "--repeat" => arguments.repeat = Some(value()?),
+            "--repeat" => {
+                let line = value()?;
+                Simulation::<standard::Slots>::check_line(&line)?;
+                arguments.repeat = Some(line);
+            }
             _ => return Err(format!("`{word}` is not known")),
         }
     }
@@ -201,6 +205,8 @@ mod tests {
         let arguments = parsed("--minutes 3 --first 7 --strict").unwrap().unwrap();
         assert_eq!((arguments.minutes, arguments.first, arguments.strict), (Some(3), 7, true));
         assert_eq!(parsed("--help"), Ok(None));
+        let error = "`seed` is not a run: `seed` has no number behind it";
+        assert_eq!(parsed("--repeat seed"), Err(error.to_owned()));
         assert_eq!(parsed("--seeds 0"), Err("--seeds wants at least 1".to_owned()));
         assert_eq!(parsed("--jobs 0"), Err("--jobs goes from 1 to 1024, not 0".to_owned()));
         assert_eq!(parsed("--seeds x"), Err("`x` is not a number".to_owned()));

@@ -26,7 +26,7 @@ fn workload(client: &mut Client<'_, KvStorage>) {
 
 #[test]
 fn the_map_is_the_same_on_every_node_whatever_happens() {
-    let report = Simulation::new(KvStorage::default, workload).seeds(0..200).run().unwrap();
+    let report = Simulation::new(KvStorage::default, workload).compared().seeds(0..200).run().unwrap();
     assert!(report.calls() > 1_000, "{report}");
 }
 

@@ -148,6 +148,9 @@ impl<T: Object> World<T> {
         self.ended += 1;
         let here = (operation.server, operation.life);
         self.hash = mix(self.hash, end.index().map_or(0, |index| index.0));
+        if let (What::Read { read, .. }, End::Read { index, value }) = (&operation.what, &end) {
+            self.oracle.read_again(operation.server, *index, &**read, value);
+        }
         match (&operation.what, &end) {
             (What::Read { local: true, .. }, End::Read { index, .. }) => {
                 // Sequential consistency: what a client sees of one process only grows, and holds its own writes.

@@ -112,8 +112,9 @@ impl<'a, T: Object> Client<'a, T> {
         &mut self.random
     }
 
-    /// Says what the operation is about. Operations with different keys are checked apart, so keep them apart: no
-    /// operation may see or change what belongs to another key.
+    /// Says what the operation is about. [`judged_by_history`](super::Simulation::judged_by_history) judges the operations of
+    /// each key apart, which is much faster; so no operation may see or change what belongs to another key, or what is
+    /// right looks wrong.
     pub fn about(&mut self, key: u64) {
         self.key = key;
     }

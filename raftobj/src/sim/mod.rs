@@ -50,13 +50,13 @@
 //! end, when faults are over: within a bound a leader serves and every node has everything. What clients saw can be
 //! judged a second time by a checker that knows nothing of the log: [`Simulation::judged_by_history`], [`history`].
 //!
-//! A method that is not deterministic (it reads a clock, or walks through a `HashMap`) is found and named, with the index of
-//! the call.
+//! A method that is not deterministic (it reads a clock, or walks through a `HashMap`) is found where a reply or a read
+//! shows it; with [`Simulation::compared`] where the state does, and it is named, with the index of the call.
 //!
 //! # When a run fails
-//! [`Failure`] displays as the rule that was broken, the line that repeats the run, the last events and the nodes as they
-//! were, and the shortest schedule that was found, as a test that is ready to be pasted. With the environment
-//! variable `RAFTOBJ_SIM='seed 17 steps 2000'` the same test repeats that run and nothing else. Keep what failed in a file
+//! [`Failure`] displays as the rule that was broken, the line that repeats the run, the last events, the last calls, and the
+//! nodes as they were, and the shortest schedule that was found, as a test that is ready to be pasted beside a function
+//! `simulation()` that makes yours. With the environment variable `RAFTOBJ_SIM='seed 17 steps 2000'` the same test repeats that run and nothing else. Keep what failed in a file
 //! and give it to [`Simulation::regressions`].
 //!
 //! # Limits
@@ -66,8 +66,8 @@
 //! - Code runs on one thread: what real threads, sockets and files add is for tests with processes.
 //! - The user's methods take no time, and all nodes run the same code.
 //!
-//! # Where to begin reading
-//! [`Simulation`], then `world` (what an event does) and `oracle` (what must hold); `event` lists what can happen,
+//! # Where to begin reading the code
+//! [`Simulation`], then the private modules: `world` (what an event does) and `oracle` (what must hold); `event` lists what can happen,
 //! `setup` and `schedule` draw it from a seed, `peace` is the end of a run, `shrink` makes failures short. [`standard`] is the
 //! object that raftobj's own seeds run.
 

@@ -341,6 +341,36 @@ impl<T: Object> Oracle<T> {
         }
     }
 
+    /// A client was told `value` by a node that has applied as much as the reference: read there, it is the same.
+    pub(crate) fn read_again(&self, node: usize, index: Index, read: &dyn Fn(&T) -> String, value: &str) {
+        if index.0 as usize == self.effects.len() {
+            let other = read(&self.reference);
+            hold!(
+                value == other,
+                "replicas of an object are equal",
+                "a read at n{node} after index {index} returned {value}, and of another copy {other}: a method that was \
+                 called before, or what is read, is not a function of the object (a clock, a random number, the order of \
+                 a hash map?); `Simulation::compared` finds the first call that leaves copies different"
+            );
+        }
+    }
+
+    /// The last calls that took effect, as a person reads them.
+    pub(crate) fn last_calls(&self, count: usize) -> Vec<String> {
+        let calls =
+            (1..).zip(&self.effects).filter_map(|(index, effect)| Some((index, effect.call.as_ref()?)));
+        let calls: Vec<(u64, &(Command, Replied))> = calls.collect();
+        let line = |(index, (command, replied)): &(u64, &(Command, Replied))| {
+            let end = match replied {
+                Replied::Value(_) => "",
+                Replied::Panicked => " panicked",
+                Replied::Unencodable => " returned what cannot be encoded",
+            };
+            format!("index {index}: {}{end}", call_text::<T>(command.method, &command.arguments))
+        };
+        calls[calls.len().saturating_sub(count)..].iter().map(line).collect()
+    }
+
     /// A node and another copy differ, as is seen at `seen`. The cause may lie before it.
     fn raise_difference(&self, program: &Program<T>, node: usize, seen: Index) -> ! {
         let (index, cause) = match self.first_difference(program, seen) {

@@ -23,6 +23,12 @@ pub struct Report {
 }
 
 impl Report {
+    /// How many histories [`judged_by_history`](super::Simulation::judged_by_history) left undecided, because the search
+    /// would have been too long. Fewer steps, or keys ([`Client::about`](super::Client::about)), make it shorter.
+    pub fn undecided(&self) -> u64 {
+        self.undecided
+    }
+
     /// How many runs there were.
     pub fn runs(&self) -> u64 {
         self.runs
@@ -96,9 +102,13 @@ pub(crate) struct Story {
     pub(crate) what: String,
     pub(crate) line: Line,
     pub(crate) shrunk: Line,
-    pub(crate) shrunk_what: String,
-    /// The last events of the shrunk run.
+    /// What is seen at the end of the shrunk run; nothing where it breaks no rule the next time.
+    pub(crate) shrunk_what: Option<String>,
+    /// Whether a shorter schedule was looked for.
+    pub(crate) was_shrunk: bool,
+    /// The last events of the shrunk run, and the last calls that took effect in it.
     pub(crate) last: Vec<String>,
+    pub(crate) calls: Vec<String>,
     /// Each node as it was then, a line each.
     pub(crate) nodes: Vec<String>,
 }
@@ -122,21 +132,38 @@ impl Failure {
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Story { rule, what, line, shrunk, shrunk_what, last, nodes } = &*self.0;
+        let Story { rule, what, line, shrunk, shrunk_what, was_shrunk, last, calls, nodes } = &*self.0;
         writeln!(f, "{rule}: {what}")?;
         writeln!(f, "repeat it: RAFTOBJ_SIM='{line}' and the same command")?;
         let events = shrunk.events.as_ref().map_or(0, Vec::len);
-        write!(f, "\nthe shortest schedule found has {events} events")?;
+        match (was_shrunk, events) {
+            (true, 0) => write!(
+                f,
+                "\nthe shortest schedule found has no events: it fails in the peace that ends each run, when faults are \
+                 over and clients go on"
+            )?,
+            (true, _) => write!(f, "\nthe shortest schedule found has {events} events")?,
+            (false, _) => write!(f, "\nthe schedule was not made shorter, and has {events} events")?,
+        }
         // The rule is the same; what is seen may differ.
-        match shrunk_what == what {
-            true => writeln!(f)?,
-            false => writeln!(f, ", and ends with: {shrunk_what}")?,
+        match shrunk_what {
+            Some(seen) if seen == what => writeln!(f)?,
+            Some(seen) => writeln!(f, ", and ends with: {seen}")?,
+            None => writeln!(
+                f,
+                "; run again, it broke no rule: a method, a read or the workload is not a function of what it is given \
+                 (a clock, a random number, the order of a hash map?), so that it may fail seldom"
+            )?,
         }
         last.iter().try_for_each(|event| writeln!(f, "  {event}"))?;
+        if !calls.is_empty() {
+            writeln!(f, "the last calls that took effect")?;
+            calls.iter().try_for_each(|call| writeln!(f, "  {call}"))?;
+        }
         writeln!(f, "then")?;
         nodes.iter().try_for_each(|node| writeln!(f, "  {node}"))?;
         writeln!(f, "\n#[test]\nfn a_schedule_that_failed() {{")?;
-        writeln!(f, "    // {rule}")?;
+        writeln!(f, "    // {rule}. `simulation()` is to make the Simulation that found it.")?;
         writeln!(f, "    simulation().replay({:?}).unwrap();\n}}", shrunk.to_string())
     }
 }

@@ -59,12 +59,21 @@ pub(crate) fn run<T: Object>(program: &Rc<Program<T>>, setup: &Setup, events: Ev
     Run { events: done, result: result.map(|_| ()), report }
 }
 
-/// Runs a schedule that fails once more, to see how it ends: what was wrong, and each node in a line.
-pub(crate) fn watch<T: Object>(
-    program: &Rc<Program<T>>,
-    setup: &Setup,
-    events: &[Event],
-) -> (String, Vec<String>) {
+/// How a run ended.
+pub(crate) struct Ending {
+    /// What was seen; `None` where no rule was broken.
+    pub(crate) what: Option<String>,
+    /// The last calls that took effect.
+    pub(crate) calls: Vec<String>,
+    /// Each node in a line.
+    pub(crate) nodes: Vec<String>,
+}
+
+/// So many calls are told.
+const CALLS: usize = 12;
+
+/// Runs a schedule that fails once more, to see how it ends.
+pub(crate) fn watch<T: Object>(program: &Rc<Program<T>>, setup: &Setup, events: &[Event]) -> Ending {
     let mut world = None;
     let result = caught(|| {
         let world = world.insert(World::new(Rc::clone(program), setup.clone()));
@@ -72,6 +81,10 @@ pub(crate) fn watch<T: Object>(
         world.make_peace();
         program.judge.iter().for_each(|judge| _ = judge(world));
     });
-    let what = result.err().map_or("nothing, this time".to_owned(), |violation| violation.what);
-    (what, world.iter().flat_map(|world| world.servers.iter().map(ToString::to_string)).collect())
+    let world = world.as_ref();
+    Ending {
+        what: result.err().map(|violation| violation.what),
+        calls: world.map(|world| world.oracle.last_calls(CALLS)).unwrap_or_default(),
+        nodes: world.iter().flat_map(|world| world.servers.iter().map(ToString::to_string)).collect(),
+    }
 }

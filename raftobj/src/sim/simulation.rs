@@ -4,7 +4,7 @@ use super::blackbox;
 use super::client::Client;
 use super::line::Line;
 use super::report::{Failure, Report, Story};
-use super::run::{Events, Run, run, watch};
+use super::run::{Ending, Events, Run, run, watch};
 use super::setup::{Bounds, Setup};
 use super::shrink::{Shrunk, shrink};
 use super::world::Program;
@@ -61,7 +61,7 @@ impl<T: Object> Simulation<T> {
     }
 
     /// Compares copies whole after they have applied something, not only their replies: a method that leaves copies
-    /// different is found before a reply shows it.
+    /// different is found, and named, before a reply or a read shows it. To be used wherever the type has `==`.
     pub fn compared(mut self) -> Simulation<T>
     where
         T: PartialEq,
@@ -71,8 +71,12 @@ impl<T: Object> Simulation<T> {
     }
 
     /// Has what clients saw judged a second time, by a search for an order of their operations that explains it and
-    /// that knows nothing of the log. The object is its own model; what its methods learn from their
-    /// [`ApplyContext`](crate::ApplyContext) may show in replies, and must not in the state.
+    /// that knows nothing of the log. The object is its own model, so this finds what the cluster does wrong, not what
+    /// the object does: for that, let a read assert what must always hold. What methods learn from their
+    /// [`ApplyContext`](crate::ApplyContext) may show in replies, and must not in the state. A method that is not
+    /// deterministic looks as if the cluster were wrong: see [`compared`](Simulation::compared).
+    ///
+    /// Long histories are left undecided: [`Report::undecided`] counts them.
     pub fn judged_by_history(mut self) -> Simulation<T>
     where
         T: Clone + Eq + Hash + Debug,
@@ -138,8 +142,9 @@ impl<T: Object> Simulation<T> {
     /// # Panics
     /// Where a line is not one of a run.
     pub fn run(&self) -> Result<Report, Failure> {
-        if let Ok(line) = std::env::var(REPEAT) {
-            return self.replay(&line);
+        if let Some(line) = std::env::var(REPEAT).ok().filter(|line| !line.trim().is_empty()) {
+            let line = line.parse().unwrap_or_else(|error| panic!("{REPEAT}='{line}' is not a run: {error}"));
+            return self.repeat(line);
         }
         let mut report = Report::default();
         for line in &self.regressions {
@@ -173,6 +178,14 @@ impl<T: Object> Simulation<T> {
         }
     }
 
+    /// Whether [`replay`](Simulation::replay) takes a line.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn check_line(line: &str) -> Result<(), String> {
+        line.parse::<Line>().map(|_| ()).map_err(|error| format!("`{line}` is not a run: {error}"))
+    }
+
     /// The events of a schedule as [`run_bytes`](Simulation::run_bytes) takes them: `12*tick; deliver 0 1 1`.
     ///
     /// # Errors
@@ -200,18 +213,20 @@ impl<T: Object> Simulation<T> {
         };
         let Run { events, result, report } = run(&self.program, &setup, events);
         let Err(violation) = result else { return Ok(report) };
-        let Shrunk { setup, events } = if std::env::var(SHRINK).is_ok_and(|says| says == "0") {
-            Shrunk { setup, events }
-        } else {
-            shrink(&self.program, &setup, events, &violation.rule)
+        let was_shrunk = std::env::var(SHRINK).map_or(true, |says| says != "0");
+        let Shrunk { setup, events } = match was_shrunk {
+            true => shrink(&self.program, &setup, events, &violation.rule),
+            false => Shrunk { setup, events },
         };
-        let (what, nodes) = watch(&self.program, &setup, &events);
+        let Ending { what: shrunk_what, calls, nodes } = watch(&self.program, &setup, &events);
         let last = events.len().saturating_sub(LAST_EVENTS);
         Err(Failure(Box::new(Story {
             rule: violation.rule,
             what: violation.what,
             line,
-            shrunk_what: what,
+            shrunk_what,
+            was_shrunk,
+            calls,
             last: events[last..].iter().map(ToString::to_string).collect(),
             shrunk: Line::of_schedule(&setup, events),
             nodes,

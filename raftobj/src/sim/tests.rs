@@ -141,6 +141,14 @@ impl Clocked {
         CLOCK.set(now);
         self.touched.insert(key, now)
     }
+
+    /// As `touch`, and no reply ever shows it.
+    #[replicated]
+    fn stamp(&mut self, key: u64) {
+        let now = CLOCK.get() + 1;
+        CLOCK.set(now);
+        self.touched.insert(key, now);
+    }
 }
 
 // Breaks: a user whose method is not deterministic does not learn which, nor where.
@@ -160,4 +168,21 @@ fn a_method_that_is_not_deterministic_is_named_with_its_index() {
     // Without `==` they are seen to differ when a reply shows it: by then `put` may be the one that does.
     let reason = simulation().run().unwrap_err().reason();
     assert!(reason.starts_with("replicas of an object are equal"), "{reason}");
+}
+
+// Breaks: what only reads show differs from node to node, and nobody is told.
+#[test]
+fn a_method_that_is_not_deterministic_is_seen_by_reads_alone() {
+    let workload = |client: &mut Client<'_, Clocked>| match client.random().below(2) {
+        0 => client.call(|clocked| clocked.stamp(1)),
+        _ => client.read(|clocked| clocked.touched.clone()),
+    };
+    let failure = Simulation::new(Clocked::default, workload).without_faults().run().unwrap_err();
+    let reason = failure.reason();
+    assert!(reason.starts_with("replicas of an object are equal: a read at n"), "{reason}");
+    let text = failure.to_string();
+    assert!(
+        text.contains("the last calls that took effect\n  index ") && text.contains(": stamp(1)\n"),
+        "{text}"
+    );
 }
