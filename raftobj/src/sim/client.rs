@@ -58,7 +58,7 @@ impl<T> Clone for What<T> {
     }
 }
 
-/// Names an operation of a run: its position in [`Operations`].
+/// Names an operation of a run: its position in `World::operations`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct OperationId(pub(crate) usize);
 
