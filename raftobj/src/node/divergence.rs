@@ -143,9 +143,10 @@ impl Divergence {
         let outvoted = members.is_quorum(|id| id != own && as_other(id));
         let confirmed = members.is_quorum(|id| id == own || as_ours(id));
         let told = |id: &NodeId| {
-            says(*id).iter().any(|their| ours_at(their.index).is_some()) || planted!(AnyAnswerCounts)
+            says(*id).iter().any(|their| ours_at(their.index).is_some())
+                || planted!(AnyAnswerCounts if self.told.contains_key(id))
         };
-        let all = members.members.keys().all(|id| *id == own || (self.told.contains_key(id) && told(id)));
+        let all = members.members.keys().all(|id| *id == own || told(id));
         if !outvoted && !confirmed && !all && !end {
             return None;
         }
