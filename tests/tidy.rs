@@ -17,11 +17,14 @@ const ROOMS: [(&str, &[&str]); 14] = [
     ("storage", &["raft", "codec", "hash"]),
     ("calls", &["raft", "codec", "object"]),
     ("node", &["raft", "codec", "object", "calls", "hash"]),
-    ("memory", &["raft", "node", "storage"]),
+    ("persistence", &["raft", "node", "storage"]),
     ("net", &[]),
-    ("driver", &["raft", "codec", "object", "calls", "node", "net", "storage", "memory"]),
-    ("replica", &["raft", "codec", "object", "calls", "node", "net", "storage", "memory", "driver"]),
-    ("sim", &["raft", "codec", "object", "calls", "node", "storage", "memory", "hash", "marks", "replica"]),
+    ("driver", &["raft", "codec", "object", "calls", "node", "net", "storage", "persistence"]),
+    ("replica", &["raft", "codec", "object", "calls", "node", "net", "storage", "persistence", "driver"]),
+    (
+        "sim",
+        &["raft", "codec", "object", "calls", "node", "storage", "persistence", "hash", "marks", "replica"],
+    ),
 ];
 
 /// What every room may name beside those: instruments, which are empty macros in what users build.

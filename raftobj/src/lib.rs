@@ -71,11 +71,11 @@ pub(crate) mod codec;
 pub(crate) mod driver;
 pub(crate) mod hash;
 pub(crate) mod marks;
-pub(crate) mod memory;
 #[allow(clippy::disallowed_methods, reason = "connections have timeouts")]
 pub(crate) mod net;
 pub(crate) mod node;
 pub(crate) mod object;
+pub(crate) mod persistence;
 pub(crate) mod planted;
 pub(crate) mod raft;
 pub(crate) mod replica;

@@ -18,11 +18,11 @@ pub(crate) mod mailbox;
 mod tests;
 mod wal_thread;
 
-use crate::memory::Memory;
 use crate::net::NetOptions;
 use crate::node::Node;
 use crate::node::status::Status;
 use crate::object::machine::Apply;
+use crate::persistence::Writer;
 use crate::storage::RealDisk;
 use apply_thread::ApplyThread;
 use engine::EngineSetup;
@@ -41,7 +41,7 @@ use wal_thread::WalThread;
 pub(crate) struct Parts {
     pub(crate) node: Node,
     pub(crate) machine: Box<dyn Apply>,
-    pub(crate) memory: Memory<RealDisk>,
+    pub(crate) writer: Writer<RealDisk>,
     pub(crate) listener: TcpListener,
     pub(crate) peers: Vec<String>,
     pub(crate) net: NetOptions,
@@ -93,7 +93,7 @@ impl Running {
 impl Engine {
     /// Starts the node's threads.
     pub(crate) fn start(parts: Parts) -> io::Result<Engine> {
-        let Parts { node, machine, memory, listener, peers, net, tick, call_deadline, mailbox } = parts;
+        let Parts { node, machine, writer, listener, peers, net, tick, call_deadline, mailbox } = parts;
         let mailbox = Arc::new(mailbox);
         let (wal_jobs, apply_jobs) = (Arc::new(Jobs::new()), Arc::new(Jobs::new()));
         let (sender, status) = watch::channel(Arc::new(node.status()));
@@ -105,7 +105,7 @@ impl Engine {
             apply: Arc::clone(&apply_jobs),
         };
 
-        let thread = WalThread { memory, jobs: Arc::clone(&wal_jobs), mailbox: Arc::clone(&mailbox) };
+        let thread = WalThread { writer, jobs: Arc::clone(&wal_jobs), mailbox: Arc::clone(&mailbox) };
         started.spawn("raftobj-wal", &mailbox, move || thread.run())?;
         let thread = ApplyThread { machine, jobs: Arc::clone(&apply_jobs), mailbox: Arc::clone(&mailbox) };
         started.spawn("raftobj-apply", &mailbox, move || thread.run())?;

@@ -2,12 +2,12 @@
 
 use super::*;
 use crate::codec::hello::MethodSignature;
-use crate::memory::Opening;
-use crate::node::{NodeConfig, Remembered};
+use crate::node::{NodeConfig, PersistentState};
 use crate::object::Object;
 use crate::object::digest::Checkpoint;
 use crate::object::fixture::{Tally, noop};
 use crate::object::machine::Applied;
+use crate::persistence::Opening;
 use crate::raft::types::{Boot, Entry, Incarnation, Index, NodeId, Ticks};
 use crate::storage::{self, Newcomer};
 use std::sync::mpsc;
@@ -115,9 +115,9 @@ fn panicking_engine(path: &std::path::Path) -> Engine {
     };
     let (_, word) = mpsc::channel();
     let parts = Parts {
-        node: Node::new(config, Remembered::default()),
+        node: Node::new(config, PersistentState::default()),
         machine: Box::new(Waiting { at: Index(0), word }),
-        memory: opened.memory,
+        writer: opened.writer,
         listener: TcpListener::bind("127.0.0.1:0").unwrap(),
         peers: Vec::new(),
         net: NetOptions { handshakes_max: 0, ..NetOptions::default() },

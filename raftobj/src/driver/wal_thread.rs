@@ -2,7 +2,7 @@
 
 use super::jobs::{Jobs, Taken};
 use super::mailbox::{Event, Mailbox};
-use crate::memory::{Memory, Write, Written};
+use crate::persistence::{Write, Writer, Written};
 use crate::storage::{Prepared, RealDisk};
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -20,7 +20,7 @@ pub(crate) enum WalJob {
 const IDLE: Duration = Duration::from_millis(100);
 
 pub(crate) struct WalThread {
-    pub(crate) memory: Memory<RealDisk>,
+    pub(crate) writer: Writer<RealDisk>,
     pub(crate) jobs: Arc<Jobs<WalJob>>,
     pub(crate) mailbox: Arc<Mailbox>,
 }
@@ -33,16 +33,16 @@ impl WalThread {
         let result = loop {
             match self.jobs.take(&mut jobs, Some(IDLE)) {
                 Taken::Jobs => {}
-                Taken::Idle => match self.memory.mark_idle() {
+                Taken::Idle => match self.writer.mark_idle() {
                     Ok(()) => continue,
                     Err(reason) => break Err(reason),
                 },
-                Taken::Closed => break self.memory.mark_idle(),
+                Taken::Closed => break self.writer.mark_idle(),
             }
             if let Err(reason) = self.work(&mut jobs) {
                 break Err(reason);
             }
-            if let Some(job) = self.memory.prepare_next() {
+            if let Some(job) = self.writer.prepare_next() {
                 let jobs = Arc::clone(&self.jobs);
                 join(preparing.take());
                 let name = "raftobj-segment".to_owned();
@@ -65,10 +65,10 @@ impl WalThread {
         for job in jobs.drain(..) {
             match job {
                 WalJob::Write(write) => writes.push(write),
-                WalJob::Prepared(prepared) => self.memory.prepared(prepared)?,
+                WalJob::Prepared(prepared) => self.writer.prepared(prepared)?,
             }
         }
-        let Written { founding, persisted } = self.memory.write(&mut writes)?;
+        let Written { founding, persisted } = self.writer.write(&mut writes)?;
         // A node that has ended needs no answer.
         for step in founding {
             let _ = self.mailbox.put(Event::FoundingWritten(step));

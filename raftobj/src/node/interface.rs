@@ -39,7 +39,7 @@ impl NodeConfig {
 
 /// What a node's disk remembers.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Remembered {
+pub(crate) struct PersistentState {
     /// The list that it announced, while the cluster is being founded.
     pub(crate) proposal: Option<Membership>,
     /// The members, once the cluster is formed.

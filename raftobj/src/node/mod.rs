@@ -30,7 +30,7 @@ use crate::raft::message::Envelope;
 use crate::raft::types::{Entry, Index, NodeId, Term, Ticks, Time};
 use crate::raft::{PersistId, Raft, Restored};
 use bytes::Bytes;
-pub(crate) use interface::{Effects, FoundingWrite, NodeConfig, Remembered};
+pub(crate) use interface::{Effects, FoundingWrite, NodeConfig, PersistentState};
 
 use divergence::{Difference, Divergence};
 use founding::{Founding, FoundingStep};
@@ -68,18 +68,18 @@ enum Stage {
 
 impl Node {
     /// A node that starts, or starts again.
-    pub(crate) fn new(config: NodeConfig, remembered: Remembered) -> Node {
+    pub(crate) fn new(config: NodeConfig, persistent_state: PersistentState) -> Node {
         let session = SessionId { node: config.node, incarnation: config.incarnation, boot: config.boot };
         let mut calls = Calls::new(session, config.calls.clone());
-        let stage = match remembered.formed {
+        let stage = match persistent_state.formed {
             Some(membership) => {
                 let cluster = cluster_id(&membership);
-                let (hard_state, entries) = (remembered.hard_state, remembered.entries);
+                let (hard_state, entries) = (persistent_state.hard_state, persistent_state.entries);
                 let restored = Restored { hard_state, entries, ..Restored::default() };
                 Stage::Formed { raft: Raft::new(config.raft.clone(), membership, restored), cluster }
             }
             None => {
-                let (list, proposal) = (&config.founders, remembered.proposal);
+                let (list, proposal) = (&config.founders, persistent_state.proposal);
                 let founding =
                     Founding::new(config.node, config.incarnation, &config.address, list, proposal);
                 calls.founding(founding.waiting_for());

@@ -69,8 +69,8 @@ fn leader_of_two() -> Node {
 
 /// Node 1 of so many, leading.
 fn leader_of(size: u64) -> Node {
-    let remembered = Remembered { formed: Some(membership(size)), ..Remembered::default() };
-    let mut node = Node::new(config(1, size), remembered);
+    let persistent_state = PersistentState { formed: Some(membership(size)), ..PersistentState::default() };
+    let mut node = Node::new(config(1, size), persistent_state);
     for now in 0..100 {
         node.tick(Time(1_000 + now));
         for (to, message) in settle(&mut node).0 {
@@ -93,7 +93,7 @@ fn leader_of(size: u64) -> Node {
 // Breaks: the first calls of a new cluster see the year 1970 as their time.
 #[test]
 fn no_entry_is_stamped_before_the_time_is_known() {
-    let mut node = Node::new(config(1, 1), Remembered::default());
+    let mut node = Node::new(config(1, 1), PersistentState::default());
     node.tick(Time(5_000));
     node.call(CallId(1), ADD, arguments(3), Ticks(100));
     let (_, committed) = settle(&mut node);
@@ -137,7 +137,7 @@ fn calls_that_no_replica_could_apply_do_not_enter_the_log() {
 fn only_a_member_is_worth_a_warning() {
     let mut node = leader_of_two();
     for stranger in 3..10 {
-        let mut hello = Node::new(config(stranger, 9), Remembered::default()).hello();
+        let mut hello = Node::new(config(stranger, 9), PersistentState::default()).hello();
         hello.methods[0].types ^= 1;
         assert!(node.judge(&hello.encode(), None).is_err());
     }
@@ -148,7 +148,7 @@ fn only_a_member_is_worth_a_warning() {
 #[test]
 fn nodes_that_take_commands_of_other_sizes_refuse_each_other() {
     let mut node = leader_of_two();
-    let mut hello = Node::new(config(2, 2), Remembered::default()).hello();
+    let mut hello = Node::new(config(2, 2), PersistentState::default()).hello();
     assert!(node.judge(&hello.encode(), None).is_ok());
     hello.command_bytes_max += 1;
     let refusal = node.judge(&hello.encode(), None).unwrap_err();
@@ -159,7 +159,7 @@ fn nodes_that_take_commands_of_other_sizes_refuse_each_other() {
 #[test]
 fn nodes_of_which_one_has_changed_a_method_refuse_each_other() {
     let mut node = leader_of_two();
-    let mut hello = Node::new(config(2, 2), Remembered::default()).hello();
+    let mut hello = Node::new(config(2, 2), PersistentState::default()).hello();
     hello.methods[0].types ^= 1;
     for _ in 0..2 {
         assert!(node.judge(&hello.encode(), None).is_ok());
@@ -175,7 +175,7 @@ fn nodes_of_which_one_has_changed_a_method_refuse_each_other() {
 #[test]
 fn a_stranger_is_told_apart_from_a_members_other_disk() {
     let mut node = leader_of_two();
-    let hello = |id| Node::new(config(id, 9), Remembered::default()).hello();
+    let hello = |id| Node::new(config(id, 9), PersistentState::default()).hello();
     let refusal = node.judge(&hello(3).encode(), None).unwrap_err();
     assert!(refusal.contains("n3:1 is not a member"), "{refusal}");
     let wiped = Hello { node: NodeId(77), ..hello(2) };
@@ -186,8 +186,8 @@ fn a_stranger_is_told_apart_from_a_members_other_disk() {
 // Breaks: one message to the leader is larger than its inbox takes, or each call costs a message of its own.
 #[test]
 fn calls_go_to_the_leader_in_messages_of_a_bounded_size() {
-    let remembered = Remembered { formed: Some(membership(2)), ..Remembered::default() };
-    let mut node = Node::new(config(1, 2), remembered);
+    let persistent_state = PersistentState { formed: Some(membership(2)), ..PersistentState::default() };
+    let mut node = Node::new(config(1, 2), persistent_state);
     let heartbeat = RaftMessage::Heartbeat { commit: Index(0), round: 0 };
     node.receive(NodeId(2), Message::Raft(Term(5), heartbeat));
     settle(&mut node);
@@ -207,14 +207,14 @@ fn calls_go_to_the_leader_in_messages_of_a_bounded_size() {
 // Breaks: an operator sees connections and logs that are not there.
 #[test]
 fn a_status_tells_what_a_node_knows_of_the_others() {
-    let mut founding = Node::new(config(1, 2), Remembered::default());
+    let mut founding = Node::new(config(1, 2), PersistentState::default());
     let peer = |node: &Node| {
         let [peer] = &node.status().peers[..] else { panic!("one other") };
         (peer.address.clone(), peer.node, peer.connected, peer.matched)
     };
     let address = || "n2:1".to_owned();
     assert_eq!(peer(&founding), (address(), None, false, None));
-    let hello = Node::new(config(2, 2), Remembered::default()).hello();
+    let hello = Node::new(config(2, 2), PersistentState::default()).hello();
     founding.judge(&hello.encode(), Some("n2:1")).unwrap();
     assert_eq!(peer(&founding), (address(), Some(NodeId(2)), false, None));
 
@@ -235,8 +235,8 @@ fn a_status_tells_what_a_node_knows_of_the_others() {
 #[test]
 fn only_those_with_a_connection_are_told_that_the_cluster_is_formed() {
     for (lost, told) in [(false, 1), (true, 0)] {
-        let mut node = Node::new(config(1, 2), Remembered::default());
-        let hello = Node::new(config(2, 2), Remembered::default()).hello();
+        let mut node = Node::new(config(1, 2), PersistentState::default());
+        let hello = Node::new(config(2, 2), PersistentState::default()).hello();
         node.judge(&hello.encode(), Some("n2:1")).unwrap();
         node.connected(NodeId(2));
         settle(&mut node);
@@ -333,9 +333,9 @@ fn planted_divergence_that_goes_on_is_found() {
 /// Breaks: a member's id comes back with an empty disk, which has forgotten its votes.
 #[test]
 fn another_disk_of_a_member_is_refused() {
-    let remembered = Remembered { formed: Some(membership(2)), ..Remembered::default() };
-    let mut node = Node::new(config(1, 2), remembered);
-    let mut hello = Node::new(config(2, 2), Remembered::default()).hello();
+    let persistent_state = PersistentState { formed: Some(membership(2)), ..PersistentState::default() };
+    let mut node = Node::new(config(1, 2), persistent_state);
+    let mut hello = Node::new(config(2, 2), PersistentState::default()).hello();
     assert!(node.judge(&hello.encode(), None).is_ok());
     hello.incarnation = Incarnation(hello.incarnation.0 + 1);
     assert!(node.judge(&hello.encode(), None).unwrap_err().contains("another disk at n2:1"));

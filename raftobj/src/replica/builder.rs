@@ -10,12 +10,12 @@ use crate::codec::hello::{HELLO_BYTES_MAX, MethodSignature};
 use crate::codec::membership::MEMBERS_MAX;
 use crate::driver::mailbox::Mailbox;
 use crate::driver::{Engine, Parts};
-use crate::memory::{Opened, Opening};
 use crate::net::{self, NetOptions};
-use crate::node::{Node, NodeConfig, Remembered};
+use crate::node::{Node, NodeConfig, PersistentState};
 use crate::object::Object;
 use crate::object::lock::StateLock;
 use crate::object::machine::{self, Machine, MachineConfig};
+use crate::persistence::{Opened, Opening};
 use crate::raft::config::Config as RaftConfig;
 use crate::raft::types::{Boot, Incarnation, NodeId, Ticks};
 use crate::storage::{self, Newcomer, RealDisk};
@@ -147,15 +147,16 @@ impl<T: Object> Builder<T> {
         let opening =
             Opening::begin(RealDisk, &path, storage_options, newcomer).map_err(StartError::Storage)?;
         check_identity(opening.identity(), &path, &address, &founders, T::NAME)?;
-        let Opened { memory, owner, remembered, cut } = opening.finish().map_err(StartError::Storage)?;
+        let Opened { writer, owner, persistent_state, cut } =
+            opening.finish().map_err(StartError::Storage)?;
         if let Some(cut) = &cut {
             tracing::warn!("{address}: {cut}");
         }
-        tracing::debug!("{address}: {} entries read from {}", remembered.entries.len(), path.display());
+        tracing::debug!("{address}: {} entries read from {}", persistent_state.entries.len(), path.display());
 
         let peers = founders.iter().filter(|founder| **founder != address).cloned().collect();
         let config = node_config::<T>(&options, owner, address, founders, random()?);
-        let hello = Node::new(config.clone(), Remembered::default()).hello().encode().len();
+        let hello = Node::new(config.clone(), PersistentState::default()).hello().encode().len();
         if hello >= HELLO_BYTES_MAX {
             return Err(StartError::Options(format!(
                 "the nodes' addresses and the methods' table take {hello} bytes in a handshake, which has room \
@@ -165,9 +166,9 @@ impl<T: Object> Builder<T> {
         let state = Arc::new(StateLock::new(object));
         let machine = Machine::new(Arc::clone(&state), machine_config(&options, owner));
         let parts = Parts {
-            node: Node::new(config, remembered),
+            node: Node::new(config, persistent_state),
             machine: Box::new(machine),
-            memory,
+            writer,
             listener,
             peers,
             net: net_options(&options, random()?),

@@ -1,7 +1,7 @@
 //! A disk at the level of what a node asks of it: writes wait in order, are done one by one, and are lost in a
 //! crash if they were not. (What happens within a write is the matter of `storage`'s own tests.)
 
-use crate::node::{FoundingWrite, Remembered};
+use crate::node::{FoundingWrite, PersistentState};
 use crate::raft::membership::Membership;
 use crate::raft::types::{Boot, Entry, EntryId, HardState, Incarnation, NodeId};
 use crate::raft::{Persist, PersistId};
@@ -53,8 +53,8 @@ impl Disk {
     }
 
     /// What a node that starts finds.
-    pub(super) fn remembered(&self) -> Remembered {
-        Remembered {
+    pub(super) fn persistent_state(&self) -> PersistentState {
+        PersistentState {
             proposal: self.proposal.clone(),
             formed: self.formed.clone(),
             hard_state: self.hard_state,

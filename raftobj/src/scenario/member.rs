@@ -78,7 +78,7 @@ impl Member {
         assert!(self.life.is_none(), "{} runs already", self.host);
         self.disk.boot.0 += 1;
         self.disk.failing = false;
-        let node = Node::new(self.config(), self.disk.remembered());
+        let node = Node::new(self.config(), self.disk.persistent_state());
         let object = Object::new(&self.disk, &self.options);
         self.life = Some(Life { node, object, unapplied: VecDeque::new(), told: String::new(), ticks: 0 });
     }

@@ -6,9 +6,9 @@ use super::violation::{Violation, hold};
 use super::world::World;
 use crate::codec::message::Message;
 use crate::hash::{hash_bytes, mix};
-use crate::memory::{Write, Written};
 use crate::node::Node;
 use crate::object::Object;
+use crate::persistence::{Write, Written};
 use crate::raft::types::{NodeId, Time};
 use bytes::Bytes;
 
@@ -181,7 +181,7 @@ impl<T: Object> World<T> {
         if process.paused || process.disk_failed || server.hung || !process.writes.is_empty() {
             return false;
         }
-        if let Err(reason) = process.memory.mark_idle() {
+        if let Err(reason) = process.writer.mark_idle() {
             self.fail(at, reason);
         }
         true
@@ -195,9 +195,9 @@ impl<T: Object> World<T> {
             return false;
         }
         match process.preparing.take() {
-            None => process.preparing = process.memory.prepare_next(),
+            None => process.preparing = process.writer.prepare_next(),
             Some(job) => {
-                if let Err(reason) = process.memory.prepared(job.run()) {
+                if let Err(reason) = process.writer.prepared(job.run()) {
                     self.fail(at, reason);
                 }
             }

@@ -7,10 +7,10 @@ use super::violation::{Violation, hold};
 use super::world::World;
 use crate::calls::outcome::CallError;
 use crate::codec::message::Message;
-use crate::memory::Write;
 use crate::node::Effects;
 use crate::node::status::Role;
 use crate::object::Object;
+use crate::persistence::Write;
 use crate::raft::types::{NodeId, Term};
 
 impl<T: Object> World<T> {

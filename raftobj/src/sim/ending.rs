@@ -6,8 +6,8 @@ use super::course::WRITE_CALLS;
 use super::server::Divergence;
 use super::violation::hold;
 use super::world::World;
-use crate::memory::Write;
 use crate::object::Object;
+use crate::persistence::Write;
 
 /// A dispute is over when so many rounds of gossip have passed.
 const DISPUTE_GOSSIPS: u64 = 7;

@@ -4,8 +4,8 @@ use super::event::Event;
 use super::server::{Durable, Loss, Server};
 use super::violation::hold;
 use super::world::World;
-use crate::memory::Write;
 use crate::object::Object;
+use crate::persistence::Write;
 use crate::storage::disk::sim::SimDisk;
 use std::path::PathBuf;
 
@@ -147,7 +147,7 @@ impl<T: Object> World<T> {
             trial.restart();
             trial.set_full(false);
             change(&trial);
-            server.open(&trial, &self.setup).map(|opened| opened.remembered)
+            server.open(&trial, &self.setup).map(|opened| opened.persistent_state)
         };
         if read(&|_| {}).is_err() {
             return false;

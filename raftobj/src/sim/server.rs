@@ -11,11 +11,11 @@ use super::violation::hold;
 use crate::calls::{CallId, ReadTicket};
 use crate::codec::message::Message;
 use crate::hash::{hash_bytes, mix};
-use crate::memory::{Memory, Opened, Opening, Write, Written, put_records};
-use crate::node::{FoundingWrite, Node, Remembered};
+use crate::node::{FoundingWrite, Node, PersistentState};
 use crate::object::Object;
 use crate::object::lock::StateLock;
 use crate::object::machine::{Applied, Machine};
+use crate::persistence::{Opened, Opening, Write, Writer, Written, put_records};
 use crate::raft::PersistId;
 use crate::raft::types::{Entry, EntryId, HardState, Incarnation, Index, NodeId, Ticks, Time};
 use crate::replica::builder::{machine_config, node_config};
@@ -90,7 +90,7 @@ pub(crate) struct Link {
 pub(crate) struct Process<T: Object> {
     pub(crate) node: Node,
     pub(crate) id: NodeId,
-    pub(crate) memory: Memory<SimDisk>,
+    pub(crate) writer: Writer<SimDisk>,
     pub(crate) machine: Machine<T>,
     pub(crate) state: Arc<StateLock<T>>,
     pub(crate) writes: VecDeque<Write>,
@@ -248,7 +248,7 @@ impl<T: Object> Server<T> {
         let opened = self.open(&self.disk, setup)?;
         self.lives += 1;
         self.check_remembered(&opened);
-        let Opened { memory, owner, remembered, .. } = opened;
+        let Opened { writer, owner, persistent_state, .. } = opened;
         let options = crate::Options::default();
         self.node = Some(owner.node);
         let number = self.number;
@@ -262,8 +262,8 @@ impl<T: Object> Server<T> {
         self.process = Some(Process {
             id: config.node,
             hard_state: self.durable.hard_state,
-            node: Node::new(config, remembered),
-            memory,
+            node: Node::new(config, persistent_state),
+            writer,
             machine: Machine::new(Arc::clone(&state), machine),
             state,
             writes: VecDeque::new(),
@@ -300,7 +300,7 @@ impl<T: Object> Server<T> {
                 Write::Founding(step) => self.undecided_founding = Some(step.clone()),
             }
         }
-        let written = process.memory.write(&mut writes)?;
+        let written = process.writer.write(&mut writes)?;
         if written.persisted.is_some() {
             self.wrote(self.undecided.len());
         }
@@ -317,8 +317,8 @@ impl<T: Object> Server<T> {
             self.write(writes)?;
         }
         let Some(process) = &mut self.process else { unreachable!("machine {} is up", self.number) };
-        let preparing = process.preparing.take().or_else(|| process.memory.prepare_next());
-        process.memory.mark_idle()?;
+        let preparing = process.preparing.take().or_else(|| process.writer.prepare_next());
+        process.writer.mark_idle()?;
         // The background's work on the next file is waited for, but nobody takes it.
         preparing.into_iter().for_each(|job| drop(job.run()));
         Ok(())
@@ -333,7 +333,7 @@ impl<T: Object> Server<T> {
     }
 
     /// Whether a log that was read from a damaged disk is what was written, or that without its end.
-    pub(crate) fn may_be_cut_to(&self, found: &Remembered) -> bool {
+    pub(crate) fn may_be_cut_to(&self, found: &PersistentState) -> bool {
         let log = chain(&found.entries);
         let (mut durable, last) = self.before.clone();
         let mut records = last.iter().chain(&self.undecided);
@@ -351,7 +351,7 @@ impl<T: Object> Server<T> {
     /// What a start reads back is what was durable, and perhaps of the write that was under way what came first.
     fn check_remembered(&mut self, opened: &Opened<SimDisk>) {
         let number = self.number;
-        let found = &opened.remembered;
+        let found = &opened.persistent_state;
         let log = chain(&found.entries);
         let fits = |durable: &Durable| durable.hard_state == found.hard_state && durable.log == log;
         let mut durable = self.durable.clone();

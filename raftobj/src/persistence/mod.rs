@@ -4,15 +4,15 @@
 //! simulator both write through it, one over real files and one over a disk in memory, so that what is simulated is
 //! what runs. It never knows who waits for a write, nor what time it is. Begin with [`Opening`].
 
-use crate::node::{FoundingWrite, Remembered};
+use crate::node::{FoundingWrite, PersistentState};
 use crate::raft::{Persist, PersistId};
 use crate::storage::disk::Disk;
 use crate::storage::wal::PrepareJob;
 use crate::storage::{Cut, Directory, Formed, Identity, Newcomer, Options, Owner, Prepared, Record, Wal};
 use std::path::{Path, PathBuf};
 
-/// A node's memory, open for writing.
-pub(crate) struct Memory<D: Disk> {
+/// A node's data directory, open for writing.
+pub(crate) struct Writer<D: Disk> {
     directory: Directory<D>,
     wal: Wal<D>,
 }
@@ -43,12 +43,12 @@ pub(crate) struct Opening<D: Disk> {
     directory: Directory<D>,
 }
 
-/// What an opened memory holds.
+/// What an opened data directory holds.
 pub(crate) struct Opened<D: Disk> {
-    pub(crate) memory: Memory<D>,
+    pub(crate) writer: Writer<D>,
     /// Whose it is, this start counted.
     pub(crate) owner: Owner,
-    pub(crate) remembered: Remembered,
+    pub(crate) persistent_state: PersistentState,
     /// A tail that a crash left torn, and that was cut off.
     pub(crate) cut: Option<Cut>,
 }
@@ -81,18 +81,18 @@ impl<D: Disk> Opening<D> {
         let owner = self.directory.begin_boot().map_err(text)?;
         let (wal, recovered) = Wal::open(self.disk, &self.path, owner, self.options).map_err(text)?;
         let identity = self.directory.identity().clone();
-        let remembered = Remembered {
+        let persistent_state = PersistentState {
             proposal: identity.proposal,
             formed: identity.formed.map(|formed| formed.membership),
             hard_state: recovered.hard_state,
             entries: recovered.entries,
         };
-        let memory = Memory { directory: self.directory, wal };
-        Ok(Opened { memory, owner, remembered, cut: recovered.cut })
+        let writer = Writer { directory: self.directory, wal };
+        Ok(Opened { writer, owner, persistent_state, cut: recovered.cut })
     }
 }
 
-impl<D: Disk> Memory<D> {
+impl<D: Disk> Writer<D> {
     /// One group commit: everything is written, then synced once. `writes` is empty afterwards.
     ///
     /// # Errors
@@ -163,7 +163,7 @@ mod tests {
     use crate::raft::types::{HardState, Incarnation, NodeId, Term};
     use crate::storage::disk::sim::{Fault, SimDisk};
 
-    fn memory(disk: &SimDisk) -> Memory<SimDisk> {
+    fn writer(disk: &SimDisk) -> Writer<SimDisk> {
         let newcomer = Newcomer {
             node: NodeId(1),
             incarnation: Incarnation(2),
@@ -172,7 +172,7 @@ mod tests {
             founding: vec!["a:1".into()],
         };
         let opening = Opening::begin(disk.clone(), Path::new("/data"), Options::default(), newcomer);
-        opening.unwrap().finish().unwrap().memory
+        opening.unwrap().finish().unwrap().writer
     }
 
     fn vote(term: u64) -> Vec<Write> {
@@ -184,13 +184,13 @@ mod tests {
     #[test]
     fn an_idle_log_is_marked_and_its_next_segment_made() {
         let disk = SimDisk::new();
-        let mut memory = memory(&disk);
-        assert_eq!(memory.write(&mut vote(1)).unwrap().persisted, Some(PersistId(1)));
+        let mut writer = writer(&disk);
+        assert_eq!(writer.write(&mut vote(1)).unwrap().persisted, Some(PersistId(1)));
         let before = disk.calls();
-        memory.mark_idle().unwrap();
+        writer.mark_idle().unwrap();
         assert_eq!(disk.calls(), before + 1);
-        let prepared = memory.prepare_next().unwrap().run();
-        memory.prepared(prepared).unwrap();
+        let prepared = writer.prepare_next().unwrap().run();
+        writer.prepared(prepared).unwrap();
         let names = disk.list(Path::new("/data")).unwrap().unwrap();
         assert_eq!(names.last().unwrap(), "wal-0000000000000002");
     }
@@ -198,27 +198,27 @@ mod tests {
     // Breaks: a node goes on over a disk that has failed.
     #[test]
     fn what_fails_is_told_with_the_name_of_the_file() {
-        type Act = fn(&mut Memory<SimDisk>, &dyn Fn()) -> Result<(), String>;
+        type Act = fn(&mut Writer<SimDisk>, &dyn Fn()) -> Result<(), String>;
         let acts: [Act; 3] = [
-            |memory, fail| {
+            |writer, fail| {
                 fail();
-                memory.write(&mut vote(2)).map(drop)
+                writer.write(&mut vote(2)).map(drop)
             },
-            |memory, fail| {
+            |writer, fail| {
                 fail();
-                memory.mark_idle()
+                writer.mark_idle()
             },
-            |memory, fail| {
-                let prepared = memory.prepare_next().unwrap().run();
+            |writer, fail| {
+                let prepared = writer.prepare_next().unwrap().run();
                 fail();
-                memory.prepared(prepared)
+                writer.prepared(prepared)
             },
         ];
         for act in acts {
             let disk = SimDisk::new();
-            let mut memory = memory(&disk);
-            memory.write(&mut vote(1)).unwrap();
-            let error = act(&mut memory, &|| disk.fail_at(disk.calls(), Fault::Io)).unwrap_err();
+            let mut writer = writer(&disk);
+            writer.write(&mut vote(1)).unwrap();
+            let error = act(&mut writer, &|| disk.fail_at(disk.calls(), Fault::Io)).unwrap_err();
             assert!(error.contains("/data/wal-"), "{error}");
         }
     }
