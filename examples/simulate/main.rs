@@ -60,9 +60,9 @@ fn main() -> ExitCode {
     match result {
         Ok(report) => {
             say(format_args!("{report:#}"));
-            let missed = report.missed();
-            if arguments.strict && !missed.is_empty() {
-                eprintln!("never reached: {}", missed.join("; "));
+            let unreached = report.unreached();
+            if arguments.strict && !unreached.is_empty() {
+                eprintln!("never reached: {}", unreached.join("; "));
                 return ExitCode::FAILURE;
             }
             ExitCode::SUCCESS
@@ -144,7 +144,7 @@ impl Progress {
         }
         self.told = Instant::now();
         let seconds = self.began.elapsed().as_secs();
-        let (runs, steps, calls) = (report.runs(), report.steps(), report.calls());
+        let (runs, steps, calls) = (report.runs(), report.steps(), report.applied_calls());
         let (begin, end) = if self.on_terminal { ("\r", "") } else { ("", "\n") };
         eprint!(
             "{begin}{seconds} s: seed {seed}, {runs} runs, {steps} steps, {calls} calls took effect{end}"
@@ -183,7 +183,7 @@ fn parse(mut words: impl Iterator<Item = String>) -> Result<Option<Arguments>, S
             "--strict" => arguments.strict = true,
             "--repeat" => {
                 let line = value()?;
-                Simulation::<standard::Slots>::check_line(&line)?;
+                Simulation::<standard::Slots>::validate_run(&line)?;
                 arguments.repeat = Some(line);
             }
             _ => return Err(format!("`{word}` is not known")),

@@ -15,8 +15,8 @@ use storage::KvStorage;
 /// What the clients ask for: each time one operation, on one of a few keys, with a value that nobody else writes.
 fn workload(client: &mut Client<'_, KvStorage>) {
     let key = client.random().below(3);
-    client.about(key);
-    let (name, value) = (format!("key{key}"), client.serial().to_string());
+    client.set_key(key);
+    let (name, value) = (format!("key{key}"), client.operation_number().to_string());
     match client.random().below(4) {
         0 => client.read(move |kv| kv.get(&name)),
         1 => client.call(|kv| kv.pop(&name)),
@@ -26,8 +26,8 @@ fn workload(client: &mut Client<'_, KvStorage>) {
 
 #[test]
 fn the_map_is_the_same_on_every_node_whatever_happens() {
-    let report = Simulation::new(KvStorage::default, workload).compared().seeds(0..200).run().unwrap();
-    assert!(report.calls() > 1_000, "{report}");
+    let report = Simulation::new(KvStorage::default, workload).check_state().seeds(0..200).run().unwrap();
+    assert!(report.applied_calls() > 1_000, "{report}");
 }
 
 /// Looks right, and is not: the order of a hash map differs from process to process.
@@ -56,7 +56,7 @@ impl Queue {
 #[test]
 fn a_method_that_depends_on_the_order_of_a_hash_map_is_named() {
     let workload = |client: &mut Client<'_, Queue>| {
-        let number = client.serial();
+        let number = client.operation_number();
         match client.random().below(3) {
             0 => client.call(|queue| queue.pop()),
             _ => client.call(|queue| queue.push(number, number.to_string())),

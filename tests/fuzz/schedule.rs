@@ -16,7 +16,7 @@ pub(crate) fn targets() -> Vec<Target> {
 
 fn run(bytes: &[u8]) -> Option<raftobj::__fuzz::Check> {
     let (seed, events) = bytes.split_first_chunk::<SEED_BYTES>()?;
-    if let Err(failure) = simulation().run_bytes(u16::from_le_bytes(*seed).into(), events) {
+    if let Err(failure) = simulation().run_encoded_schedule(u16::from_le_bytes(*seed).into(), events) {
         panic!("{failure}");
     }
     Some(Box::new(|| ()))
@@ -36,7 +36,7 @@ fn schedule(seed: u16, nodes: u8) -> Vec<u8> {
     let work: String =
         (0..nodes).map(|node| format!("write {node} 8; apply {node} 4; call {node}; ")).collect();
     let text = format!("{dial}{}", format!("tick; {work}{deliver}").repeat(12));
-    match Simulation::<Slots>::bytes_of(&text) {
+    match Simulation::<Slots>::encode_schedule(&text) {
         Ok(events) => [&seed.to_le_bytes()[..], &events].concat(),
         Err(error) => panic!("{error}"),
     }

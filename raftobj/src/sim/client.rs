@@ -103,7 +103,7 @@ impl<'a, T: Object> Client<'a, T> {
     }
 
     /// A number that no other operation of the run has, from 1 on: for values that can be told apart.
-    pub fn serial(&self) -> u64 {
+    pub fn operation_number(&self) -> u64 {
         self.serial
     }
 
@@ -112,10 +112,10 @@ impl<'a, T: Object> Client<'a, T> {
         &mut self.random
     }
 
-    /// Says what the operation is about. [`judged_by_history`](super::Simulation::judged_by_history) judges the operations of
+    /// Says what the operation is about. [`check_linearizability`](super::Simulation::check_linearizability) judges the operations of
     /// each key apart, which is much faster; so no operation may see or change what belongs to another key, or what is
     /// right looks wrong.
-    pub fn about(&mut self, key: u64) {
+    pub fn set_key(&mut self, key: u64) {
         self.key = key;
     }
 

@@ -39,7 +39,7 @@ impl Coverage {
     }
 
     /// What was never reached, of what nodes with the same code and the same limits can reach.
-    pub(crate) fn missed(&self) -> Vec<&'static str> {
+    pub(crate) fn unreached(&self) -> Vec<&'static str> {
         let events = self.events().filter(|(_, count)| *count == 0).map(|(kind, _)| kind.word());
         let marks = self.marks.never().filter(|mark| !BEYOND.contains(mark));
         events.chain(marks.map(Mark::name)).collect()

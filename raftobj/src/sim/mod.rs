@@ -37,7 +37,7 @@
 //!     }
 //! }
 //!
-//! let simulation = Simulation::new(Counter::default, workload).compared().seeds(0..20);
+//! let simulation = Simulation::new(Counter::default, workload).check_state().seeds(0..20);
 //! println!("{}", simulation.run().unwrap());
 //! ```
 //!
@@ -48,10 +48,10 @@
 //! object replies when the calls of the log are made one after the other; a linearizable read missed nothing; local
 //! reads go forward and see the client's own calls; each caller is answered once, by its deadline. At the
 //! end, when faults are over: within a bound a leader serves and every node has everything. What clients saw can be
-//! judged a second time by a checker that knows nothing of the log: [`Simulation::judged_by_history`], [`history`].
+//! judged a second time by a checker that knows nothing of the log: [`Simulation::check_linearizability`], [`history`].
 //!
 //! A method that is not deterministic (it reads a clock, or walks through a `HashMap`) is found where a reply or a read
-//! shows it; with [`Simulation::compared`] where the state does, and it is named, with the index of the call.
+//! shows it; with [`Simulation::check_state`] where the state does, and it is named, with the index of the call.
 //!
 //! # When a run fails
 //! [`Failure`] displays as the rule that was broken, the line that repeats the run, the last events, the last calls, and the

@@ -23,9 +23,9 @@ pub struct Report {
 }
 
 impl Report {
-    /// How many histories [`judged_by_history`](super::Simulation::judged_by_history) left undecided, because the search
-    /// would have been too long. Fewer steps, or keys ([`Client::about`](super::Client::about)), make it shorter.
-    pub fn undecided(&self) -> u64 {
+    /// How many histories [`check_linearizability`](super::Simulation::check_linearizability) left undecided, because the search
+    /// would have been too long. Fewer steps, or keys ([`Client::set_key`](super::Client::set_key)), make it shorter.
+    pub fn undecided_histories(&self) -> u64 {
         self.undecided
     }
 
@@ -40,7 +40,7 @@ impl Report {
     }
 
     /// How many calls took effect.
-    pub fn calls(&self) -> u64 {
+    pub fn applied_calls(&self) -> u64 {
         self.calls
     }
 
@@ -50,8 +50,8 @@ impl Report {
     }
 
     /// The kinds of events and the rare branches that were never reached.
-    pub fn missed(&self) -> Vec<&'static str> {
-        self.coverage.missed()
+    pub fn unreached(&self) -> Vec<&'static str> {
+        self.coverage.unreached()
     }
 }
 
@@ -120,12 +120,12 @@ impl Failure {
     }
 
     /// The run, for [`Simulation::replay`](super::Simulation::replay): `seed 17 steps 2000`.
-    pub fn line(&self) -> String {
+    pub fn run(&self) -> String {
         self.0.line.to_string()
     }
 
     /// The shortest schedule that breaks the same rule, for [`Simulation::replay`](super::Simulation::replay).
-    pub fn shrunk(&self) -> String {
+    pub fn shrunk_run(&self) -> String {
         self.0.shrunk.to_string()
     }
 }

@@ -26,7 +26,7 @@ const SHRINK: &str = "RAFTOBJ_SIM_SHRINK";
 /// A replicated method may panic, here as elsewhere: its caller is told, and the cluster goes on. A panic in
 /// a workload, or in a closure that reads, fails the run as a broken rule does: it is repeated and shrunk, and reported
 /// as `an assertion at` its place. So a read may assert what must hold in every state of the object. (With
-/// [`judged_by_history`](Simulation::judged_by_history) it may not: there reads are also made in states that the
+/// [`check_linearizability`](Simulation::check_linearizability) it may not: there reads are also made in states that the
 /// search only tries, of the calls of one key.)
 ///
 /// Panics are caught by unwinding, and print nothing while a run goes on. Built with `panic = "abort"`, nothing can be
@@ -62,7 +62,7 @@ impl<T: Object> Simulation<T> {
 
     /// Compares copies whole after they have applied something, not only their replies: a method that leaves copies
     /// different is found, and named, before a reply or a read shows it. To be used wherever the type has `==`.
-    pub fn compared(mut self) -> Simulation<T>
+    pub fn check_state(mut self) -> Simulation<T>
     where
         T: PartialEq,
     {
@@ -74,10 +74,10 @@ impl<T: Object> Simulation<T> {
     /// that knows nothing of the log. The object is its own model, so this finds what the cluster does wrong, not what
     /// the object does: for that, let a read assert what must always hold. What methods learn from their
     /// [`ApplyContext`](crate::ApplyContext) may show in replies, and must not in the state. A method that is not
-    /// deterministic looks as if the cluster were wrong: see [`compared`](Simulation::compared).
+    /// deterministic looks as if the cluster were wrong: see [`check_state`](Simulation::check_state).
     ///
-    /// Long histories are left undecided: [`Report::undecided`] counts them.
-    pub fn judged_by_history(mut self) -> Simulation<T>
+    /// Long histories are left undecided: [`Report::undecided_histories`] counts them.
+    pub fn check_linearizability(mut self) -> Simulation<T>
     where
         T: Clone + Eq + Hash + Debug,
     {
@@ -182,15 +182,15 @@ impl<T: Object> Simulation<T> {
     ///
     /// # Errors
     /// What is wrong with it.
-    pub fn check_line(line: &str) -> Result<(), String> {
+    pub fn validate_run(line: &str) -> Result<(), String> {
         line.parse::<Line>().map(|_| ()).map_err(|error| format!("`{line}` is not a run: {error}"))
     }
 
-    /// The events of a schedule as [`run_bytes`](Simulation::run_bytes) takes them: `12*tick; deliver 0 1 1`.
+    /// The events of a schedule as [`run_encoded_schedule`](Simulation::run_encoded_schedule) takes them: `12*tick; deliver 0 1 1`.
     ///
     /// # Errors
     /// What is not an event.
-    pub fn bytes_of(schedule: &str) -> Result<Vec<u8>, String> {
+    pub fn encode_schedule(schedule: &str) -> Result<Vec<u8>, String> {
         let events = super::event::from_text(schedule)?;
         Ok(events.iter().flat_map(|event| event.to_bytes()).collect())
     }
@@ -200,7 +200,7 @@ impl<T: Object> Simulation<T> {
     ///
     /// # Errors
     /// What happened that must not.
-    pub fn run_bytes(&self, seed: u64, bytes: &[u8]) -> Result<Report, Failure> {
+    pub fn run_encoded_schedule(&self, seed: u64, bytes: &[u8]) -> Result<Report, Failure> {
         let setup = Setup::draw(seed, &self.bounds);
         self.repeat(Line::of_schedule(&setup, super::event::from_bytes(bytes).collect()))
     }

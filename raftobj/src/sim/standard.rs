@@ -86,9 +86,9 @@ impl Slots {
 
     /// Writes, and has nothing to say that could be said.
     #[replicated]
-    pub fn write_and_choke(&mut self, key: u64, value: u64) -> Unspeakable {
+    pub fn write_and_choke(&mut self, key: u64, value: u64) -> Unencodable {
         self.swap(key, value);
-        Unspeakable
+        Unencodable
     }
 
     /// What is in a slot.
@@ -99,16 +99,16 @@ impl Slots {
 
 /// A reply that does not encode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Unspeakable;
+pub struct Unencodable;
 
-impl serde::Serialize for Unspeakable {
+impl serde::Serialize for Unencodable {
     fn serialize<S: serde::Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
         Err(serde::ser::Error::custom("it cannot be said"))
     }
 }
 
-impl<'de> serde::Deserialize<'de> for Unspeakable {
-    fn deserialize<D: serde::Deserializer<'de>>(_: D) -> Result<Unspeakable, D::Error> {
+impl<'de> serde::Deserialize<'de> for Unencodable {
+    fn deserialize<D: serde::Deserializer<'de>>(_: D) -> Result<Unencodable, D::Error> {
         Err(serde::de::Error::custom("it cannot have been said"))
     }
 }
@@ -118,9 +118,9 @@ const OPERATIONS_A_SLOT: u64 = 150;
 
 /// What the clients ask for.
 pub fn workload(client: &mut Client<'_, Slots>) {
-    let serial = client.serial();
+    let serial = client.operation_number();
     let key = serial / OPERATIONS_A_SLOT * 2 + client.random().below(2);
-    client.about(key);
+    client.set_key(key);
     match client.random().below(64) {
         0..=21 => client.call(|slots| slots.swap(key, serial)),
         22..=29 => {
@@ -145,5 +145,5 @@ pub fn workload(client: &mut Client<'_, Slots>) {
 
 /// The simulation of [`Slots`] under [`workload`].
 pub fn simulation() -> Simulation<Slots> {
-    Simulation::new(Slots::default, workload).compared().judged_by_history()
+    Simulation::new(Slots::default, workload).check_state().check_linearizability()
 }

@@ -26,7 +26,7 @@ fn a_seed_is_a_run() {
 #[test]
 fn the_standard_seeds_hold() {
     let report = simulation().seeds(0..300).run().unwrap();
-    assert!(report.calls() > 5_000, "{report}");
+    assert!(report.applied_calls() > 5_000, "{report}");
 }
 
 /// The first seed that fails.
@@ -40,11 +40,11 @@ fn a_failure_is_shrunk_and_can_be_repeated() {
     planted::with(Bug::AcknowledgedBeforeFsync, || {
         let failure = failure(20);
         let rule = |failure: &Failure| failure.reason().split(':').next().unwrap().to_owned();
-        for line in [failure.line(), failure.shrunk()] {
+        for line in [failure.run(), failure.shrunk_run()] {
             let again = simulation().replay(&line).unwrap_err();
             assert_eq!(rule(&again), rule(&failure), "{line}");
         }
-        let events = failure.shrunk().split(';').count();
+        let events = failure.shrunk_run().split(';').count();
         assert!(events < 100, "{events} events are left:\n{failure}");
         println!("{failure}");
         let text = failure.to_string();
@@ -162,7 +162,7 @@ fn a_method_that_is_not_deterministic_is_named_with_its_index() {
         }
     };
     let simulation = || Simulation::new(Clocked::default, workload).without_faults();
-    let reason = simulation().compared().run().unwrap_err().reason();
+    let reason = simulation().check_state().run().unwrap_err().reason();
     assert!(reason.starts_with("replicas of an object are equal"), "{reason}");
     assert!(reason.contains("after index ") && reason.contains("`touch("), "{reason}");
     // Without `==` they are seen to differ when a reply shows it: by then `put` may be the one that does.

@@ -59,7 +59,7 @@ impl<T: Object> Oracle<T> {
                 "replicas of an object are equal",
                 "a read at n{node} after index {index} returned {value}, and of another copy {other}: a method that was \
                  called before, or what is read, is not a function of the object (a clock, a random number, the order of \
-                 a hash map?); `Simulation::compared` finds the first call that leaves copies different"
+                 a hash map?); `Simulation::check_state` finds the first call that leaves copies different"
             );
         }
     }
@@ -94,7 +94,7 @@ impl<T: Object> Oracle<T> {
             }
             Some(index) => (
                 index,
-                "by its reply; the cause may be an earlier call: `Simulation::compared` finds the first that leaves \
+                "by its reply; the cause may be an earlier call: `Simulation::check_state` finds the first that leaves \
                  copies different",
             ),
             None => (seen, "it is the first that shows a difference, one before it may have made it"),
