@@ -1,20 +1,23 @@
-//! Names that are not free for methods of a handle.
+//! Names that a method of the handle cannot have.
 
-/// Why a method of a handle cannot have a name, or `None` where it can.
+/// The methods of `Replica`. A test compares them with its source.
+pub(crate) const REPLICA_METHODS: &[&str] = &["linearizable", "node", "read", "ready"];
+
+/// Why a method of the handle cannot have this name, or `None` if it can.
 ///
-/// `Replica<T>` reaches the handle by `Deref`, so whatever it finds on itself first wins without a word. Those are
-/// its own methods, and those of traits that it or every type implements.
+/// `Replica<T>` dereferences to the handle, so method lookup tries `Replica` first: its own methods, and those of traits
+/// that it or every type implements. They would silently hide a method of the handle.
 pub(crate) fn why_reserved(name: &str) -> Option<&'static str> {
     match name {
-        "read" | "local" | "at_least" | "bounded" | "lease" | "linearizable" | "ready" | "node" => {
-            Some("is a method of `Replica` itself")
-        }
-        "clone" | "clone_from" => Some("is a method of `Clone`, which `Replica` has itself"),
-        "into" | "try_into" => Some("is a conversion that every type has, `Replica` too"),
-        "borrow" | "borrow_mut" => Some("is a method of `Borrow`, which every type has, `Replica` too"),
-        "to_owned" | "clone_into" => Some("is a method of `ToOwned`, which `Replica` has too"),
-        "type_id" => Some("is a method of `Any`, which `Replica` has too"),
-        "deref" => Some("is a method of `Deref`, which `Replica` has itself"),
+        _ if REPLICA_METHODS.contains(&name) => Some("is a method of `Replica` itself"),
+        "clone" | "clone_from" => Some("is a method of `Clone`, which `Replica` implements"),
+        "deref" => Some("is a method of `Deref`, which `Replica` implements"),
+        "into" => Some("is a method of `Into`, which every type implements"),
+        "try_into" => Some("is a method of `TryInto`, which every type implements"),
+        "borrow" => Some("is a method of `Borrow`, which every type implements"),
+        "borrow_mut" => Some("is a method of `BorrowMut`, which every type implements"),
+        "type_id" => Some("is a method of `Any`, which every type implements"),
+        "to_owned" | "clone_into" => Some("is a method of `ToOwned`, which every `Clone` type implements"),
         _ => None,
     }
 }

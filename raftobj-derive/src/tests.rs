@@ -1,6 +1,6 @@
 //! Tests of the attribute as a function of tokens: what it generates, to the letter, and what it leaves alone.
 
-use super::expand_attribute;
+use super::{expand_attribute, reserved};
 use proc_macro2::TokenStream;
 use quote::quote;
 use std::path::Path;
@@ -164,18 +164,17 @@ fn all_errors_of_a_block_are_told_at_once() {
     assert!(text.contains("\"good\""), "the method without an error is generated: {text}");
 }
 
-/// If it fails: a method of this name is never reached, for `Replica` answers in its place.
+/// If it fails: a method with such a name can never be called, because `Replica` has one of its own.
 #[test]
-fn names_that_replica_answers_itself_are_refused() {
-    let reserved = "read local at_least bounded lease linearizable ready node clone clone_from into try_into borrow \
-                    borrow_mut to_owned clone_into type_id deref";
-    for name in reserved.split_whitespace() {
+fn names_that_replica_has_itself_are_refused() {
+    let of_traits = "clone clone_from into try_into borrow borrow_mut to_owned clone_into type_id deref";
+    for name in of_traits.split_whitespace().chain(reserved::REPLICA_METHODS.iter().copied()) {
         let ident = quote::format_ident!("{name}");
         for method in [quote!(#[replicated] fn #ident(&mut self) {}), quote!(fn #ident(&self) {})] {
             let text = expand_attribute(quote!(), quote!(impl Odd { #method })).to_string();
             assert_eq!(text.matches("compile_error").count(), 1, "{name}: {text}");
         }
-        // Neither is on the handle, so neither is in the way.
+        // The handle gets neither of these, so they may have the name.
         for method in
             [quote!(#[replicated(local = false)] fn #ident(&self) {}), quote!(fn #ident(&mut self) {})]
         {
@@ -183,6 +182,43 @@ fn names_that_replica_answers_itself_are_refused() {
             assert!(!text.contains("compile_error"), "{name}: {text}");
         }
     }
+}
+
+/// If it fails: a method of `Replica` hides a user's method, or a name is reserved for nothing.
+#[test]
+fn the_reserved_names_are_the_methods_of_replica() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../raftobj/src/replica");
+    let mut methods = Vec::new();
+    let entries = std::fs::read_dir(folder).expect("the folder of `Replica`");
+    let paths = entries.map(|entry| entry.expect("it is readable").path());
+    for path in paths.filter(|path| path.extension().is_some_and(|extension| extension == "rs")) {
+        let source = std::fs::read_to_string(path).expect("it is readable");
+        for item in syn::parse_file(&source).expect("it parses").items {
+            methods.extend(methods_of_replica(&item));
+        }
+    }
+    methods.sort();
+    assert_eq!(methods, reserved::REPLICA_METHODS);
+}
+
+/// The public methods of an inherent impl block of `Replica`.
+fn methods_of_replica(item: &syn::Item) -> Vec<String> {
+    let syn::Item::Impl(block) = item else { return Vec::new() };
+    let is_replica = matches!(&*block.self_ty, syn::Type::Path(path)
+        if path.path.segments.last().is_some_and(|last| last.ident == "Replica"));
+    if !is_replica || block.trait_.is_some() {
+        return Vec::new();
+    }
+    let functions = block.items.iter().filter_map(|item| match item {
+        syn::ImplItem::Fn(function) => Some(function),
+        _ => None,
+    });
+    functions
+        .filter(|function| {
+            matches!(function.vis, syn::Visibility::Public(_)) && function.sig.receiver().is_some()
+        })
+        .map(|function| function.sig.ident.to_string())
+        .collect()
 }
 
 /// If it fails: a mark where it means nothing is taken away without a word.
