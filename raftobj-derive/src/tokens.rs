@@ -2,7 +2,7 @@
 
 use proc_macro2::{Delimiter, Group, Ident, Spacing, Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote};
-use syn::Path;
+use syn::{Generics, Path};
 
 /// Whether a path is that of our attribute, under whatever prefix.
 pub(crate) fn is_mark(path: &Path) -> bool {
@@ -71,6 +71,15 @@ pub(crate) fn spell_self_out(tokens: impl ToTokens, self_type: &TokenStream) -> 
             other => spelled.extend([other.clone()]),
         }
     }
+    spelled
+}
+
+/// The generics with `Self` spelled out, for items outside of the block.
+pub(crate) fn spell_generics_out(generics: &Generics, self_type: &TokenStream) -> Generics {
+    let parameters = spell_self_out(generics, self_type);
+    let mut spelled: Generics = syn::parse2(parameters).unwrap_or_else(|_| generics.clone());
+    let bounds = spell_self_out(&generics.where_clause, self_type);
+    spelled.where_clause = syn::parse2(bounds).unwrap_or_else(|_| generics.where_clause.clone());
     spelled
 }
 

@@ -6,9 +6,9 @@ use crate::errors::Errors;
 use crate::model::{Block, Method};
 use crate::options::ItemOptions;
 use crate::parse::RawBlock;
-use crate::tokens::spell_self_out;
+use crate::tokens::spell_generics_out;
 use quote::ToTokens;
-use syn::{Generics, Type};
+use syn::Type;
 
 /// Checks a block and its methods. Methods with errors are left out of the model; the rest is there, so that
 /// code that uses the others has no errors of its own. `None` where nothing sensible can be generated.
@@ -89,13 +89,4 @@ fn refuse_collisions(methods: &mut Vec<Method>, errors: &mut Errors) {
         errors.push(&method.face.ident, message);
     }
     *methods = seen;
-}
-
-/// The generics with `Self` spelled out, for items outside of the block.
-pub(super) fn spell_generics_out(generics: &Generics, self_type: &proc_macro2::TokenStream) -> Generics {
-    let parameters = spell_self_out(generics, self_type);
-    let mut spelled: Generics = syn::parse2(parameters).unwrap_or_else(|_| generics.clone());
-    let bounds = spell_self_out(&generics.where_clause, self_type);
-    spelled.where_clause = syn::parse2(bounds).unwrap_or_else(|_| generics.where_clause.clone());
-    spelled
 }

@@ -1,13 +1,12 @@
 //! Checks a method: whether it can be replicated, or else read locally.
 
-use super::block::spell_generics_out;
 use crate::argument::{Argument, Class, Parameter, bare, classify};
 use crate::errors::Errors;
 use crate::model::{Face, Local, Method, id_of};
 use crate::options::{self, MethodOptions};
 use crate::parse::RawFunction;
 use crate::reserved::why_reserved;
-use crate::tokens::{Shown, hygienic, shown};
+use crate::tokens::{Shown, hygienic, shown, spell_generics_out};
 use proc_macro2::{Ident, TokenStream};
 use quote::{ToTokens, quote};
 use syn::ext::IdentExt;

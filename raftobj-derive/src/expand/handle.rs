@@ -1,6 +1,6 @@
 //! The handle: the user's methods, on a core.
 
-use super::block::Scope;
+use super::scope::Scope;
 use crate::argument::{Argument, Kind, Parameter};
 use crate::model::{Block, Face, Local, Method};
 use crate::tokens::{as_generated, hygienic, spell_self_out};

@@ -3,6 +3,7 @@
 pub(crate) mod block;
 mod handle;
 mod object;
+mod scope;
 pub(crate) mod structure;
 
 use proc_macro2::TokenStream;

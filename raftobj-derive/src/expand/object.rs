@@ -1,6 +1,6 @@
 //! `impl Object`: the method table, apply and describe.
 
-use super::block::Scope;
+use super::scope::Scope;
 use crate::argument::{Argument, Kind, Parameter};
 use crate::model::{Block, Method};
 use crate::spelling::spell_all;
