@@ -5,14 +5,12 @@
 //! the model says. The user's item is emitted as written, errors or not, so that one mistake is one message.
 //! Generated code names only `raftobj::__private`, the public traits and `core`, by full paths.
 
-mod argument;
 mod check;
 mod errors;
 mod expand;
 mod model;
 mod options;
 mod parse;
-mod reserved;
 mod spelling;
 mod tokens;
 

@@ -1,9 +1,8 @@
 //! What the attribute stands on, checked: all that `expand` needs to know.
 
-use crate::argument::Parameter;
 use proc_macro2::{Ident, TokenStream};
 use quote::quote;
-use syn::{Attribute, Generics, ItemStruct, Type, Visibility};
+use syn::{Attribute, GenericParam, Generics, ItemStruct, Type, Visibility};
 
 /// A struct.
 pub(crate) struct Structure {
@@ -50,10 +49,63 @@ pub(crate) struct Method {
     pub(crate) parameters: Vec<Parameter>,
 }
 
+/// A parameter of a replicated method.
+pub(crate) enum Parameter {
+    /// `&ApplyContext`: given at apply, not by the caller.
+    Context,
+    /// Anything else: it travels in the entry.
+    Argument(Argument),
+}
+
+/// An argument.
+pub(crate) struct Argument {
+    /// Its name in the handle's method.
+    pub(crate) name: Ident,
+    /// The type as written.
+    pub(crate) ty: Box<Type>,
+    pub(crate) kind: Kind,
+}
+
+/// How an argument travels.
+#[cfg_attr(test, derive(Debug, PartialEq))]
+pub(crate) enum Kind {
+    /// Given and taken by value.
+    Owned,
+    /// `&str`: taken from the entry without a copy.
+    Text,
+    /// `&[u8]`: taken from the entry without a copy.
+    Bytes,
+    /// `Option<&str>`, as [`Kind::Text`].
+    OptionalText,
+    /// `Option<&[u8]>`, as [`Kind::Bytes`].
+    OptionalBytes,
+    /// `&T`: a `T` is decoded, and lent to the method.
+    Reference(Box<Type>),
+    /// `&[T]`: a `Vec<T>` is decoded, and lent to the method.
+    Slice(Box<Type>),
+}
+
 /// A local read that the handle forwards.
 pub(crate) struct Local {
     pub(crate) face: Face,
     pub(crate) arguments: Vec<(Ident, Type)>,
+}
+
+impl Structure {
+    /// Whether it has parameters: types and constants, because lifetimes are refused.
+    pub(crate) fn is_generic(&self) -> bool {
+        self.item.generics.params.iter().any(|parameter| !matches!(parameter, GenericParam::Lifetime(_)))
+    }
+}
+
+impl Method {
+    /// The parameters that travel in the entry.
+    pub(crate) fn arguments(&self) -> impl Iterator<Item = &Argument> {
+        self.parameters.iter().filter_map(|parameter| match parameter {
+            Parameter::Context => None,
+            Parameter::Argument(argument) => Some(argument),
+        })
+    }
 }
 
 impl Face {

@@ -1,6 +1,7 @@
 //! Tests of the attribute as a function of tokens: what it generates, to the letter, and what it leaves alone.
 
-use super::{expand_attribute, reserved};
+use super::check::reserved;
+use super::expand_attribute;
 use proc_macro2::TokenStream;
 use quote::quote;
 use std::path::Path;

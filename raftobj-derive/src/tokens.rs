@@ -100,46 +100,6 @@ pub(crate) fn hygienic(name: &str) -> Ident {
     Ident::new(name, Span::mixed_site())
 }
 
-/// Something that a type shows, which matters to whether it can leave the node.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Shown {
-    /// `&`, or a lifetime other than `'static`.
-    Borrow,
-    /// `impl`.
-    Impl,
-    /// `dyn`.
-    Dyn,
-}
-
-/// The first token that shows a borrow, `impl` or `dyn`.
-pub(crate) fn shown(tokens: impl ToTokens) -> Option<(Shown, TokenStream)> {
-    let trees: Vec<TokenTree> = tokens.into_token_stream().into_iter().collect();
-    for (i, tree) in trees.iter().enumerate() {
-        let found = match tree {
-            TokenTree::Group(group) => {
-                if let Some(inner) = shown(group.stream()) {
-                    return Some(inner);
-                }
-                None
-            }
-            TokenTree::Ident(ident) if ident == "impl" => Some(Shown::Impl),
-            TokenTree::Ident(ident) if ident == "dyn" => Some(Shown::Dyn),
-            TokenTree::Punct(punct) if punct.as_char() == '&' => Some(Shown::Borrow),
-            TokenTree::Punct(punct) if punct.as_char() == '\'' => match trees.get(i + 1) {
-                Some(TokenTree::Ident(name)) if name != "static" => {
-                    return Some((Shown::Borrow, quote!(#tree #name)));
-                }
-                _ => None,
-            },
-            _ => None,
-        };
-        if let Some(found) = found {
-            return Some((found, tree.to_token_stream()));
-        }
-    }
-    None
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -162,16 +122,5 @@ mod tests {
         let self_type = quote!(Map<K, V>);
         let spelled = spell_self_out(quote!(Option<(Self, [u8; Self::N])>), &self_type);
         assert_eq!(crate::spelling::spell(spelled), "Option<(Map<K, V>, [u8; <Map<K, V>>::N])>");
-    }
-
-    #[test]
-    fn a_type_shows_its_first_borrow_impl_or_dyn() {
-        let kind = |tokens: TokenStream| shown(tokens).map(|(kind, _)| kind);
-        assert_eq!(kind(quote!(Option<&str>)), Some(Shown::Borrow));
-        assert_eq!(kind(quote!((u8, Ref<'a, u8>))), Some(Shown::Borrow));
-        assert_eq!(kind(quote!(Cow<'static, str>)), None);
-        assert_eq!(kind(quote!(Box<dyn Error>)), Some(Shown::Dyn));
-        assert_eq!(kind(quote!(impl Iterator<Item = u8>)), Some(Shown::Impl));
-        assert_eq!(kind(quote!(Vec<(u8, String)>)), None);
     }
 }

@@ -1,7 +1,7 @@
 //! Checks an impl block.
 
 use super::method::{self, Checked};
-use crate::argument::bare;
+use super::types::bare;
 use crate::errors::Errors;
 use crate::model::{Block, Method};
 use crate::options::ItemOptions;

@@ -1,12 +1,13 @@
 //! Checks a method: whether it can be replicated, or else read locally.
 
-use crate::argument::{Argument, Class, Parameter, bare, classify};
+use super::argument::{Class, classify};
+use super::reserved::why_reserved;
+use super::types::{Shown, bare, shown, shows_any};
 use crate::errors::Errors;
-use crate::model::{Face, Local, Method, id_of};
+use crate::model::{Argument, Face, Local, Method, Parameter, id_of};
 use crate::options::{self, MethodOptions};
 use crate::parse::RawFunction;
-use crate::reserved::why_reserved;
-use crate::tokens::{Shown, hygienic, shown, spell_generics_out};
+use crate::tokens::{hygienic, spell_generics_out};
 use proc_macro2::{Ident, TokenStream};
 use quote::{ToTokens, quote};
 use syn::ext::IdentExt;
@@ -229,11 +230,6 @@ fn check_output(signature: &Signature, errors: &mut Errors) {
         Type::Reference(_) | Type::ImplTrait(_) | Type::TraitObject(_) => errors.push(ty, message),
         _ => errors.push(token, message),
     }
-}
-
-fn shows_any(ty: &Type) -> bool {
-    // Of `'static` it is not known what is behind it; the rule stays one that can be seen.
-    shown(ty).is_some() || ty.to_token_stream().to_string().contains('\'')
 }
 
 fn typed(signature: &Signature) -> impl Iterator<Item = &syn::PatType> {

@@ -1,8 +1,11 @@
 //! Turns what was parsed into the model, and says what is wrong with it: all of it, each at the user's token.
 
+mod argument;
 pub(crate) mod block;
 mod method;
+pub(crate) mod reserved;
 pub(crate) mod structure;
+mod types;
 
 use quote::quote;
 use syn::Signature;

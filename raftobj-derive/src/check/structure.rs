@@ -7,7 +7,7 @@ use proc_macro2::{TokenStream, TokenTree};
 use quote::ToTokens;
 use std::collections::BTreeSet;
 use syn::punctuated::Punctuated;
-use syn::{GenericParam, ItemStruct, Path, Token, Type};
+use syn::{ItemStruct, Path, Token, Type};
 
 /// Checks a struct; `None` where nothing sensible can be generated for it.
 pub(crate) fn check(item: ItemStruct, options: ItemOptions, errors: &mut Errors) -> Option<Structure> {
@@ -69,9 +69,4 @@ fn mentions(tokens: TokenStream, is_it: &dyn Fn(&str) -> bool) -> bool {
         TokenTree::Group(group) => mentions(group.stream(), is_it),
         _ => false,
     })
-}
-
-/// The struct's lifetimes are refused above; what is left are types and constants.
-pub(crate) fn is_generic(item: &ItemStruct) -> bool {
-    item.generics.params.iter().any(|parameter| !matches!(parameter, GenericParam::Lifetime(_)))
 }

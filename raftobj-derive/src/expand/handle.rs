@@ -1,8 +1,7 @@
 //! The handle: the user's methods, on a core.
 
 use super::scope::Scope;
-use crate::argument::{Argument, Kind, Parameter};
-use crate::model::{Block, Face, Local, Method};
+use crate::model::{Argument, Block, Face, Kind, Local, Method};
 use crate::tokens::{as_generated, hygienic, spell_self_out};
 use proc_macro2::{Span, TokenStream};
 use quote::{quote, quote_spanned};
@@ -52,17 +51,13 @@ pub(super) fn expand(block: &Block, scope: &Scope) -> TokenStream {
 
 fn expand_method(method: &Method, block: &Block, scope: &Scope) -> TokenStream {
     let (raftobj, private) = (&block.raftobj, &scope.private);
-    let Method { face, id, parameters, .. } = method;
-    let given = parameters.iter().filter_map(|parameter| match parameter {
-        Parameter::Context => None,
-        Parameter::Argument(argument) => Some(argument),
-    });
-    let (names, types): (Vec<_>, Vec<_>) = given
-        .clone()
+    let Method { face, id, .. } = method;
+    let (names, types): (Vec<_>, Vec<_>) = method
+        .arguments()
         .map(|argument| (&argument.name, spell_self_out(&argument.ty, &block.self_type)))
         .unzip();
-    let bounded = given.clone().filter_map(|argument| bounded_type(argument, block));
-    let encoded = given.map(|argument| encoded(argument, private));
+    let bounded = method.arguments().filter_map(|argument| bounded_type(argument, block));
+    let encoded = method.arguments().map(|argument| encoded(argument, private));
     let (attributes, head) = head(face, block, "Calls", "on every replica");
     let generics = &face.generics;
     let output = spell_self_out(&face.output, &block.self_type);

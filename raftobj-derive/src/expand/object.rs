@@ -1,8 +1,7 @@
 //! `impl Object`: the method table, apply and describe.
 
 use super::scope::Scope;
-use crate::argument::{Argument, Kind, Parameter};
-use crate::model::{Block, Method};
+use crate::model::{Block, Kind, Method, Parameter};
 use crate::spelling::spell_all;
 use crate::tokens::{as_generated, hygienic};
 use proc_macro2::{Ident, TokenStream};
@@ -62,7 +61,7 @@ pub(super) fn expand(block: &Block, scope: &Scope) -> TokenStream {
 fn expand_entry(method: &Method, private: &TokenStream) -> TokenStream {
     let Method { face, log_name, id, .. } = method;
     let cfgs = face.cfgs();
-    let types: Vec<_> = arguments(method).map(|argument| &argument.ty).collect();
+    let types: Vec<_> = method.arguments().map(|argument| &argument.ty).collect();
     let arity = u8::try_from(types.len()).unwrap_or(u8::MAX);
     let types = spell_all(types);
     quote! {
@@ -106,7 +105,7 @@ fn expand_describe(method: &Method, private: &TokenStream) -> TokenStream {
     let Method { face, id, .. } = method;
     let cfgs = face.cfgs();
     let decode = expand_decode(method, private);
-    let names: Vec<_> = arguments(method).enumerate().map(|(position, _)| decoded_name(position)).collect();
+    let names: Vec<_> = method.arguments().enumerate().map(|(position, _)| decoded_name(position)).collect();
     let mutable = (!names.is_empty()).then(|| quote!(mut));
     quote! {
         #(#cfgs)*
@@ -122,7 +121,7 @@ fn expand_describe(method: &Method, private: &TokenStream) -> TokenStream {
 /// Takes the arguments one by one, and makes sure that nothing is left.
 fn expand_decode(method: &Method, private: &TokenStream) -> TokenStream {
     let log_name = &method.log_name;
-    let take = arguments(method).enumerate().map(|(position, argument)| {
+    let take = method.arguments().enumerate().map(|(position, argument)| {
         let name = decoded_name(position);
         let value = match &argument.kind {
             Kind::Owned => {
@@ -144,19 +143,12 @@ fn expand_decode(method: &Method, private: &TokenStream) -> TokenStream {
         };
         quote!(let #name = #value?;)
     });
-    let mutable = arguments(method).next().map(|_| quote!(mut));
+    let mutable = method.arguments().next().map(|_| quote!(mut));
     quote! {
         let #mutable arguments = #private::Arguments::new(#log_name, arguments);
         #(#take)*
         arguments.end()?;
     }
-}
-
-fn arguments(method: &Method) -> impl Iterator<Item = &Argument> {
-    method.parameters.iter().filter_map(|parameter| match parameter {
-        Parameter::Context => None,
-        Parameter::Argument(argument) => Some(argument),
-    })
 }
 
 fn decoded_name(position: usize) -> Ident {

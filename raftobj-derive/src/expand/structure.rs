@@ -1,7 +1,6 @@
 //! What stands in front of a struct, and beside it.
 
 use super::Generated;
-use crate::check::structure::is_generic;
 use crate::model::Structure;
 use crate::spelling::spell;
 use quote::quote;
@@ -26,7 +25,7 @@ pub(crate) fn expand(structure: &Structure) -> Generated {
 
     let ident = &item.ident;
     let mut generics = item.generics.clone();
-    if is_generic(item) {
+    if structure.is_generic() {
         let arguments = item.generics.split_for_impl().1;
         let bound = parse_quote! {
             #ident #arguments: #serde::Serialize + #serde::de::DeserializeOwned

@@ -1,44 +1,8 @@
 //! How an argument travels: what is encoded for it, what is decoded, and what the method is given.
 
-use crate::tokens::{Shown, shown};
-use proc_macro2::Ident;
+use super::types::{Shown, bare, shown};
+use crate::model::Kind;
 use syn::{GenericArgument, PathArguments, Type, TypePath};
-
-/// A parameter of a replicated method.
-pub(crate) enum Parameter {
-    /// `&ApplyContext`: given at apply, not by the caller.
-    Context,
-    /// Anything else: it travels in the entry.
-    Argument(Argument),
-}
-
-/// An argument.
-pub(crate) struct Argument {
-    /// Its name in the handle's method.
-    pub(crate) name: Ident,
-    /// The type as written.
-    pub(crate) ty: Box<Type>,
-    pub(crate) kind: Kind,
-}
-
-/// How an argument travels.
-#[cfg_attr(test, derive(Debug, PartialEq))]
-pub(crate) enum Kind {
-    /// Given and taken by value.
-    Owned,
-    /// `&str`: taken from the entry without a copy.
-    Text,
-    /// `&[u8]`: taken from the entry without a copy.
-    Bytes,
-    /// `Option<&str>`, as [`Kind::Text`].
-    OptionalText,
-    /// `Option<&[u8]>`, as [`Kind::Bytes`].
-    OptionalBytes,
-    /// `&T`: a `T` is decoded, and lent to the method.
-    Reference(Box<Type>),
-    /// `&[T]`: a `Vec<T>` is decoded, and lent to the method.
-    Slice(Box<Type>),
-}
 
 /// What a parameter's type says.
 #[cfg_attr(test, derive(Debug, PartialEq))]
@@ -131,15 +95,6 @@ fn refuse_borrows(ty: &Type) -> syn::Result<()> {
         }
     };
     Err(syn::Error::new_spanned(token, message))
-}
-
-/// The type without parentheses, and without the groups that macros put around what they are given.
-pub(crate) fn bare(ty: &Type) -> &Type {
-    match ty {
-        Type::Group(group) => bare(&group.elem),
-        Type::Paren(paren) => bare(&paren.elem),
-        other => other,
-    }
 }
 
 /// Whether the type is a path that ends in `name`: a macro cannot know what the path means.
