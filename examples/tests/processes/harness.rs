@@ -38,21 +38,24 @@ pub(crate) fn say(sentence: &str) {
     let _ = writeln!(io::stderr(), "{sentence}");
 }
 
-/// The program, as cargo builds it beside the tests.
+/// `kvstorage`, as cargo builds it beside the tests.
 fn program() -> &'static Path {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
-    PROGRAM.get_or_init(|| {
-        let test = std::env::current_exe().expect("a running test has a path");
-        let profile = test.parent().and_then(Path::parent).expect("tests are in target/<profile>/deps");
-        let program = profile.join("examples").join("kvstorage");
-        assert!(
-            is_fresh(&program),
-            "{} is not built from the present sources, as cargo does not build it for a single test target; run \
-             `cargo test -p raftobj-examples`, or first `cargo build --example kvstorage`",
-            program.display()
-        );
-        program
-    })
+    PROGRAM.get_or_init(|| example("kvstorage"))
+}
+
+/// The program of an example, as cargo builds it beside the tests.
+pub(crate) fn example(name: &str) -> PathBuf {
+    let test = std::env::current_exe().expect("a running test has a path");
+    let profile = test.parent().and_then(Path::parent).expect("tests are in target/<profile>/deps");
+    let program = profile.join("examples").join(name);
+    assert!(
+        is_fresh(&program),
+        "{} is missing or older than its sources, because cargo does not build examples for a single test target; \
+         run `cargo test -p raftobj-examples`, or first `cargo build --example {name}`",
+        program.display()
+    );
+    program
 }
 
 /// Whether the program is there, and not older than any of its sources, which cargo lists beside it.

@@ -9,6 +9,7 @@
 mod arguments;
 mod bad_input;
 mod cluster;
+mod counter;
 mod crashes;
 mod ends;
 mod harness;
