@@ -106,7 +106,7 @@ pub use replica::{Linearizable, Replica};
 pub use serde;
 pub use storage::inspect;
 
-#[cfg(feature = "sim")]
+#[cfg(raftobj_fuzz)]
 #[doc(hidden)]
 #[path = "fuzz/mod.rs"]
 pub mod __fuzz;

@@ -20,7 +20,7 @@ mod batch;
 mod closed;
 mod dialled;
 mod frame;
-#[cfg(feature = "sim")]
+#[cfg(raftobj_fuzz)]
 pub(crate) mod fuzz;
 mod handshake;
 mod inbox;

@@ -28,7 +28,7 @@
 pub(crate) mod directory;
 pub(crate) mod disk;
 mod frame;
-#[cfg(feature = "sim")]
+#[cfg(raftobj_fuzz)]
 pub(crate) mod fuzz;
 mod identity;
 pub mod inspect;
