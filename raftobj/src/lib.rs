@@ -93,6 +93,7 @@ pub use calls::outcome::{
 pub use node::status::{PeerStatus, Role, Status, Traffic};
 pub use object::context::ApplyContext;
 pub use object::lock::ReadGuard;
+pub use object::machine::OnPanic;
 pub use object::{Method, MethodError, MethodId, Object, Replicated};
 pub use raft::types::{Boot, Incarnation, Index, NodeId, Term, Time};
 pub use raftobj_derive::replicated;
@@ -100,7 +101,7 @@ pub use replica::address::AddressError;
 pub use replica::builder::{Builder, StartError};
 pub use replica::call::{Call, CallFuture};
 pub use replica::control::{LogEntry, NodeControl, Watch};
-pub use replica::options::{OnPanic, Options};
+pub use replica::options::Options;
 pub use replica::{Linearizable, Replica};
 #[doc(no_inline)]
 pub use serde;

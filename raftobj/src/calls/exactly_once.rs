@@ -29,7 +29,7 @@ impl Node {
         };
         let state = Arc::new(StateLock::new(Tally::default()));
         let own = session(id, boot);
-        let machine = MachineConfig { own, reply_bytes_max: 1_000, on_panic: OnPanic::GoOn };
+        let machine = MachineConfig { own, reply_bytes_max: 1_000, on_panic: OnPanic::Continue };
         Node {
             calls: Calls::new(own, config),
             machine: Machine::new(Arc::clone(&state), machine),

@@ -61,7 +61,7 @@ pub fn machine<T: Object + Default>(bytes: &[u8]) -> Option<Check> {
 
 fn apply<T: Object + Default>(entries: &[Entry], pauses: bool) -> Applied {
     let own = sample_command(1, b"").session;
-    let config = MachineConfig { own, reply_bytes_max: 1 << 10, on_panic: OnPanic::GoOn };
+    let config = MachineConfig { own, reply_bytes_max: 1 << 10, on_panic: OnPanic::Continue };
     Machine::new(Arc::new(StateLock::new(T::default())), config).apply(entries, &mut || pauses)
 }
 

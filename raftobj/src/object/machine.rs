@@ -39,12 +39,12 @@ pub(crate) struct MachineConfig {
 }
 
 /// What a panic in a replicated method does.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub(crate) enum OnPanic {
-    /// It is the call's outcome; apply goes on, the object is as the method left it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnPanic {
+    /// The panic is the call's outcome. The object stays as the method left it, on every replica, and the node goes on.
     #[default]
-    GoOn,
-    /// It stops the node at that entry, on every replica.
+    Continue,
+    /// The node stops and names the index and the method. Every other node that applies the entry stops, too.
     Stop,
 }
 

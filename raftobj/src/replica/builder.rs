@@ -2,7 +2,7 @@
 
 use super::Replica;
 use super::address::{AddressError, normalise};
-use super::options::{OnPanic, Options};
+use super::options::Options;
 use crate::calls::CallsConfig;
 use crate::codec::command::{COMMAND_OVERHEAD_MAX, SessionId};
 use crate::codec::entry::ENTRY_OVERHEAD_MAX;
@@ -14,7 +14,7 @@ use crate::net::{self, NetOptions};
 use crate::node::{Node, NodeConfig, PersistentState};
 use crate::object::Object;
 use crate::object::lock::StateLock;
-use crate::object::machine::{self, Machine, MachineConfig};
+use crate::object::machine::{Machine, MachineConfig};
 use crate::persistence::{Opened, Opening};
 use crate::raft::config::Config as RaftConfig;
 use crate::raft::types::{Boot, Incarnation, NodeId, Ticks};
@@ -292,10 +292,7 @@ pub(crate) fn machine_config(options: &Options, owner: storage::Owner) -> Machin
     MachineConfig {
         own: SessionId { node: owner.node, incarnation: owner.incarnation, boot: owner.boot },
         reply_bytes_max: options.reply_bytes_max,
-        on_panic: match options.on_panic {
-            OnPanic::Continue => machine::OnPanic::GoOn,
-            OnPanic::Stop => machine::OnPanic::Stop,
-        },
+        on_panic: options.on_panic,
     }
 }
 

@@ -1,6 +1,7 @@
 //! What can be set, with defaults and units.
 
 use crate::codec::command::COMMAND_OVERHEAD_MAX;
+use crate::object::machine::OnPanic;
 use crate::object::sessions::SESSION_CALLS_MAX;
 use std::time::Duration;
 
@@ -43,16 +44,6 @@ pub struct Options {
     pub segment_bytes: u64,
     /// What a panic in a replicated method does. Default [`OnPanic::Continue`].
     pub on_panic: OnPanic,
-}
-
-/// What a panic in a replicated method does.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum OnPanic {
-    /// It is the call's outcome; the object stays as the method left it, on every replica, and apply goes on.
-    #[default]
-    Continue,
-    /// The node stops, naming index and method; so does every other node that applies the entry.
-    Stop,
 }
 
 impl Default for Options {

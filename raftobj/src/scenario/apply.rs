@@ -24,7 +24,7 @@ impl Object {
         let config = MachineConfig {
             own: SessionId { node: disk.node, incarnation: disk.incarnation, boot: disk.boot },
             reply_bytes_max: 1_000,
-            on_panic: OnPanic::GoOn,
+            on_panic: OnPanic::Continue,
         };
         Object { machine: Machine::new(Arc::clone(&state), config), state }
     }
