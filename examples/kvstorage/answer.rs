@@ -70,7 +70,7 @@ impl Style {
         for peer in &status.peers {
             let reach = if peer.connected { "connected" } else { "not connected" };
             let _ = write!(text, "\npeer {}: {reach}", peer.address);
-            if let Some(matched) = peer.matched {
+            if let Some(matched) = peer.match_index {
                 let _ = write!(text, ", has the log to {matched}");
             }
             if let Some(refusal) = &peer.refusal {

@@ -296,7 +296,7 @@ impl Engine {
         let mut status = self.node.borrow().status();
         let net = self.net.status();
         status.inbox_bytes = net.inbox_bytes;
-        status.strangers = net.handshakes;
+        status.unidentified_connections = net.handshakes;
         for peer in &mut status.peers {
             peer.refusal = self.gate.refusal(&peer.address);
             let link = peer.node.and_then(|node| self.gate.link(node));

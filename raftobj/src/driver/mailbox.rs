@@ -90,7 +90,7 @@ pub(crate) fn wake(others: impl FnOnce()) {
 
 /// The queue.
 pub(crate) struct Mailbox {
-    queue: Mutex<Queue>,
+    queue: Mutex<EventQueue>,
     wake: Notify,
     next_call: AtomicU64,
     calls: AtomicUsize,
@@ -100,7 +100,7 @@ pub(crate) struct Mailbox {
 }
 
 #[derive(Default)]
-struct Queue {
+struct EventQueue {
     events: Vec<Event>,
     /// Why nobody drains it any more.
     closed: Option<String>,
@@ -200,7 +200,7 @@ impl Mailbox {
         std::mem::take(&mut queue.events)
     }
 
-    fn lock(&self) -> MutexGuard<'_, Queue> {
+    fn lock(&self) -> MutexGuard<'_, EventQueue> {
         // A panic between two lines of this file leaves the queue whole.
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 
 /// The digests of this node's last entries, and what the others said of theirs.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Divergence {
+pub(crate) struct DivergenceDetector {
     ring: DigestRing,
     /// Digests told by peers of indexes that are not applied here yet.
     claims: BTreeMap<NodeId, (Index, u64)>,
@@ -27,7 +27,7 @@ pub(crate) struct Divergence {
 
 /// What was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Difference {
+pub(crate) struct Divergence {
     /// The first index at which this node and another differ, as far back as both remember.
     pub(crate) index: Index,
     /// Whether they were equal right before it; else the first difference is no longer remembered.
@@ -40,8 +40,8 @@ pub(crate) struct Difference {
     pub(crate) confirmed: bool,
 }
 
-impl Divergence {
-    /// Entries were applied here. Returns the question for all members, as [`Divergence::claimed`].
+impl DivergenceDetector {
+    /// Entries were applied here. Returns the question for all members, as [`DivergenceDetector::claimed`].
     pub(crate) fn applied(&mut self, checkpoints: &[Checkpoint]) -> Option<Message> {
         self.ring.extend(checkpoints);
         let upto = self.last();
@@ -89,7 +89,7 @@ impl Divergence {
         digests: &[u64],
         members: &Membership,
         own: NodeId,
-    ) -> Option<Difference> {
+    ) -> Option<Divergence> {
         self.disputed?;
         let numbered = (first.0..).zip(digests);
         let checkpoint = |(index, &digest)| Checkpoint { index: Index(index), digest, method: None };
@@ -106,7 +106,7 @@ impl Divergence {
 
     /// A round of gossip has passed. A dispute that has lasted long is decided with what was told: a member that is
     /// away, perhaps because it has stopped over the same difference, does not keep it open.
-    pub(crate) fn round(&mut self, members: &Membership, own: NodeId) -> Option<Difference> {
+    pub(crate) fn round(&mut self, members: &Membership, own: NodeId) -> Option<Divergence> {
         let rounds = self.disputed.as_mut()?;
         *rounds += 1;
         let long = *rounds >= ROUNDS_MAX;
@@ -119,7 +119,7 @@ impl Divergence {
 
     /// Decides the dispute where a quorum agrees, with this node or on something else; where every member has told its
     /// digest of the index, or in the `end`, in any case.
-    fn decide(&mut self, end: bool, members: &Membership, own: NodeId) -> Option<Difference> {
+    fn decide(&mut self, end: bool, members: &Membership, own: NodeId) -> Option<Divergence> {
         let differences = self.told.iter().filter_map(|(peer, theirs)| {
             let found = self.ring.first_difference(theirs)?;
             Some((found.ours.index, *peer, found))
@@ -151,7 +151,7 @@ impl Divergence {
             return None;
         }
         self.disputed = None;
-        Some(Difference { index, exact, method: ours.method, outvoted, confirmed })
+        Some(Divergence { index, exact, method: ours.method, outvoted, confirmed })
     }
 
     fn last(&self) -> Index {
@@ -172,8 +172,8 @@ mod tests {
         Checkpoint { index: Index(index), digest, method: Some(MethodId(digest as u32)) }
     }
 
-    fn with_digests(digests: &[u64]) -> Divergence {
-        let mut divergence = Divergence::default();
+    fn with_digests(digests: &[u64]) -> DivergenceDetector {
+        let mut divergence = DivergenceDetector::default();
         let checkpoints: Vec<_> =
             (1..).zip(digests).map(|(index, &digest)| checkpoint(index, digest)).collect();
         divergence.applied(&checkpoints);

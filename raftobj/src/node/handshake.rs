@@ -3,7 +3,7 @@
 //! Both ends of a connection judge the other's hello. A refusal is a sentence that both ends log; it says what
 //! to do.
 
-use super::{Node, Stage};
+use super::{Formation, Node};
 use crate::codec::hello::{Hello, HelloError, MethodSignature};
 use crate::marks::mark;
 use crate::planted::planted;
@@ -35,7 +35,9 @@ impl Node {
         };
         self.judge_hello(&hello, dialled)?;
         // With a node that has formed its cluster nothing can be founded any more: this one is in that, or out.
-        if let (Some(address), Stage::Founding(founding), None) = (dialled, &mut self.stage, hello.cluster) {
+        if let (Some(address), Formation::Founding(founding), None) =
+            (dialled, &mut self.formation, hello.cluster)
+        {
             let step = founding.meet(address, hello.node, hello.incarnation);
             self.found(step);
         }
@@ -72,9 +74,9 @@ impl Node {
                 hello.address, hello.command_bytes_max, own.address, own.calls.command_bytes_max
             ));
         }
-        match &self.stage {
-            Stage::Founding(_) => self.judge_founder(hello)?,
-            Stage::Formed { .. } => self.judge_member(hello)?,
+        match &self.formation {
+            Formation::Founding(_) => self.judge_founder(hello)?,
+            Formation::Formed { .. } => self.judge_member(hello)?,
         }
         // Last: what a stranger says of methods is worth neither a warning nor the memory of it.
         self.judge_methods(&hello.address, &hello.methods)
@@ -115,7 +117,7 @@ impl Node {
         if !own.founders.contains(&hello.address) {
             return Err(format!("{} is not in the list [{}]", hello.address, own.founders.join(", ")));
         }
-        if let Stage::Founding(founding) = &self.stage
+        if let Formation::Founding(founding) = &self.formation
             && founding.waits_for_another(&hello.address, hello.node, hello.incarnation)
         {
             mark!(WipedFounderRefused);

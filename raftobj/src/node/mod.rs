@@ -32,7 +32,7 @@ use crate::raft::{PersistId, Raft, Restored};
 use bytes::Bytes;
 pub(crate) use interface::{Effects, FoundingWrite, NodeConfig, PersistentState};
 
-use divergence::{Difference, Divergence};
+use divergence::{Divergence, DivergenceDetector};
 use founding::{Founding, FoundingStep};
 use status::Role;
 use std::collections::{BTreeMap, BTreeSet};
@@ -41,9 +41,9 @@ use std::collections::{BTreeMap, BTreeSet};
 #[derive(Clone, Debug)]
 pub(crate) struct Node {
     config: NodeConfig,
-    stage: Stage,
+    formation: Formation,
     calls: Calls,
-    divergence: Divergence,
+    divergence: DivergenceDetector,
     now: Ticks,
     /// What the machine's clock said at the last tick.
     time: Time,
@@ -61,7 +61,7 @@ pub(crate) struct Node {
 
 #[derive(Clone, Debug)]
 #[allow(clippy::large_enum_variant, reason = "there is one of it in a process")]
-enum Stage {
+enum Formation {
     Founding(Founding),
     Formed { raft: Raft, cluster: u64 },
 }
@@ -71,26 +71,26 @@ impl Node {
     pub(crate) fn new(config: NodeConfig, persistent_state: PersistentState) -> Node {
         let session = SessionId { node: config.node, incarnation: config.incarnation, boot: config.boot };
         let mut calls = Calls::new(session, config.calls.clone());
-        let stage = match persistent_state.formed {
+        let formation = match persistent_state.formed {
             Some(membership) => {
                 let cluster = cluster_id(&membership);
                 let (hard_state, entries) = (persistent_state.hard_state, persistent_state.entries);
                 let restored = Restored { hard_state, entries, ..Restored::default() };
-                Stage::Formed { raft: Raft::new(config.raft.clone(), membership, restored), cluster }
+                Formation::Formed { raft: Raft::new(config.raft.clone(), membership, restored), cluster }
             }
             None => {
                 let (list, proposal) = (&config.founders, persistent_state.proposal);
                 let founding =
                     Founding::new(config.node, config.incarnation, &config.address, list, proposal);
                 calls.founding(founding.waiting_for());
-                Stage::Founding(founding)
+                Formation::Founding(founding)
             }
         };
         let mut node = Node {
             config,
-            stage,
+            formation,
             calls,
-            divergence: Divergence::default(),
+            divergence: DivergenceDetector::default(),
             now: Ticks(0),
             time: Time(0),
             connections: BTreeMap::new(),
@@ -101,7 +101,7 @@ impl Node {
             stopped: None,
             effects: Effects::default(),
         };
-        if let Stage::Founding(founding) = &mut node.stage {
+        if let Formation::Founding(founding) = &mut node.formation {
             let step = founding.begin();
             node.found(step);
         }
@@ -115,7 +115,7 @@ impl Node {
         if self.stopped.is_some() {
             return;
         }
-        if let Stage::Formed { raft, .. } = &mut self.stage
+        if let Formation::Formed { raft, .. } = &mut self.formation
             && !raft.tick(now)
         {
             let warning =
@@ -133,17 +133,17 @@ impl Node {
         if self.stopped.is_some() {
             return;
         }
-        match (message, &mut self.stage) {
-            (Message::Raft(term, message), Stage::Formed { raft, .. }) => {
+        match (message, &mut self.formation) {
+            (Message::Raft(term, message), Formation::Formed { raft, .. }) => {
                 raft.step(Envelope { from, to: self.config.node, term, message });
             }
-            (Message::Calls(commands), Stage::Formed { .. }) => self.propose_for(from, commands),
+            (Message::Calls(commands), Formation::Formed { .. }) => self.propose_for(from, commands),
             (Message::CallsRefused { from: number, why }, _) => self.calls.refused(from, number, why),
-            (Message::Founding(announcement), Stage::Founding(founding)) => {
+            (Message::Founding(announcement), Formation::Founding(founding)) => {
                 let step = founding.heard(from, &announcement);
                 self.found(step);
             }
-            (Message::Founding(announcement), Stage::Formed { raft, .. }) => {
+            (Message::Founding(announcement), Formation::Formed { raft, .. }) => {
                 // A node that still waits is told that the cluster is formed: it may be in it.
                 if !matches!(announcement, Announcement::Formed(_)) {
                     let formed = Announcement::Formed(raft.membership().clone());
@@ -159,18 +159,18 @@ impl Node {
             }
             (Message::Digests { first, digests }, _) => self.compare(from, first, &digests),
             // Nothing of the protocol is for a node that is not in a formed cluster.
-            (Message::Raft(..) | Message::Calls(_), Stage::Founding(_)) => {}
+            (Message::Raft(..) | Message::Calls(_), Formation::Founding(_)) => {}
         }
     }
 
     /// A connection to send on was made to a peer that was judged.
     pub(crate) fn connected(&mut self, peer: NodeId) {
         *self.connections.entry(peer).or_default() += 1;
-        match &mut self.stage {
-            Stage::Founding(founding) => {
+        match &mut self.formation {
+            Formation::Founding(founding) => {
                 self.effects.messages.push((peer, Message::Founding(founding.announcement())));
             }
-            Stage::Formed { raft, .. } => {
+            Formation::Formed { raft, .. } => {
                 raft.lost(peer);
                 self.calls.reconnected(peer);
             }
@@ -201,14 +201,14 @@ impl Node {
 
     /// All writes up to this one are durable.
     pub(crate) fn persisted(&mut self, id: PersistId) {
-        if let Stage::Formed { raft, .. } = &mut self.stage {
+        if let Formation::Formed { raft, .. } = &mut self.formation {
             raft.persisted(id);
         }
     }
 
     /// A step of the founding is durable.
     pub(crate) fn founding_written(&mut self, written: &FoundingWrite) {
-        let Stage::Founding(founding) = &mut self.stage else { return };
+        let Formation::Founding(founding) = &mut self.formation else { return };
         match written {
             FoundingWrite::Proposal(membership) => {
                 let step = founding.proposal_written(membership);
@@ -217,7 +217,7 @@ impl Node {
             FoundingWrite::Formed { membership, cluster } => {
                 let restored = Restored { time: self.time, ..Restored::default() };
                 let raft = Raft::new(self.config.raft.clone(), membership.clone(), restored);
-                self.stage = Stage::Formed { raft, cluster: *cluster };
+                self.formation = Formation::Formed { raft, cluster: *cluster };
                 self.calls.formed();
                 self.tell_all(&Message::Founding(Announcement::Formed(membership.clone())));
             }
@@ -229,7 +229,7 @@ impl Node {
         let Applied { upto, time: _, checkpoints, decisions, panics, stop } = applied;
         self.applied = upto.index;
         self.panics += panics;
-        if let Stage::Formed { raft, .. } = &mut self.stage {
+        if let Formation::Formed { raft, .. } = &mut self.formation {
             raft.applied(upto.index);
         }
         decisions.into_iter().for_each(|decision| self.calls.decided(decision));
@@ -266,7 +266,7 @@ impl Node {
             moved |= !ready.is_empty();
             self.serve(ready);
             if self.stopped.is_none()
-                && let Stage::Formed { raft, .. } = &mut self.stage
+                && let Formation::Formed { raft, .. } = &mut self.formation
                 && let Some(ready) = raft.ready()
             {
                 moved |= !ready.reads.is_empty();
@@ -285,7 +285,7 @@ impl Node {
 
     /// Does what the founding needs next.
     fn found(&mut self, step: FoundingStep) {
-        let Stage::Founding(founding) = &self.stage else { return };
+        let Formation::Founding(founding) = &self.formation else { return };
         self.calls.founding(founding.waiting_for());
         match step {
             FoundingStep::Wait => {}
@@ -302,13 +302,13 @@ impl Node {
 
     /// Tells the others, now and then, what they may have missed.
     fn gossip(&mut self) {
-        match &self.stage {
-            Stage::Founding(founding) => {
+        match &self.formation {
+            Formation::Founding(founding) => {
                 let announcement = founding.announcement();
                 mark!(AnnouncementRepeated if matches!(announcement, Announcement::Proposed(_)));
                 self.tell_all(&Message::Founding(announcement));
             }
-            Stage::Formed { raft, .. } => {
+            Formation::Formed { raft, .. } => {
                 let found = self.divergence.round(raft.membership(), self.config.node);
                 self.act_on(found);
                 self.ask_members(self.divergence.question());
@@ -327,14 +327,14 @@ impl Node {
 
     /// A peer has told its digests.
     fn compare(&mut self, from: NodeId, first: Index, digests: &[u64]) {
-        let Stage::Formed { raft, .. } = &self.stage else { return };
+        let Formation::Formed { raft, .. } = &self.formation else { return };
         let found = self.divergence.told(from, first, digests, raft.membership(), self.config.node);
         self.act_on(found);
     }
 
     /// The node that is alone with its state stops. Where no majority agrees on any state, all stop but the leader,
     /// which then serves nobody.
-    fn act_on(&mut self, found: Option<Difference>) {
+    fn act_on(&mut self, found: Option<Divergence>) {
         let Some(difference) = found else { return };
         if planted!(DivergenceGoesOn) {
             return;
@@ -371,42 +371,42 @@ impl Node {
     }
 
     fn leader(&self) -> Option<Leader> {
-        match &self.stage {
-            Stage::Formed { raft, .. } => raft.leader().map(|node| Leader { node, term: raft.term() }),
-            Stage::Founding(_) => None,
+        match &self.formation {
+            Formation::Formed { raft, .. } => raft.leader().map(|node| Leader { node, term: raft.term() }),
+            Formation::Founding(_) => None,
         }
     }
 
     fn cluster(&self) -> Option<u64> {
-        match &self.stage {
-            Stage::Formed { cluster, .. } => Some(*cluster),
-            Stage::Founding(_) => None,
+        match &self.formation {
+            Formation::Formed { cluster, .. } => Some(*cluster),
+            Formation::Founding(_) => None,
         }
     }
 
     fn membership(&self) -> Option<&Membership> {
-        match &self.stage {
-            Stage::Formed { raft, .. } => Some(raft.membership()),
-            Stage::Founding(_) => None,
+        match &self.formation {
+            Formation::Formed { raft, .. } => Some(raft.membership()),
+            Formation::Founding(_) => None,
         }
     }
 
     /// The present term; zero while the cluster is founded.
     pub(crate) fn term(&self) -> Term {
-        match &self.stage {
-            Stage::Formed { raft, .. } => raft.term(),
-            Stage::Founding(_) => Term(0),
+        match &self.formation {
+            Formation::Formed { raft, .. } => raft.term(),
+            Formation::Founding(_) => Term(0),
         }
     }
 
     /// What changes rarely and matters: role, term, leader.
     pub(crate) fn headline(&self) -> (Role, Term, Option<NodeId>) {
-        let (role, leader) = match &self.stage {
+        let (role, leader) = match &self.formation {
             _ if self.stopped.is_some() => (Role::Stopped, None),
-            Stage::Founding(_) => (Role::Founding, None),
-            Stage::Formed { raft, .. } if raft.is_leader() => (Role::Leader, raft.leader()),
-            Stage::Formed { raft, .. } if raft.is_candidate() => (Role::Candidate, None),
-            Stage::Formed { raft, .. } => (Role::Follower, raft.leader()),
+            Formation::Founding(_) => (Role::Founding, None),
+            Formation::Formed { raft, .. } if raft.is_leader() => (Role::Leader, raft.leader()),
+            Formation::Formed { raft, .. } if raft.is_candidate() => (Role::Candidate, None),
+            Formation::Formed { raft, .. } => (Role::Follower, raft.leader()),
         };
         (role, self.term(), leader)
     }
@@ -414,15 +414,15 @@ impl Node {
     /// Its part in the protocol, once the cluster is formed.
     #[cfg(any(test, feature = "sim"))]
     pub(crate) fn raft(&self) -> Option<&Raft> {
-        match &self.stage {
-            Stage::Formed { raft, .. } => Some(raft),
-            Stage::Founding(_) => None,
+        match &self.formation {
+            Formation::Formed { raft, .. } => Some(raft),
+            Formation::Founding(_) => None,
         }
     }
 
     /// The last `count` entries of the log, oldest first.
     pub(crate) fn log(&self, count: usize) -> Vec<Entry> {
-        let Stage::Formed { raft, .. } = &self.stage else { return Vec::new() };
+        let Formation::Formed { raft, .. } = &self.formation else { return Vec::new() };
         let (first, last) = (raft.log().first_index(), raft.log().last_index());
         let from = Index((last.0 + 1).saturating_sub(count as u64)).max(first);
         raft.log().iter_from(from).cloned().collect()

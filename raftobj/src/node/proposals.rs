@@ -1,6 +1,6 @@
 //! Calls on their way into the log: this process's own, and those that peers forward.
 
-use super::{Node, Stage};
+use super::{Formation, Node};
 use crate::calls::CallsReady;
 use crate::codec::command::{Command, Number};
 use crate::codec::message::{CallsRefusal, Message};
@@ -38,14 +38,14 @@ impl Node {
                 self.effects.messages.push((leader.node, Message::Calls(batch)));
             }
         }
-        if let (Some(id), Stage::Formed { raft, .. }) = (read, &mut self.stage) {
+        if let (Some(id), Formation::Formed { raft, .. }) = (read, &mut self.formation) {
             raft.read_index(id);
         }
     }
 
     /// Puts calls into the log; the first that is not taken is named, and those after it are not tried.
     fn propose(&mut self, commands: &[Command]) -> Result<(), (Number, CallsRefusal)> {
-        let Stage::Formed { raft, .. } = &mut self.stage else { return Ok(()) };
+        let Formation::Formed { raft, .. } = &mut self.formation else { return Ok(()) };
         for command in commands {
             let why = match raft.propose(command.encode()) {
                 Ok(_) => continue,

@@ -1,6 +1,6 @@
 //! What a node tells of itself.
 
-use super::{Node, Stage};
+use super::{Formation, Node};
 use crate::raft::types::{Boot, Incarnation, Index, NodeId, Term};
 use std::fmt;
 
@@ -73,7 +73,7 @@ pub struct Status {
     /// Bytes of messages that came in and are not looked at yet.
     pub inbox_bytes: usize,
     /// Connections that have not said who they are.
-    pub strangers: usize,
+    pub unidentified_connections: usize,
     /// Calls of this node that are sent and not answered.
     pub calls_sent: usize,
     /// Calls of this node that wait to be sent.
@@ -97,9 +97,9 @@ pub struct PeerStatus {
     /// Whether messages can be sent to it at present.
     pub connected: bool,
     /// On a leader: the last entry known to be durable there.
-    pub matched: Option<Index>,
+    pub match_index: Option<Index>,
     /// On a leader: the next entry to be sent there.
-    pub next: Option<Index>,
+    pub next_index: Option<Index>,
     /// Why it refuses this node, if it does: with that said, it is there.
     pub refusal: Option<String>,
     /// What went over the connections to and from it.
@@ -161,21 +161,21 @@ impl Node {
             log_bytes: 0,
             log_bytes_max: self.config.raft.log_bytes_max,
             inbox_bytes: 0,
-            strangers: 0,
+            unidentified_connections: 0,
             calls_sent,
             calls_waiting,
             panics: self.panics,
             clock_jumps: 0,
             stopped: self.stopped.clone(),
         };
-        match &self.stage {
-            Stage::Founding(founding) => {
+        match &self.formation {
+            Formation::Founding(founding) => {
                 status.waiting_for = founding.waiting_for();
                 let others = self.config.founders.iter().filter(|address| **address != self.config.address);
                 status.peers =
                     others.map(|address| self.peer_status(address.clone(), founding.met(address))).collect();
             }
-            Stage::Formed { raft, .. } => {
+            Formation::Formed { raft, .. } => {
                 let members = &raft.membership().members;
                 let leader = raft.leader().and_then(|id| members.get(&id));
                 status.leader = leader.map(|member| member.address.clone());
@@ -196,11 +196,19 @@ impl Node {
 
     fn peer_status(&self, address: String, node: Option<NodeId>) -> PeerStatus {
         let connected = node.and_then(|id| self.connections.get(&id)).is_some_and(|count| *count > 0);
-        let progress = match (&self.stage, node) {
-            (Stage::Formed { raft, .. }, Some(node)) => raft.progress_of(node),
+        let progress = match (&self.formation, node) {
+            (Formation::Formed { raft, .. }, Some(node)) => raft.progress_of(node),
             _ => None,
         };
-        let (matched, next) = (progress.map(|(matched, _)| matched), progress.map(|(_, next)| next));
-        PeerStatus { address, node, connected, matched, next, refusal: None, traffic: Traffic::default() }
+        let (match_index, next_index) = progress.unzip();
+        PeerStatus {
+            address,
+            node,
+            connected,
+            match_index,
+            next_index,
+            refusal: None,
+            traffic: Traffic::default(),
+        }
     }
 }

@@ -210,7 +210,7 @@ fn a_status_tells_what_a_node_knows_of_the_others() {
     let mut founding = Node::new(config(1, 2), PersistentState::default());
     let peer = |node: &Node| {
         let [peer] = &node.status().peers[..] else { panic!("one other") };
-        (peer.address.clone(), peer.node, peer.connected, peer.matched)
+        (peer.address.clone(), peer.node, peer.connected, peer.match_index)
     };
     let address = || "n2:1".to_owned();
     assert_eq!(peer(&founding), (address(), None, false, None));
