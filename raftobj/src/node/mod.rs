@@ -15,7 +15,7 @@ mod interface;
 mod proposals;
 pub(crate) mod status;
 #[cfg(test)]
-mod stories;
+mod tests;
 
 use crate::calls::{CallId, Calls, Leader, ReadTicket};
 use crate::codec::command::SessionId;

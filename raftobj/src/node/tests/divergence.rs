@@ -1,0 +1,58 @@
+//! Replicas that differ.
+
+use super::*;
+
+/// Node 1 of three, leading, with the no-op of its term applied; the others say that they have these digests of it.
+fn told_of_other_states(others: [u64; 2]) -> Node {
+    let mut node = leader_of(3);
+    let mut committed = Vec::new();
+    for matched in [Index(0), Index(1)] {
+        node.receive(NodeId(2), Message::Raft(node.term(), RaftMessage::Appended { matched }));
+        committed.extend(settle(&mut node).1);
+    }
+    let noop = committed.last().expect("a majority has the no-op").clone();
+    let checkpoint = Checkpoint { index: noop.id.index, digest: 1, method: None };
+    node.applied(Applied {
+        upto: noop.id,
+        time: noop.time,
+        checkpoints: vec![checkpoint],
+        decisions: Vec::new(),
+        panics: 0,
+        stop: None,
+    });
+    node.receive(NodeId(2), Message::Digest { index: noop.id.index, digest: others[0] });
+    for (peer, digest) in (2..).zip(others) {
+        node.receive(NodeId(peer), Message::Digests { first: noop.id.index, digests: vec![digest] });
+    }
+    node
+}
+
+// Breaks: a replica that is wrong goes on to answer.
+#[test]
+fn a_node_alone_with_its_state_stops() {
+    Counts::take();
+    let node = told_of_other_states([2, 2]);
+    let reason = node.stopped().expect("it stops");
+    assert!(reason.contains("differ from index 1 on"), "{reason}");
+    let counts = Counts::take();
+    assert_eq!(counts.of(Mark::DivergenceAsked), 1);
+    assert_eq!(counts.of(Mark::DivergenceOutvoted), 1);
+}
+
+// Breaks: where no two states are alike all nodes stop, and nobody is left to say why.
+#[test]
+fn a_leader_stays_where_no_majority_agrees_on_a_state() {
+    Counts::take();
+    let mut node = told_of_other_states([2, 3]);
+    assert_eq!(node.stopped(), None);
+    let warnings = node.effects().expect("a warning").warnings;
+    assert!(warnings[0].contains("no majority agrees"), "{warnings:?}");
+    assert_eq!(Counts::take().of(Mark::DivergenceUndecided), 1);
+}
+
+/// Breaks: the check above would not see that replicas which differ go on. A simulation ends where they first do.
+#[test]
+fn planted_divergence_that_goes_on_is_found() {
+    let goes_on = with(Bug::DivergenceGoesOn, || told_of_other_states([2, 2]).stopped().is_none());
+    assert!(goes_on, "the bug changes nothing");
+}

@@ -1,0 +1,72 @@
+//! Who is refused, and why.
+
+use super::*;
+
+// Breaks: whoever can connect makes the node's memory and log grow, a little with each attempt.
+#[test]
+fn only_a_member_is_worth_a_warning() {
+    let mut node = leader_of_two();
+    for stranger in 3..10 {
+        let mut hello = Node::new(config(stranger, 9), PersistentState::default()).hello();
+        hello.methods[0].types ^= 1;
+        assert!(node.judge(&hello.encode(), None).is_err());
+    }
+    assert_eq!(node.effects().map(|effects| effects.warnings), None);
+}
+
+// Breaks: the largest commands of one node close the other's connections, again and again.
+#[test]
+fn nodes_that_take_commands_of_other_sizes_refuse_each_other() {
+    let mut node = leader_of_two();
+    let mut hello = Node::new(config(2, 2), PersistentState::default()).hello();
+    assert!(node.judge(&hello.encode(), None).is_ok());
+    hello.command_bytes_max += 1;
+    let refusal = node.judge(&hello.encode(), None).unwrap_err();
+    assert!(refusal.contains("command_bytes_max"), "{refusal}");
+}
+
+// Breaks: arguments are read as those of the method as it was, or will be.
+#[test]
+fn nodes_of_which_one_has_changed_a_method_refuse_each_other() {
+    let mut node = leader_of_two();
+    let mut hello = Node::new(config(2, 2), PersistentState::default()).hello();
+    hello.methods[0].types ^= 1;
+    for _ in 0..2 {
+        assert!(node.judge(&hello.encode(), None).is_ok());
+    }
+    let warnings = node.effects().unwrap().warnings;
+    assert_eq!(warnings.len(), 1, "of what may be a spelling, once: {warnings:?}");
+    hello.methods[0].arity += 1;
+    let refusal = node.judge(&hello.encode(), None).unwrap_err();
+    assert!(refusal.contains("give the changed method a new name"), "{refusal}");
+}
+
+// Breaks: a person looks for a lost disk where there is a node too many, or the other way round.
+#[test]
+fn a_stranger_is_told_apart_from_a_members_other_disk() {
+    let mut node = leader_of_two();
+    let hello = |id| Node::new(config(id, 9), PersistentState::default()).hello();
+    let refusal = node.judge(&hello(3).encode(), None).unwrap_err();
+    assert!(refusal.contains("n3:1 is not a member"), "{refusal}");
+    let wiped = Hello { node: NodeId(77), ..hello(2) };
+    let refusal = node.judge(&wiped.encode(), None).unwrap_err();
+    assert!(refusal.contains("another disk at n2:1"), "{refusal}");
+}
+
+/// Breaks: a member's id comes back with an empty disk, which has forgotten its votes.
+#[test]
+fn another_disk_of_a_member_is_refused() {
+    let persistent_state = PersistentState { formed: Some(membership(2)), ..PersistentState::default() };
+    let mut node = Node::new(config(1, 2), persistent_state);
+    let mut hello = Node::new(config(2, 2), PersistentState::default()).hello();
+    assert!(node.judge(&hello.encode(), None).is_ok());
+    hello.incarnation = Incarnation(hello.incarnation.0 + 1);
+    assert!(node.judge(&hello.encode(), None).unwrap_err().contains("another disk at n2:1"));
+}
+
+/// Breaks: the check above would not see that incarnations are not compared.
+#[test]
+fn planted_incarnations_not_compared_are_found() {
+    let check = || with(Bug::IncarnationIgnored, another_disk_of_a_member_is_refused);
+    assert!(catch_unwind(check).is_err(), "it was not found");
+}
