@@ -9,7 +9,7 @@ use crate::object::fixture::{Tally, noop};
 use crate::object::machine::Applied;
 use crate::persistence::Opening;
 use crate::raft::types::{Boot, Entry, Incarnation, Index, NodeId, Ticks};
-use crate::storage::{self, Newcomer};
+use crate::storage::{self, NewIdentity};
 use std::sync::mpsc;
 use std::time::Instant;
 
@@ -78,15 +78,15 @@ fn what_is_applied_is_told_before_the_batch_is_through() {
 
 /// A node whose engine panics when it starts, because of options that nobody checked.
 fn panicking_engine(path: &std::path::Path) -> Engine {
-    let newcomer = Newcomer {
+    let new_identity = NewIdentity {
         node: NodeId(1),
         incarnation: Incarnation(1),
         object: Tally::NAME.to_owned(),
         address: "n1:1".to_owned(),
         founding: vec!["n1:1".to_owned()],
     };
-    let options = storage::Options { segment_bytes: 1 << 16 };
-    let opened = Opening::begin(RealDisk, path, options, newcomer).unwrap().finish().unwrap();
+    let options = storage::WalOptions { segment_bytes: 1 << 16 };
+    let opened = Opening::begin(RealDisk, path, options, new_identity).unwrap().finish().unwrap();
     let config = NodeConfig {
         node: NodeId(1),
         incarnation: Incarnation(1),

@@ -3,7 +3,7 @@
 use super::jobs::{Jobs, Taken};
 use super::mailbox::{Event, Mailbox};
 use crate::persistence::{Write, Writer, Written};
-use crate::storage::{Prepared, RealDisk};
+use crate::storage::{PreparedSegment, RealDisk};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -13,7 +13,7 @@ pub(crate) enum WalJob {
     /// Make it durable.
     Write(Write),
     /// The next segment was made in the background.
-    Prepared(Prepared),
+    Prepared(PreparedSegment),
 }
 
 /// After this long without a write, the log says on the disk that all of it is synced.

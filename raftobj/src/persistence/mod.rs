@@ -8,7 +8,10 @@ use crate::node::{FoundingWrite, PersistentState};
 use crate::raft::{Persist, PersistId};
 use crate::storage::disk::Disk;
 use crate::storage::wal::PrepareJob;
-use crate::storage::{Cut, Directory, Formed, Identity, Newcomer, Options, Owner, Prepared, Record, Wal};
+use crate::storage::{
+    Directory, FormedCluster, Identity, NewIdentity, Owner, PreparedSegment, Record, TornTail, Wal,
+    WalOptions,
+};
 use std::path::{Path, PathBuf};
 
 /// A node's data directory, open for writing.
@@ -39,7 +42,7 @@ pub(crate) struct Written {
 pub(crate) struct Opening<D: Disk> {
     disk: D,
     path: PathBuf,
-    options: Options,
+    options: WalOptions,
     directory: Directory<D>,
 }
 
@@ -50,21 +53,21 @@ pub(crate) struct Opened<D: Disk> {
     pub(crate) owner: Owner,
     pub(crate) persistent_state: PersistentState,
     /// A tail that a crash left torn, and that was cut off.
-    pub(crate) cut: Option<Cut>,
+    pub(crate) cut: Option<TornTail>,
 }
 
 impl<D: Disk> Opening<D> {
-    /// Locks the directory; where there is none, it is made for the newcomer.
+    /// Locks the directory; where there is none, it is made with `new_identity`.
     ///
     /// # Errors
     /// A sentence that says what to do. Nothing was changed, unless the directory is new.
     pub(crate) fn begin(
         disk: D,
         path: &Path,
-        options: Options,
-        newcomer: Newcomer,
+        options: WalOptions,
+        new_identity: NewIdentity,
     ) -> Result<Opening<D>, String> {
-        let directory = Directory::open(disk.clone(), path, options, newcomer).map_err(text)?;
+        let directory = Directory::open(disk.clone(), path, options, new_identity).map_err(text)?;
         Ok(Opening { disk, path: path.to_owned(), options, directory })
     }
 
@@ -88,7 +91,7 @@ impl<D: Disk> Opening<D> {
             entries: recovered.entries,
         };
         let writer = Writer { directory: self.directory, wal };
-        Ok(Opened { writer, owner, persistent_state, cut: recovered.cut })
+        Ok(Opened { writer, owner, persistent_state, cut: recovered.torn_tail })
     }
 }
 
@@ -108,10 +111,10 @@ impl<D: Disk> Writer<D> {
                 }
                 Write::Founding(step) => {
                     match &step {
-                        FoundingWrite::Proposal(list) => self.directory.propose(list.clone()),
-                        FoundingWrite::Formed { membership, cluster } => {
-                            self.directory.form(Formed { cluster: *cluster, membership: membership.clone() })
-                        }
+                        FoundingWrite::Proposal(list) => self.directory.save_proposal(list.clone()),
+                        FoundingWrite::Formed { membership, cluster } => self
+                            .directory
+                            .save_formed(FormedCluster { cluster: *cluster, membership: membership.clone() }),
                     }
                     .map_err(text)?;
                     written.founding.push(step);
@@ -138,12 +141,12 @@ impl<D: Disk> Writer<D> {
         self.wal.prepare_next()
     }
 
-    /// See [`Wal::prepared`].
+    /// See [`Wal::install_prepared`].
     ///
     /// # Errors
     /// What the disk said.
-    pub(crate) fn prepared(&mut self, prepared: Prepared) -> Result<(), String> {
-        self.wal.prepared(prepared).map_err(text)
+    pub(crate) fn prepared(&mut self, prepared: PreparedSegment) -> Result<(), String> {
+        self.wal.install_prepared(prepared).map_err(text)
     }
 }
 
@@ -161,17 +164,17 @@ fn text(error: impl std::error::Error) -> String {
 mod tests {
     use super::*;
     use crate::raft::types::{HardState, Incarnation, NodeId, Term};
-    use crate::storage::disk::sim::{Fault, SimDisk};
+    use crate::storage::disk::sim::{DiskFault, SimDisk};
 
     fn writer(disk: &SimDisk) -> Writer<SimDisk> {
-        let newcomer = Newcomer {
+        let new_identity = NewIdentity {
             node: NodeId(1),
             incarnation: Incarnation(2),
             object: "Object".into(),
             address: "a:1".into(),
             founding: vec!["a:1".into()],
         };
-        let opening = Opening::begin(disk.clone(), Path::new("/data"), Options::default(), newcomer);
+        let opening = Opening::begin(disk.clone(), Path::new("/data"), WalOptions::default(), new_identity);
         opening.unwrap().finish().unwrap().writer
     }
 
@@ -218,7 +221,7 @@ mod tests {
             let disk = SimDisk::new();
             let mut writer = writer(&disk);
             writer.write(&mut vote(1)).unwrap();
-            let error = act(&mut writer, &|| disk.fail_at(disk.calls(), Fault::Io)).unwrap_err();
+            let error = act(&mut writer, &|| disk.fail_at(disk.calls(), DiskFault::Io)).unwrap_err();
             assert!(error.contains("/data/wal-"), "{error}");
         }
     }

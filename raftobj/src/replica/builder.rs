@@ -18,7 +18,7 @@ use crate::object::machine::{Machine, MachineConfig};
 use crate::persistence::{Opened, Opening};
 use crate::raft::config::Config as RaftConfig;
 use crate::raft::types::{Boot, Incarnation, NodeId, Ticks};
-use crate::storage::{self, Newcomer, RealDisk};
+use crate::storage::{self, NewIdentity, RealDisk};
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, Read};
@@ -136,16 +136,16 @@ impl<T: Object> Builder<T> {
             }
         };
 
-        let newcomer = Newcomer {
+        let new_identity = NewIdentity {
             node: NodeId(random()?),
             incarnation: Incarnation(random()?),
             object: T::NAME.to_owned(),
             address: address.clone(),
             founding: founders.clone(),
         };
-        let storage_options = storage::Options { segment_bytes: options.segment_bytes };
+        let storage_options = storage::WalOptions { segment_bytes: options.segment_bytes };
         let opening =
-            Opening::begin(RealDisk, &path, storage_options, newcomer).map_err(StartError::Storage)?;
+            Opening::begin(RealDisk, &path, storage_options, new_identity).map_err(StartError::Storage)?;
         check_identity(opening.identity(), &path, &address, &founders, T::NAME)?;
         let Opened { writer, owner, persistent_state, cut } =
             opening.finish().map_err(StartError::Storage)?;

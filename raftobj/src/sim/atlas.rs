@@ -6,7 +6,7 @@
 use super::server::{Loss, Server};
 use super::violation::hold;
 use crate::object::Object;
-use crate::storage::disk::sim::{Fault, SimDisk};
+use crate::storage::disk::sim::{DiskFault, SimDisk};
 
 /// What is lost.
 #[derive(Clone, Debug)]
@@ -59,17 +59,17 @@ impl Atlas {
 
     /// Plants a fault into a disk's next calls.
     pub(crate) fn fail_disk(&self, disk: &SimDisk, call: u64, how: u8) {
-        let fault = [Fault::Io, Fault::NoSpace, Fault::Short][usize::from(how) % 3];
+        let fault = [DiskFault::Io, DiskFault::NoSpace, DiskFault::Short][usize::from(how) % 3];
         disk.fail_at(disk.calls() + call, fault);
     }
 
     /// Whether a fault that was brought about explains what a machine's disk said. One that was met explains one error.
     pub(crate) fn explains<T: Object>(&self, server: &Server<T>, reason: &str) -> bool {
         let said = |text: &str| reason.contains(text);
-        let met = match server.disk.take_met() {
+        let met = match server.disk.take_triggered_fault() {
             None => false,
-            Some(Fault::Io) => said("input/output error"),
-            Some(Fault::NoSpace | Fault::Short) => said("no storage space"),
+            Some(DiskFault::Io) => said("input/output error"),
+            Some(DiskFault::NoSpace | DiskFault::Short) => said("no storage space"),
         };
         met || (server.full && said("no storage space")) || server.lost == Some(Loss::Damaged)
     }

@@ -214,7 +214,7 @@ impl<T: Object> World<T> {
         }
         match server.start(&self.setup, object, dies_at) {
             Ok(()) => {
-                server.disk.power_on();
+                server.disk.cancel_power_off();
                 let process = server.process.as_ref().expect("it has just started");
                 hold!(
                     server.lost != Some(Loss::Damaged),

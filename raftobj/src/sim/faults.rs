@@ -133,7 +133,7 @@ impl<T: Object> World<T> {
         }
         let server = &mut self.servers[at];
         // What was not synced is on the disk from now on: a later loss of power must not take the damage away again.
-        server.disk.crash(&mut |_| true);
+        server.disk.cut_power(&mut |_| true);
         let files: Vec<(PathBuf, Vec<u8>)> =
             server.disk.snapshot().into_iter().filter_map(|(path, bytes)| Some((path, bytes?))).collect();
         let Some((path, bytes)) = files.get(file % files.len().max(1)) else { return false };
@@ -179,7 +179,7 @@ impl<T: Object> World<T> {
             self.end_turn(at);
             self.set_full(at, false);
             let server = &mut self.servers[at];
-            server.disk.work();
+            server.disk.clear_fault();
             server.hung = false;
             server.fails_next = None;
             server.percent = 100;

@@ -21,7 +21,7 @@ use crate::raft::types::{Entry, EntryId, HardState, Incarnation, Index, NodeId, 
 use crate::replica::builder::{machine_config, node_config};
 use crate::storage::disk::sim::SimDisk;
 use crate::storage::wal::PrepareJob;
-use crate::storage::{Newcomer, Options, Record};
+use crate::storage::{NewIdentity, Record, WalOptions};
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::path::Path;
@@ -225,15 +225,15 @@ impl<T: Object> Server<T> {
     /// Opens the directory as a node that starts does.
     pub(crate) fn open(&self, disk: &SimDisk, setup: &Setup) -> Result<Opened<SimDisk>, String> {
         let id = self.id(setup.seed);
-        let newcomer = Newcomer {
+        let new_identity = NewIdentity {
             node: id,
             incarnation: Incarnation(mix(id.0, 1)),
             object: T::NAME.to_owned(),
             address: address(self.number),
             founding: founders(setup),
         };
-        let options = Options { segment_bytes: setup.limits.segment_bytes };
-        Opening::begin(disk.clone(), Path::new(DIRECTORY), options, newcomer)?.finish()
+        let options = WalOptions { segment_bytes: setup.limits.segment_bytes };
+        Opening::begin(disk.clone(), Path::new(DIRECTORY), options, new_identity)?.finish()
     }
 
     /// Starts a process. With `dies_at` the power goes at that call to the disk.
@@ -409,12 +409,12 @@ impl<T: Object> Server<T> {
             0 => self.disk.restart(),
             // All, none, a random half, or what came first.
             _ => match keep % 4 {
-                0 => self.disk.crash(&mut |_| true),
-                1 => self.disk.crash(&mut |_| false),
-                2 => self.disk.crash(&mut |_| random.one_in(2)),
+                0 => self.disk.cut_power(&mut |_| true),
+                1 => self.disk.cut_power(&mut |_| false),
+                2 => self.disk.cut_power(&mut |_| random.one_in(2)),
                 _ => {
                     let first = random.below(12) as usize;
-                    self.disk.crash(&mut |unit| unit < first);
+                    self.disk.cut_power(&mut |unit| unit < first);
                 }
             },
         }

@@ -9,13 +9,13 @@
 //! between [`Directory::open`] and [`Directory::begin_boot`].
 
 use super::disk::{Disk, DiskError, DiskFile};
-use super::identity::{Formed, IDENTITY_FORMAT, Identity, IdentityError};
+use super::identity::{FormedCluster, IDENTITY_FORMAT, Identity, IdentityError};
 use super::recovery::{Damage, Problem};
 use super::segment::{
     FIRST_SEQUENCE, HeaderError, SEGMENT_HEADER_BYTES, SegmentHeader, is_unfinished, sequence_in,
 };
 use super::wal::Wal;
-use super::{Options, Owner};
+use super::{Owner, WalOptions};
 use crate::hash::hash_bytes;
 use crate::marks::mark;
 use crate::planted::planted;
@@ -43,7 +43,7 @@ pub(crate) struct Directory<D: Disk> {
 
 /// Who a node becomes if its directory is new. The ids are random numbers.
 #[derive(Clone, Debug)]
-pub(crate) struct Newcomer {
+pub(crate) struct NewIdentity {
     /// Its id for ever.
     pub(crate) node: NodeId,
     /// The id of this life of its disk.
@@ -83,13 +83,13 @@ impl From<Problem> for DirectoryError {
 }
 
 impl<D: Disk> Directory<D> {
-    /// Locks a directory and reads whose it is. Where there is none, or an empty one, it is made for the
-    /// newcomer, durably.
+    /// Locks a directory and reads its identity. A missing or empty directory is initialised with
+    /// `new_identity`, durably.
     pub(crate) fn open(
         disk: D,
         path: &Path,
-        options: Options,
-        newcomer: Newcomer,
+        options: WalOptions,
+        new_identity: NewIdentity,
     ) -> Result<Directory<D>, DirectoryError> {
         create_all(&disk, path)?;
         let names = disk.list(path)?.unwrap_or_default();
@@ -111,7 +111,7 @@ impl<D: Disk> Directory<D> {
         lock.write_at(LOCK_TEXT, 0)?;
         lock.sync()?;
         disk.sync_dir(path)?;
-        let Newcomer { mut node, incarnation, object, address, founding } = newcomer;
+        let NewIdentity { mut node, incarnation, object, address, founding } = new_identity;
         if planted!(WipedDiskReturns) {
             node = NodeId(hash_bytes(0, address.as_bytes()));
         }
@@ -138,12 +138,12 @@ impl<D: Disk> Directory<D> {
     }
 
     /// Remembers, durably, what this node proposes to found: before it is told to anybody.
-    pub(crate) fn propose(&mut self, proposal: Membership) -> Result<(), DirectoryError> {
+    pub(crate) fn save_proposal(&mut self, proposal: Membership) -> Result<(), DirectoryError> {
         self.replace(Identity { proposal: Some(proposal), ..self.identity.clone() })
     }
 
     /// Remembers, durably, that the cluster is formed: before this node votes.
-    pub(crate) fn form(&mut self, formed: Formed) -> Result<(), DirectoryError> {
+    pub(crate) fn save_formed(&mut self, formed: FormedCluster) -> Result<(), DirectoryError> {
         self.replace(Identity { formed: Some(formed), ..self.identity.clone() })
     }
 

@@ -7,12 +7,12 @@ use super::directory::{Directory, DirectoryError};
 use super::disk::Disk;
 use super::disk::sim::SimDisk;
 use super::frame::{FRAME_ALIGN_BYTES, FRAME_HEADER_BYTES, Placement, begin_frame, frame_bytes, seal_frame};
-use super::identity::{Formed, Identity};
+use super::identity::{FormedCluster, Identity};
 use super::inspect::{InspectError, Item, Line, Report, inspect};
 use super::record::{Cursor, Record, Stored, put_opening, put_record, take_stored};
 use super::segment::{FIRST_SEQUENCE, SEGMENT_HEADER_BYTES, SegmentHeader, segment_name};
 use super::wal::{OpenError, Recovered, Wal};
-use super::{Newcomer, Options, Owner};
+use super::{NewIdentity, Owner, WalOptions};
 use crate::__fuzz::{Check, Input, Memory, Target, codec, put_slice};
 use crate::raft::types::{
     Boot, Entry, EntryId, EntryKind, HardState, Incarnation, Index, NodeId, Term, Time,
@@ -30,7 +30,7 @@ const MEMORY_HEADER: Memory = Memory { bytes_fixed: 16 << 10, bytes_per_byte: 4 
 /// with zeroes. Entries are larger in memory than on the disk, by the same factor as on the wire.
 const MEMORY_DIRECTORY: Memory = Memory { bytes_fixed: 4 << 20, bytes_per_byte: 256 };
 
-const OPTIONS: Options = Options { segment_bytes: 8 << 10 };
+const OPTIONS: WalOptions = WalOptions { segment_bytes: 8 << 10 };
 
 const OWNER: Owner = Owner { node: NodeId(1), incarnation: Incarnation(1 << 40), boot: Boot(1) };
 
@@ -289,7 +289,7 @@ enum Refusal {
 }
 
 fn start(disk: &SimDisk) -> Result<Started, Refusal> {
-    let newcomer = Newcomer {
+    let new_identity = NewIdentity {
         node: OWNER.node,
         incarnation: OWNER.incarnation,
         object: "KvStorage".into(),
@@ -297,7 +297,7 @@ fn start(disk: &SimDisk) -> Result<Started, Refusal> {
         founding: vec!["host1:4321".into()],
     };
     let open = || {
-        let mut directory = Directory::open(disk.clone(), dir(), OPTIONS, newcomer)?;
+        let mut directory = Directory::open(disk.clone(), dir(), OPTIONS, new_identity)?;
         let owner = directory.begin_boot()?;
         Ok((directory, owner))
     };
@@ -376,7 +376,7 @@ fn with_lock(
 fn compare(report: &Report, lines: &[Line], recovered: &Recovered) {
     assert!(report.problems.is_empty(), "opened in spite of {:?}", report.problems);
     assert_eq!((recovered.hard_state.term, recovered.hard_state.voted_for), (report.term, report.voted_for));
-    assert_eq!(recovered.cut, report.torn_tail);
+    assert_eq!(recovered.torn_tail, report.torn_tail);
     let ends = |entries: &[Entry]| Some((entries.first()?.id.index, entries.last()?.id.index));
     assert_eq!(ends(&recovered.entries), report.entries);
     for (entry, index) in recovered.entries.iter().zip(1..) {
@@ -406,7 +406,7 @@ fn goes_on(disk: &SimDisk, started: Started) {
     let written = wal.append(&records).and_then(|()| wal.sync()).and_then(|()| wal.mark_idle());
     written.expect("a disk without faults");
     drop((wal, directory));
-    disk.crash(&mut |_| false);
+    disk.cut_power(&mut |_| false);
     let Ok(again) = start(disk) else { panic!("a log that was opened and synced is refused") };
     assert_eq!(again.recovered.hard_state, recovered.hard_state);
     assert_eq!(again.recovered.entries, recovered.entries);
@@ -422,7 +422,7 @@ fn sample_identity() -> Identity {
         address: "host1:4321".into(),
         founding: vec!["host1:4321".into(), "host2:4321".into()],
         proposal: Some(membership.clone()),
-        formed: Some(Formed { cluster: 77, membership }),
+        formed: Some(FormedCluster { cluster: 77, membership }),
     }
 }
 

@@ -51,12 +51,12 @@ pub(crate) struct Identity {
     /// What this node proposed to found.
     pub(crate) proposal: Option<Membership>,
     /// The cluster it is part of.
-    pub(crate) formed: Option<Formed>,
+    pub(crate) formed: Option<FormedCluster>,
 }
 
 /// A cluster, as it was founded.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Formed {
+pub(crate) struct FormedCluster {
     /// Hash of the founding membership.
     pub(crate) cluster: u64,
     /// The membership at index 0.
@@ -93,7 +93,7 @@ impl Identity {
         }
         match &self.formed {
             None => body.put_u8(0),
-            Some(Formed { cluster, membership }) => {
+            Some(FormedCluster { cluster, membership }) => {
                 body.put_u8(1);
                 body.put_u64(*cluster);
                 put_membership(&mut body, membership);
@@ -151,7 +151,7 @@ impl Identity {
                 false => None,
                 true => {
                     let cluster = input.take_u64("cluster")?;
-                    Some(Formed { cluster, membership: take_membership(input)? })
+                    Some(FormedCluster { cluster, membership: take_membership(input)? })
                 }
             },
         })
@@ -183,7 +183,7 @@ mod tests {
             address: "host:1".into(),
             founding: vec!["host:1".into(), "host:9".into()],
             proposal: Some(membership.clone()),
-            formed: Some(Formed { cluster: 77, membership }),
+            formed: Some(FormedCluster { cluster: 77, membership }),
         }
     }
 

@@ -10,7 +10,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 pub use super::disk::DiskError;
-pub use super::recovery::{Cut, Damage, Problem};
+pub use super::recovery::{Damage, Problem, TornTail};
 
 /// What [`verify`] found.
 #[derive(Clone, Debug)]
@@ -31,7 +31,7 @@ pub struct Report {
     /// The vote in force.
     pub voted_for: Option<NodeId>,
     /// A torn tail, which the next start will cut. Not a fault: a crash leaves one.
-    pub torn_tail: Option<Cut>,
+    pub torn_tail: Option<TornTail>,
     /// What is damaged, in the order of the files. After the first, the others are indicative. With any of
     /// them the node refuses to start.
     pub problems: Vec<Problem>,
@@ -184,7 +184,7 @@ pub(super) fn inspect<D: Disk>(
         entries: (cursor.first < cursor.next).then(|| (cursor.first, cursor.next.previous())),
         term: cursor.hard_state.term,
         voted_for: cursor.hard_state.voted_for,
-        torn_tail: found.cut,
+        torn_tail: found.torn_tail,
         problems,
     })
 }

@@ -40,12 +40,12 @@ mod segment;
 mod tests;
 pub(crate) mod wal;
 
-pub(crate) use directory::{Directory, Newcomer};
+pub(crate) use directory::{Directory, NewIdentity};
 pub(crate) use disk::RealDisk;
-pub(crate) use identity::{Formed, Identity};
+pub(crate) use identity::{FormedCluster, Identity};
 pub(crate) use record::Record;
-pub(crate) use recovery::Cut;
-pub(crate) use wal::{Prepared, Wal};
+pub(crate) use recovery::TornTail;
+pub(crate) use wal::{PreparedSegment, Wal};
 
 use crate::raft::types::{Boot, Incarnation, NodeId};
 
@@ -62,18 +62,18 @@ pub(crate) struct Owner {
 
 /// What can be chosen about the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Options {
+pub(crate) struct WalOptions {
     /// Size of a segment, at least 5 KiB; a batch that does not fit gets a segment of its own size.
     pub(crate) segment_bytes: u64,
 }
 
-impl Default for Options {
-    fn default() -> Options {
-        Options { segment_bytes: 8 << 20 }
+impl Default for WalOptions {
+    fn default() -> WalOptions {
+        WalOptions { segment_bytes: 8 << 20 }
     }
 }
 
-impl Options {
+impl WalOptions {
     /// The size within bounds, in whole sectors.
     fn segment_bytes(self) -> u64 {
         self.segment_bytes.clamp(5 << 10, 1 << 30).next_multiple_of(512)

@@ -186,7 +186,7 @@ pub(super) struct Surveyed<F> {
 
 /// A torn tail: what a crash left of batches that were never synced.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Cut {
+pub struct TornTail {
     /// The file.
     pub file: PathBuf,
     /// Where the tail begins: everything from here to the end of the file is given up.
@@ -195,9 +195,9 @@ pub struct Cut {
     pub batch: u64,
 }
 
-impl fmt::Display for Cut {
+impl fmt::Display for TornTail {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Cut { file, offset, batch } = self;
+        let TornTail { file, offset, batch } = self;
         write!(f, "{} at byte {offset}: batch {batch} was being written, and never synced", file.display())
     }
 }
@@ -213,7 +213,7 @@ pub(super) struct Survey<F> {
     pub(super) batch: u64,
     /// Whether that frame is an idle marker.
     pub(super) idle: bool,
-    pub(super) cut: Option<Cut>,
+    pub(super) torn_tail: Option<TornTail>,
     /// In the order found. After the first, what is told of later files is only indicative.
     pub(super) problems: Vec<Problem>,
 }
@@ -242,7 +242,7 @@ pub(super) fn survey<D: Disk>(
         chain: 0,
         batch: 0,
         idle: true,
-        cut: None,
+        torn_tail: None,
         problems: Vec::new(),
     };
     let mut next = FIRST_SEQUENCE;
@@ -368,7 +368,7 @@ impl<F> Survey<F> {
     /// A segment is in use, so that all before it was synced whole: nothing there can be a torn tail.
     fn judge_what_is_before(&mut self) {
         let batch = self.batch.wrapping_add(1);
-        if let Some(cut) = self.cut.take() {
+        if let Some(cut) = self.torn_tail.take() {
             self.problem(&cut.file, cut.offset, Damage::Batch { batch: cut.batch });
         } else if self.problems.is_empty()
             && let Some(before) = self.segments.last()
@@ -386,7 +386,7 @@ impl<F> Survey<F> {
             Some(synced) if synced >= batch && !planted!(DamageTakenForTail) => {
                 self.problem(path, end as u64, Damage::Batch { batch })
             }
-            _ => self.cut = Some(Cut { file: path.to_owned(), offset: end as u64, batch }),
+            _ => self.torn_tail = Some(TornTail { file: path.to_owned(), offset: end as u64, batch }),
         }
     }
 

@@ -14,13 +14,13 @@
 use super::disk::{Disk, DiskError, DiskFile};
 use super::frame::{FRAME_HEADER_BYTES, Placement, begin_frame, frame_bytes, seal_frame};
 use super::record::{Cursor, Record, put_opening, put_record};
-use super::recovery::{Cut, Mode, Problem, Survey, Surveyed, survey};
+use super::recovery::{Mode, Problem, Survey, Surveyed, TornTail, survey};
 use super::replay::Replay;
 use super::segment::{
     FIRST_SEQUENCE, SEGMENT_HEADER_BYTES, SegmentHeader, fill_with_zeros, is_unfinished, make, publish,
     segment_name,
 };
-use super::{Options, Owner};
+use super::{Owner, WalOptions};
 use crate::marks::mark;
 use crate::planted::planted;
 use crate::raft::types::{Entry, HardState, Index};
@@ -40,7 +40,7 @@ pub(crate) struct Wal<D: Disk> {
     disk: D,
     dir: PathBuf,
     owner: Owner,
-    options: Options,
+    options: WalOptions,
     /// The segment that is written; `None` before the first batch ever.
     active: Option<Active<D::File>>,
     next: Next<D::File>,
@@ -96,7 +96,7 @@ pub(crate) struct Recovered {
     /// From `first` on, without gaps. All of them are durable.
     pub(crate) entries: Vec<Entry>,
     /// A tail that a crash left torn, and that is cut off now.
-    pub(crate) cut: Option<Cut>,
+    pub(crate) torn_tail: Option<TornTail>,
 }
 
 /// The log cannot be opened.
@@ -123,7 +123,7 @@ pub(crate) enum WalError {
 
 impl<D: Disk> Wal<D> {
     /// Makes the log of a directory that has none: one empty segment, durable on return. `Wal::open` follows.
-    pub(super) fn create(disk: &D, dir: &Path, owner: Owner, options: Options) -> Result<(), DiskError> {
+    pub(super) fn create(disk: &D, dir: &Path, owner: Owner, options: WalOptions) -> Result<(), DiskError> {
         let header = SegmentHeader::new(owner, FIRST_SEQUENCE, 0, options.segment_bytes());
         let made = unfinished_path(dir, &header, 0);
         make(disk, &made, &header)?;
@@ -140,7 +140,7 @@ impl<D: Disk> Wal<D> {
         disk: D,
         dir: &Path,
         owner: Owner,
-        options: Options,
+        options: WalOptions,
     ) -> Result<(Wal<D>, Recovered), OpenError> {
         assert!(owner.boot.0 > 0, "the log is opened before the start is counted");
         // A process that was killed may have left names that are not durable (rule 10).
@@ -165,7 +165,7 @@ impl<D: Disk> Wal<D> {
             hard_state: replay.hard_state,
             first: cursor.first,
             entries: replay.into_entries(),
-            cut: found.cut,
+            torn_tail: found.torn_tail,
         };
         let held = cursor.next.0 - cursor.first.0;
         assert_eq!(recovered.entries.len() as u64, held, "the replay missed an entry");
@@ -239,7 +239,7 @@ impl<D: Disk> Wal<D> {
     }
 
     /// The work of making the next segment, if nobody does it yet. Run it on any thread and hand its result
-    /// to [`Wal::prepared`]; if it is not there in time, the log does it itself.
+    /// to [`Wal::install_prepared`]; if it is not there in time, the log does it itself.
     pub(crate) fn prepare_next(&mut self) -> Option<PrepareJob<D>> {
         if self.failed.is_some() || !matches!(self.next, Next::Absent) {
             return None;
@@ -252,7 +252,7 @@ impl<D: Disk> Wal<D> {
 
     /// Takes the segment that a [`PrepareJob`] made. One that comes too late is removed; a job that failed
     /// costs nothing yet.
-    pub(crate) fn prepared(&mut self, prepared: Prepared) -> Result<(), WalError> {
+    pub(crate) fn install_prepared(&mut self, prepared: PreparedSegment) -> Result<(), WalError> {
         self.usable()?;
         let wanted = matches!(self.next, Next::UnderWay) && prepared.header.sequence == self.next_sequence();
         match prepared.result {
@@ -433,7 +433,7 @@ pub(crate) struct PrepareJob<D: Disk> {
 
 /// What a [`PrepareJob`] came to.
 #[derive(Debug)]
-pub(crate) struct Prepared {
+pub(crate) struct PreparedSegment {
     made: PathBuf,
     header: SegmentHeader,
     /// The error, if any, is for telling: the log meets it again when it needs the segment.
@@ -442,16 +442,16 @@ pub(crate) struct Prepared {
 
 impl<D: Disk> PrepareJob<D> {
     /// Does it, blocking on the disk.
-    pub(crate) fn run(self) -> Prepared {
+    pub(crate) fn run(self) -> PreparedSegment {
         let result = make(&self.disk, &self.made, &self.header);
-        Prepared { made: self.made, header: self.header, result }
+        PreparedSegment { made: self.made, header: self.header, result }
     }
 }
 
 /// Brings on the disk what was found: unvouched frames are written again, a torn tail becomes zeros.
 fn repair<F: DiskFile>(found: &Survey<F>) -> Result<(), DiskError> {
     for segment in &found.segments {
-        let torn = found.cut.as_ref().is_some_and(|cut| cut.file == segment.path);
+        let torn = found.torn_tail.as_ref().is_some_and(|cut| cut.file == segment.path);
         if !segment.unvouched.is_empty() {
             mark!(UnvouchedRewritten);
             let start = segment.end - segment.unvouched.len();

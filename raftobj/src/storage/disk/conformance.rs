@@ -1,6 +1,6 @@
 //! What every disk does: one suite, run over the real and the simulated one.
 
-use super::sim::{Fault, SimDisk};
+use super::sim::{DiskFault, SimDisk};
 use super::{Disk, DiskFile, RealDisk};
 use std::path::{Path, PathBuf};
 
@@ -129,8 +129,8 @@ fn a_power_cut_keeps_exactly_what_was_synced_and_chosen() {
     file.sync().unwrap();
     disk.sync_dir(Path::new("/")).unwrap();
     file.write_at(&[2; 600], 0).unwrap();
-    assert_eq!(disk.units(), 2, "a write over two sectors");
-    disk.crash(&mut |unit| unit == 1);
+    assert_eq!(disk.unsynced_units(), 2, "a write over two sectors");
+    disk.cut_power(&mut |unit| unit == 1);
     let bytes = disk.bytes(Path::new("/f"));
     assert_eq!((&bytes[..512], &bytes[512..]), (&[1; 512][..], &[2; 88][..]));
     assert!(file.write_at(b"x", 0).is_err(), "handles die with their process");
@@ -144,9 +144,9 @@ fn a_name_is_lost_unless_its_directory_was_synced() {
     file.sync().unwrap();
     disk.rename(Path::new("/tmp"), Path::new("/final")).unwrap();
     let all = disk.fork();
-    all.crash(&mut |_| true);
+    all.cut_power(&mut |_| true);
     assert_eq!(all.bytes(Path::new("/final")), b"x");
-    disk.crash(&mut |_| false);
+    disk.cut_power(&mut |_| false);
     assert_eq!(disk.list(Path::new("/")).unwrap(), Some(vec![]));
 }
 
@@ -156,12 +156,12 @@ fn after_a_failed_sync_a_good_one_saves_nothing_old() {
     let file = disk.create(Path::new("/f")).unwrap();
     disk.sync_dir(Path::new("/")).unwrap();
     file.write_at(b"old", 0).unwrap();
-    disk.fail_at(disk.calls(), Fault::Io);
+    disk.fail_at(disk.calls(), DiskFault::Io);
     assert!(file.sync().is_err());
     file.write_at(b"new", 3).unwrap();
     file.sync().unwrap();
     assert_eq!(disk.bytes(Path::new("/f")), b"oldnew", "the page cache still shows it");
-    disk.crash(&mut |_| false);
+    disk.cut_power(&mut |_| false);
     assert_eq!(disk.bytes(Path::new("/f")), b"\0\0\0new");
 }
 
@@ -169,7 +169,7 @@ fn after_a_failed_sync_a_good_one_saves_nothing_old() {
 fn a_short_write_leaves_half() {
     let disk = SimDisk::new();
     let file = disk.create(Path::new("/f")).unwrap();
-    disk.fail_at(disk.calls(), Fault::Short);
+    disk.fail_at(disk.calls(), DiskFault::Short);
     assert!(file.write_at(b"12345678", 0).is_err());
     assert_eq!(disk.bytes(Path::new("/f")), b"1234");
     file.write_at(b"12345678", 0).unwrap();

@@ -1,7 +1,7 @@
 //! A disk in memory that can lose what was not synced.
 //!
 //! Each write stays on a list until its file is synced, each change of names until its directory is. A power
-//! cut ([`SimDisk::crash`]) decides for every *unit* on those lists whether it reached the platter: a unit is
+//! cut ([`SimDisk::cut_power`]) decides for every *unit* on those lists whether it reached the platter: a unit is
 //! the part of one write that lies in one sector of 512 bytes (sectors are written whole or not at all), or one
 //! change of a name. A process that merely dies ([`SimDisk::restart`]) loses
 //! nothing.
@@ -19,12 +19,12 @@ const SECTOR_BYTES: u64 = 512;
 
 /// What goes wrong at a chosen call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Fault {
+pub(crate) enum DiskFault {
     /// The disk answers with an I/O error, and did nothing.
     Io,
     /// The disk is full, and nothing was done.
     NoSpace,
-    /// Half of a write arrives before the disk is full; any other call fails as with [`Fault::NoSpace`].
+    /// Half of a write arrives before the disk is full; any other call fails as with [`DiskFault::NoSpace`].
     Short,
 }
 
@@ -69,9 +69,9 @@ struct State {
     /// Handles of an earlier life are dead.
     life: u64,
     calls: u64,
-    fault: Option<(u64, Fault)>,
+    fault: Option<(u64, DiskFault)>,
     /// The fault that was met, until somebody asks.
-    met: Option<Fault>,
+    met: Option<DiskFault>,
     /// From this call on nothing is answered: the power is gone.
     off_at: Option<u64>,
     /// Nothing grows any more, and no file is made.
@@ -113,11 +113,11 @@ impl SimDisk {
     }
 
     /// Lets one call fail.
-    pub(crate) fn fail_at(&self, call: u64, fault: Fault) {
+    pub(crate) fn fail_at(&self, call: u64, fault: DiskFault) {
         self.state().fault = Some((call, fault));
     }
 
-    /// Lets every call from this one on fail, until [`SimDisk::crash`] or [`SimDisk::restart`].
+    /// Lets every call from this one on fail, until [`SimDisk::cut_power`] or [`SimDisk::restart`].
     pub(crate) fn power_off_at(&self, call: u64) {
         self.state().off_at = Some(call);
     }
@@ -128,17 +128,17 @@ impl SimDisk {
     }
 
     /// The power stays on after all, if it did not go yet.
-    pub(crate) fn power_on(&self) {
+    pub(crate) fn cancel_power_off(&self) {
         self.state().off_at = None;
     }
 
     /// The fault that was planted and not met is taken back.
-    pub(crate) fn work(&self) {
+    pub(crate) fn clear_fault(&self) {
         self.state().fault = None;
     }
 
     /// The fault that a call has met since this was asked last, in this life.
-    pub(crate) fn take_met(&self) -> Option<Fault> {
+    pub(crate) fn take_triggered_fault(&self) -> Option<DiskFault> {
         self.state().met.take()
     }
 
@@ -157,9 +157,9 @@ impl SimDisk {
     }
 
     /// How many units a power cut now would decide about.
-    pub(crate) fn units(&self) -> usize {
+    pub(crate) fn unsynced_units(&self) -> usize {
         let mut count = 0;
-        self.fork().crash(&mut |_| {
+        self.fork().cut_power(&mut |_| {
             count += 1;
             false
         });
@@ -168,7 +168,7 @@ impl SimDisk {
 
     /// The power is cut and comes back. `keep` is asked for each unit, numbered from zero, in a fixed order:
     /// whether it is on the disk.
-    pub(crate) fn crash(&self, keep: &mut dyn FnMut(usize) -> bool) {
+    pub(crate) fn cut_power(&self, keep: &mut dyn FnMut(usize) -> bool) {
         self.restart();
         let mut state = self.state();
         let mut unit = 0;
@@ -249,9 +249,11 @@ impl SimDisk {
                 state.fault = None;
                 state.met = Some(fault);
                 match fault {
-                    Fault::Short if operation == "write" => Ok((state, true)),
-                    Fault::Io => fail(io::Error::other("input/output error")),
-                    Fault::NoSpace | Fault::Short => fail(io::Error::from(io::ErrorKind::StorageFull)),
+                    DiskFault::Short if operation == "write" => Ok((state, true)),
+                    DiskFault::Io => fail(io::Error::other("input/output error")),
+                    DiskFault::NoSpace | DiskFault::Short => {
+                        fail(io::Error::from(io::ErrorKind::StorageFull))
+                    }
                 }
             }
             _ => Ok((state, false)),

@@ -11,7 +11,7 @@ fn what_was_appended_comes_back_across_starts_and_segments() {
         let mut started = start(&disk).unwrap();
         assert_eq!(Model::of(&started.recovered), model, "round {round}");
         assert_eq!(started.recovered.first, Index(1));
-        assert_eq!(started.recovered.cut, None);
+        assert_eq!(started.recovered.torn_tail, None);
         assert_eq!(started.directory.identity().boot.0, round + 1);
         let next = started.wal.last_index().next().0;
         // Every third round a leader overwrites some of what is there.
@@ -61,11 +61,11 @@ fn a_prepared_segment_is_taken_and_a_late_one_is_not() {
     wal.append(&[entry(2, 1, 3000)]).unwrap();
     let late = late.run();
     assert!(late.result.is_ok());
-    wal.prepared(late).unwrap();
+    wal.install_prepared(late).unwrap();
     wal.append(&[entry(3, 1, 3000)]).unwrap();
 
     let job = wal.prepare_next().unwrap();
-    wal.prepared(job.run()).unwrap();
+    wal.install_prepared(job.run()).unwrap();
     let names = disk.list(dir()).unwrap().unwrap();
     assert_eq!(
         names,
@@ -80,7 +80,7 @@ fn a_prepared_segment_is_taken_and_a_late_one_is_not() {
     let mut started = start(&disk).unwrap();
     assert_eq!(started.recovered.entries.len(), 4);
     let job = started.wal.prepare_next().unwrap();
-    started.wal.prepared(job.run()).unwrap();
+    started.wal.install_prepared(job.run()).unwrap();
     drop(started);
     // A prepared segment is found again, and too small a one is replaced.
     let mut started = start(&disk).unwrap();
@@ -154,9 +154,9 @@ fn a_segment_is_filled_to_its_last_byte_and_has_room_for_the_marker() {
 
 #[test]
 fn a_segments_size_has_bounds_and_is_in_whole_sectors() {
-    let size = |segment_bytes| Options { segment_bytes }.segment_bytes();
+    let size = |segment_bytes| WalOptions { segment_bytes }.segment_bytes();
     assert_eq!([0, 5_120, 5_121, u64::MAX].map(size), [5_120, 5_120, 5_632, 1 << 30]);
-    assert_eq!(size(Options::default().segment_bytes), 8 << 20);
+    assert_eq!(size(WalOptions::default().segment_bytes), 8 << 20);
 }
 
 // Breaks: a segment that was made for a place which is taken by now takes that place: what is in the log there is gone.
@@ -175,9 +175,9 @@ fn a_segment_that_comes_late_does_not_replace_the_one_in_use() {
     assert_ne!(id(&made), id(&in_use), "frames of the one are never read in the other");
 
     let next = wal.prepare_next().unwrap();
-    wal.prepared(late).unwrap();
+    wal.install_prepared(late).unwrap();
     assert_eq!(disk.bytes(&dir().join(segment_name(2))), in_use);
-    wal.prepared(next.run()).unwrap();
+    wal.install_prepared(next.run()).unwrap();
     wal.append(&[entry(3, 1, 3000)]).unwrap();
     wal.sync().unwrap();
     drop(started);
@@ -194,12 +194,12 @@ fn a_late_segment_that_failed_is_not_taken_for_the_one_under_way() {
     wal.append(&[entry(1, 1, 3000)]).unwrap();
     let late = wal.prepare_next().unwrap();
     wal.append(&[entry(2, 1, 3000)]).unwrap();
-    disk.fail_at(disk.calls() + 2, Fault::NoSpace);
+    disk.fail_at(disk.calls() + 2, DiskFault::NoSpace);
     let late = late.run();
     assert!(late.result.is_err());
     let next = wal.prepare_next().unwrap();
-    wal.prepared(late).unwrap();
-    wal.prepared(next.run()).unwrap();
+    wal.install_prepared(late).unwrap();
+    wal.install_prepared(next.run()).unwrap();
     assert!(disk.list(dir()).unwrap().unwrap().contains(&segment_name(3)));
 }
 
@@ -274,8 +274,8 @@ fn the_bytes_of_the_formats_are_pinned() {
     started.wal.mark_idle().unwrap();
     let member = Member { incarnation: Incarnation(0x2222), address: "a:1".into() };
     let membership = Membership { members: [(NodeId(0x1111), member)].into() };
-    started.directory.propose(membership.clone()).unwrap();
-    started.directory.form(Formed { cluster: 9, membership }).unwrap();
+    started.directory.save_proposal(membership.clone()).unwrap();
+    started.directory.save_formed(FormedCluster { cluster: 9, membership }).unwrap();
     let checksum = |name: &str| crc32c::crc32c(&disk.bytes(&dir().join(name)));
     assert_eq!(checksum("wal-0000000000000001"), 3_938_919_460, "log");
     assert_eq!(checksum("identity"), 1280002842, "identity");
@@ -287,6 +287,6 @@ fn the_log_and_its_jobs_go_to_other_threads() {
     fn goes<T: Send + 'static>() {}
     goes::<Wal<RealDisk>>();
     goes::<PrepareJob<RealDisk>>();
-    goes::<Prepared>();
+    goes::<PreparedSegment>();
     goes::<Directory<RealDisk>>();
 }

@@ -83,8 +83,8 @@ fn every_flipped_byte_of_an_idle_log_is_harmless_or_refused() {
                 Ok(started) => {
                     assert!(is_last && byte >= vouched, "{context}: not noticed");
                     assert_eq!(Model::of(&started.recovered), model, "{context}");
-                    assert_eq!(started.recovered.cut, told.torn_tail, "{context}");
-                    assert!(started.recovered.cut.is_some(), "{context}");
+                    assert_eq!(started.recovered.torn_tail, told.torn_tail, "{context}");
+                    assert!(started.recovered.torn_tail.is_some(), "{context}");
                     assert!(told.problems.is_empty(), "{context}");
                 }
                 Err(StartError::Open(error @ OpenError::Refused { .. })) => {
@@ -125,7 +125,7 @@ fn without_an_idle_marker_only_the_last_batch_can_go_unnoticed() {
             Ok(started) => {
                 assert!(byte >= last, "byte {byte} not noticed");
                 assert_eq!(Model::of(&started.recovered), shorter, "byte {byte}");
-                assert_eq!(started.recovered.cut.unwrap().offset, last as u64);
+                assert_eq!(started.recovered.torn_tail.unwrap().offset, last as u64);
             }
             Err(error) => assert!(byte < last, "byte {byte}: {error}"),
         }
@@ -179,7 +179,7 @@ fn a_missing_or_exchanged_file_is_refused() {
     }
     started.wal.sync().unwrap();
     let job = started.wal.prepare_next().unwrap();
-    started.wal.prepared(job.run()).unwrap();
+    started.wal.install_prepared(job.run()).unwrap();
     drop(started);
     let files = segments(&disk);
     assert_eq!(files.len(), 6, "five in use, and one prepared");
@@ -281,7 +281,7 @@ fn frames_of_another_file_or_place_are_not_read() {
     disk.set_bytes(&files[2], &last);
     let started = start(&disk).unwrap();
     assert_eq!(Model::of(&started.recovered), model);
-    assert_eq!(started.recovered.cut.unwrap().offset, end as u64);
+    assert_eq!(started.recovered.torn_tail.unwrap().offset, end as u64);
 }
 
 // Rule 7. Whole frames, each right by itself, that are not the ones which follow.

@@ -3,17 +3,17 @@
 use super::script::{Step, random_life, run, short_life};
 use super::*;
 
-const FAULTS: [Fault; 3] = [Fault::Io, Fault::NoSpace, Fault::Short];
+const FAULTS: [DiskFault; 3] = [DiskFault::Io, DiskFault::NoSpace, DiskFault::Short];
 
 /// After any fault the node is started again on the same machine; then the power is cut, and nothing that was
 /// not synced since survives. What the first start showed must be there (it may have been acknowledged).
-fn survives(life: &[Step], call: u64, fault: Fault, context: &dyn Fn() -> String) {
+fn survives(life: &[Step], call: u64, fault: DiskFault, context: &dyn Fn() -> String) {
     let disk = SimDisk::new();
     disk.fail_at(call, fault);
     let mut told = run(&disk, life);
     disk.restart();
     drop(told.check_start(&disk, context));
-    disk.crash(&mut |_| false);
+    disk.cut_power(&mut |_| false);
     told.check_start(&disk, context);
 }
 
@@ -54,7 +54,7 @@ fn the_process_may_be_killed_at_every_call() {
         let mut told = run(&disk, &life);
         disk.restart();
         let mut started = told.check_start(&disk, &context);
-        assert_eq!(started.recovered.cut, None, "{}: a kill tears nothing", context());
+        assert_eq!(started.recovered.torn_tail, None, "{}: a kill tears nothing", context());
         for _ in 0..3 {
             let next = started.wal.last_index().next().0;
             let batch = vec![entry(next, 9, 2500)];
@@ -63,7 +63,7 @@ fn the_process_may_be_killed_at_every_call() {
             told.appended.push(batch);
             told.synced += 1;
         }
-        disk.crash(&mut |_| false);
+        disk.cut_power(&mut |_| false);
         told.check_start(&disk, &context);
     }
 }
@@ -74,7 +74,7 @@ fn after_a_failed_sync_the_log_is_closed_and_the_file_not_touched() {
     let disk = SimDisk::new();
     let mut started = start(&disk).unwrap();
     started.wal.append(&[entry(1, 1, 100)]).unwrap();
-    disk.fail_at(disk.calls(), Fault::Io);
+    disk.fail_at(disk.calls(), DiskFault::Io);
     let error = started.wal.sync().unwrap_err();
     assert!(matches!(error, WalError::Failed(_)));
     assert!(error.to_string().contains("/data/wal-0000000000000001"), "{error}");
@@ -92,12 +92,12 @@ fn what_a_failed_sync_left_in_the_page_cache_is_durable_once_a_start_has_shown_i
     let disk = SimDisk::new();
     let mut started = start(&disk).unwrap();
     started.wal.append(&[entry(1, 1, 2000), vote(1, Some(2))]).unwrap();
-    disk.fail_at(disk.calls(), Fault::Io);
+    disk.fail_at(disk.calls(), DiskFault::Io);
     started.wal.sync().unwrap_err();
     disk.restart();
     let shown = Model::of(&start(&disk).unwrap().recovered);
     assert_eq!(shown.entries.len(), 1);
-    disk.crash(&mut |_| false);
+    disk.cut_power(&mut |_| false);
     assert_eq!(Model::of(&start(&disk).unwrap().recovered), shown);
 }
 
@@ -107,10 +107,10 @@ fn a_job_that_fails_costs_nothing_until_the_segment_is_needed() {
     let mut started = start(&disk).unwrap();
     started.wal.append(&[entry(1, 1, 3000)]).unwrap();
     let job = started.wal.prepare_next().unwrap();
-    disk.fail_at(disk.calls() + 2, Fault::NoSpace);
+    disk.fail_at(disk.calls() + 2, DiskFault::NoSpace);
     let prepared = job.run();
     assert!(prepared.result.is_err());
-    started.wal.prepared(prepared).unwrap();
+    started.wal.install_prepared(prepared).unwrap();
     assert!(started.wal.prepare_next().is_none(), "it is not tried over and over");
     started.wal.append(&[entry(2, 1, 3000)]).unwrap();
     started.wal.sync().unwrap();
@@ -132,7 +132,7 @@ fn whatever_fails_is_told() {
         for call in 0..calls {
             let disk = SimDisk::new();
             let mut with = before(&disk);
-            disk.fail_at(first + call, Fault::Io);
+            disk.fail_at(first + call, DiskFault::Io);
             assert!(!act(&disk, &mut with), "call {call} of {calls} failed, and nobody was told");
         }
         calls

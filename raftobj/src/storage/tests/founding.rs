@@ -4,7 +4,7 @@ use super::*;
 use crate::marks::{Counts, Mark};
 
 fn open(disk: &SimDisk) -> Result<Directory<SimDisk>, DirectoryError> {
-    Directory::open(disk.clone(), dir(), SMALL, newcomer())
+    Directory::open(disk.clone(), dir(), SMALL, new_identity())
 }
 
 fn membership() -> Membership {
@@ -16,11 +16,11 @@ fn membership() -> Membership {
 fn a_new_directory_is_made_durably_with_all_above_it() {
     let disk = SimDisk::new();
     let path = Path::new("/a/b/c");
-    let directory = Directory::open(disk.clone(), path, SMALL, newcomer()).unwrap();
+    let directory = Directory::open(disk.clone(), path, SMALL, new_identity()).unwrap();
     assert_eq!(directory.identity().node, NodeId(0x1111));
     assert_eq!(directory.identity().boot, Boot(0));
-    disk.crash(&mut |_| false);
-    let other = Newcomer { node: NodeId(9), incarnation: Incarnation(9), ..newcomer() };
+    disk.cut_power(&mut |_| false);
+    let other = NewIdentity { node: NodeId(9), incarnation: Incarnation(9), ..new_identity() };
     let mut directory = Directory::open(disk, path, SMALL, other).unwrap();
     assert_eq!(directory.identity().incarnation, Incarnation(0x2222), "the ids of an old directory stay");
     assert_eq!(directory.begin_boot().unwrap().boot, Boot(1));
@@ -31,14 +31,14 @@ fn what_was_proposed_and_formed_is_durable_on_return() {
     let disk = SimDisk::new();
     let mut directory = open(&disk).unwrap();
     directory.begin_boot().unwrap();
-    directory.propose(membership()).unwrap();
-    disk.crash(&mut |_| false);
+    directory.save_proposal(membership()).unwrap();
+    disk.cut_power(&mut |_| false);
     let mut directory = open(&disk).unwrap();
     assert_eq!(directory.identity().proposal, Some(membership()));
     assert_eq!(directory.identity().formed, None);
-    let formed = Formed { cluster: 4711, membership: membership() };
-    directory.form(formed.clone()).unwrap();
-    disk.crash(&mut |_| false);
+    let formed = FormedCluster { cluster: 4711, membership: membership() };
+    directory.save_formed(formed.clone()).unwrap();
+    disk.cut_power(&mut |_| false);
     let directory = open(&disk).unwrap();
     assert_eq!(directory.identity().formed, Some(formed));
     assert_eq!(directory.identity().boot, Boot(1));
@@ -54,8 +54,8 @@ fn the_identity_is_the_old_or_the_new_one_at_every_power_cut() {
             let mut directory = open(&disk).unwrap();
             directory.begin_boot().unwrap();
             disk.power_off_at(disk.calls() + call);
-            let done = directory.propose(membership()).is_ok();
-            disk.crash(&mut |unit| unit_mask >> unit.min(31) & 1 == 1);
+            let done = directory.save_proposal(membership()).is_ok();
+            disk.cut_power(&mut |unit| unit_mask >> unit.min(31) & 1 == 1);
             let again = open(&disk).unwrap();
             assert_eq!(again.identity().node, NodeId(0x1111));
             assert_eq!(again.identity().boot, Boot(1));
@@ -161,8 +161,8 @@ fn a_real_directory_works_like_a_simulated_one() {
     let path = std::env::temp_dir().join(format!("raftobj-founding-{}", std::process::id()));
     let inner = path.join("deep/data");
     for boot in 1..4 {
-        let mut directory = Directory::open(RealDisk, &inner, SMALL, newcomer()).unwrap();
-        let second = Directory::open(RealDisk, &inner, SMALL, newcomer());
+        let mut directory = Directory::open(RealDisk, &inner, SMALL, new_identity()).unwrap();
+        let second = Directory::open(RealDisk, &inner, SMALL, new_identity());
         assert!(matches!(second, Err(DirectoryError::Locked { .. })));
         let owner = directory.begin_boot().unwrap();
         assert_eq!(owner.boot, Boot(boot));

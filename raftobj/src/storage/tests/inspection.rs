@@ -30,7 +30,7 @@ fn a_new_log_has_no_entries() {
 fn a_lock_may_be_missing_and_must_be_readable() {
     let disk = SimDisk::new();
     drop(start(&disk).unwrap());
-    disk.fail_at(disk.calls() + 2, Fault::Io);
+    disk.fail_at(disk.calls() + 2, DiskFault::Io);
     assert!(matches!(inspect(&disk, dir(), &mut |_| {}), Err(InspectError::Disk(_))));
     disk.remove(&dir().join("LOCK")).unwrap();
     assert!(look(&disk).problems.is_empty());
@@ -44,7 +44,7 @@ fn a_look_makes_nothing_durable() {
     started.wal.append(&[entry(1, 1, 5)]).unwrap();
     drop(started);
     assert_eq!(look(&disk).entries, Some((Index(1), Index(1))));
-    disk.crash(&mut |_| false);
+    disk.cut_power(&mut |_| false);
     assert_eq!(look(&disk).entries, None);
 }
 
@@ -61,7 +61,7 @@ fn a_report_says_all_that_was_found() {
     );
     let member = Member { incarnation: Incarnation(0x2222), address: "a:1".into() };
     let membership = Membership { members: [(NodeId(0x1111), member)].into() };
-    started.directory.form(Formed { cluster: 9, membership }).unwrap();
+    started.directory.save_formed(FormedCluster { cluster: 9, membership }).unwrap();
     started.wal.append(&[vote(3, Some(7)), entry(1, 2, 5)]).unwrap();
     started.wal.append(&[entry(1, 3, 5)]).unwrap();
     let path = dir().join(segment_name(1));

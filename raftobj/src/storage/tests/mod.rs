@@ -2,7 +2,7 @@
 
 use super::directory::DirectoryError;
 use super::disk::Disk;
-use super::disk::sim::{Fault, SimDisk};
+use super::disk::sim::{DiskFault, SimDisk};
 use super::recovery::Problem;
 use super::segment::{SEGMENT_HEADER_BYTES, SegmentHeader, segment_name};
 use super::wal::{OpenError, PrepareJob, Recovered, WalError};
@@ -21,14 +21,14 @@ mod power;
 mod script;
 
 const DIR: &str = "/data";
-const SMALL: Options = Options { segment_bytes: 8 << 10 };
+const SMALL: WalOptions = WalOptions { segment_bytes: 8 << 10 };
 
 fn dir() -> &'static Path {
     Path::new(DIR)
 }
 
-fn newcomer() -> Newcomer {
-    Newcomer {
+fn new_identity() -> NewIdentity {
+    NewIdentity {
         node: NodeId(0x1111),
         incarnation: Incarnation(0x2222),
         object: "Object".into(),
@@ -54,7 +54,7 @@ enum StartError {
 }
 
 fn start(disk: &SimDisk) -> Result<Started, StartError> {
-    let mut directory = Directory::open(disk.clone(), dir(), SMALL, newcomer())?;
+    let mut directory = Directory::open(disk.clone(), dir(), SMALL, new_identity())?;
     let owner = directory.begin_boot()?;
     let (wal, recovered) = Wal::open(disk.clone(), dir(), owner, SMALL)?;
     Ok(Started { directory, wal, recovered })

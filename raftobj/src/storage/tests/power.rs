@@ -45,7 +45,7 @@ fn goes_on(disk: &SimDisk, told: &mut Told, mut started: Started, context: &dyn 
     told.appended.push(batch);
     told.synced = told.appended.len();
     drop(started);
-    disk.crash(&mut |_| false);
+    disk.cut_power(&mut |_| false);
     told.check_start(disk, context);
 }
 
@@ -59,14 +59,14 @@ fn at_every_call_any_subset_of_what_was_unsynced_may_survive() {
         let disk = SimDisk::new();
         disk.power_off_at(call);
         let told = run(&disk, &life);
-        for keep in subsets(disk.units(), &mut random) {
+        for keep in subsets(disk.unsynced_units(), &mut random) {
             let context = || format!("power off at call {call}, kept {keep:?}");
             let (disk, mut told) = (disk.fork(), again(&told));
-            disk.crash(&mut |unit| keep[unit]);
+            disk.cut_power(&mut |unit| keep[unit]);
             let started = told.check_start(&disk, &context);
             // What was shown may be acknowledged now: a second cut must not take it back.
             drop(started);
-            disk.crash(&mut |_| false);
+            disk.cut_power(&mut |_| false);
             let started = told.check_start(&disk, &context);
             goes_on(&disk, &mut told, started, &context);
             cases += 1;
@@ -86,7 +86,7 @@ fn the_power_may_fail_again_during_recovery() {
         let disk = SimDisk::new();
         disk.power_off_at(random.below(calls));
         let mut told = run(&disk, &life);
-        disk.crash(&mut |_| random.below(2) == 0);
+        disk.cut_power(&mut |_| random.below(2) == 0);
         for _ in 0..3 {
             disk.power_off_at(disk.calls() + random.below(40));
             // It may succeed: then what it shows is told.
@@ -97,7 +97,7 @@ fn the_power_may_fail_again_during_recovery() {
                 told.synced = batches;
                 told.boot = started.directory.identity().boot;
             }
-            disk.crash(&mut |_| random.below(2) == 0);
+            disk.cut_power(&mut |_| random.below(2) == 0);
         }
         let started = told.check_start(&disk, &context);
         goes_on(&disk, &mut told, started, &context);
@@ -114,7 +114,7 @@ fn random_lives_survive_random_power_cuts() {
         disk.power_off_at(20 + random.below(150));
         let mut told = run(&disk, &life);
         let bias = 1 + random.below(4);
-        disk.crash(&mut |_| random.below(bias + 1) < bias);
+        disk.cut_power(&mut |_| random.below(bias + 1) < bias);
         let started = told.check_start(&disk, &context);
         goes_on(&disk, &mut told, started, &context);
     }
@@ -129,16 +129,16 @@ fn a_lost_batch_under_a_later_one_of_the_same_commit_is_a_torn_tail() {
     started.wal.sync().unwrap();
     started.wal.append(&[entry(2, 1, 1000)]).unwrap();
     started.wal.append(&[entry(3, 1, 1000)]).unwrap();
-    let units = disk.units();
+    let units = disk.unsynced_units();
     // The first sectors go, with the head of the second batch; the third batch is whole.
-    disk.crash(&mut |unit| unit >= units - 3);
+    disk.cut_power(&mut |unit| unit >= units - 3);
     let report = inspect::inspect(&disk, dir(), &mut |_| {}).unwrap();
     assert!(report.problems.is_empty());
     let started = start(&disk).unwrap();
     assert_eq!(started.wal.last_index(), Index(1));
-    let cut = started.recovered.cut.unwrap();
+    let cut = started.recovered.torn_tail.unwrap();
     assert_eq!(Some(&cut), report.torn_tail.as_ref());
     assert_eq!((cut.file, cut.batch), (dir().join(segment_name(1)), 3));
     drop(started.directory);
-    assert_eq!(start(&disk).unwrap().recovered.cut, None, "a tail is cut once");
+    assert_eq!(start(&disk).unwrap().recovered.torn_tail, None, "a tail is cut once");
 }

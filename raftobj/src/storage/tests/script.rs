@@ -75,7 +75,7 @@ pub(super) fn run(disk: &SimDisk, steps: &[Step]) -> Told {
             Step::Sync => started.wal.sync().inspect(|()| told.synced = told.appended.len()),
             Step::Idle => started.wal.mark_idle(),
             Step::Prepare => match started.wal.prepare_next() {
-                Some(job) => started.wal.prepared(job.run()),
+                Some(job) => started.wal.install_prepared(job.run()),
                 None => Ok(()),
             },
             Step::Restart => {
