@@ -227,7 +227,7 @@ fn put_raft(sink: &mut impl Sink, term: Term, message: &RaftMessage) {
             buffer.put_varint(entries.len() as u64);
             entries.iter().for_each(|entry| put_entry(sink, entry));
         }
-        RaftMessage::Appended { matched } => buffer.put_varint(matched.0),
+        RaftMessage::Appended { match_index } => buffer.put_varint(match_index.0),
         RaftMessage::Conflict { rejected, hint } => {
             buffer.put_varint(rejected.0);
             put_entry_id(buffer, *hint);
@@ -281,7 +281,7 @@ fn take_raft(tag: u8, input: &mut Bytes) -> Result<Message, DecodeError> {
             }
             RaftMessage::Append { prev, commit, entries }
         }
-        6 => RaftMessage::Appended { matched: take_index(input, "matched")? },
+        6 => RaftMessage::Appended { match_index: take_index(input, "match_index")? },
         7 => {
             let rejected = take_index(input, "rejected")?;
             RaftMessage::Conflict { rejected, hint: take_entry_id(input)? }
@@ -342,7 +342,7 @@ mod tests {
             raft(RaftMessage::VoteReply { granted: false }),
             raft(RaftMessage::Append { prev: last, commit: index, entries }),
             raft(RaftMessage::Append { prev: last, commit: index, entries: Vec::new() }),
-            raft(RaftMessage::Appended { matched: index }),
+            raft(RaftMessage::Appended { match_index: index }),
             raft(RaftMessage::Conflict { rejected: index, hint: last }),
             raft(RaftMessage::Commit { commit: index }),
             raft(RaftMessage::Heartbeat { commit: index, round: 6 }),
@@ -406,7 +406,7 @@ mod tests {
         let index = Index(u64::MAX);
         let raft = |message| Message::Raft(Term(9), message);
         for message in [
-            raft(RaftMessage::Appended { matched: index }),
+            raft(RaftMessage::Appended { match_index: index }),
             raft(RaftMessage::Conflict { rejected: index, hint: EntryId::default() }),
             raft(RaftMessage::Commit { commit: index }),
             raft(RaftMessage::Heartbeat { commit: index, round: 1 }),

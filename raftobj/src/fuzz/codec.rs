@@ -146,7 +146,7 @@ fn message_seeds() -> Vec<(&'static str, Vec<u8>)> {
         ("vote_reply", raft(RaftMessage::VoteReply { granted: false })),
         ("append", raft(RaftMessage::Append { prev: last, commit: index, entries: sample_entries().into() })),
         ("append_empty", raft(RaftMessage::Append { prev: last, commit: index, entries: Vec::new() })),
-        ("appended", raft(RaftMessage::Appended { matched: index })),
+        ("appended", raft(RaftMessage::Appended { match_index: index })),
         ("conflict", raft(RaftMessage::Conflict { rejected: index, hint: last })),
         ("commit", raft(RaftMessage::Commit { commit: index })),
         ("heartbeat", raft(RaftMessage::Heartbeat { commit: index, round: 6 })),

@@ -45,7 +45,7 @@ marks! {
     /// Leader stickiness, thesis §4.2.3.
     VoteRequestIgnored: "a vote request of a higher term was ignored beside a live leader",
     /// §5.2: one vote a term.
-    VoteRefusedGivenAway: "a vote was refused because another candidate has it",
+    VoteRefusedAlreadyGiven: "a vote was refused because another candidate has it",
     /// §5.4.1.
     VoteRefusedLogBehind: "a vote was refused to a log that is behind",
     /// A follower that was told of the leader before it was asked.
@@ -100,9 +100,9 @@ marks! {
     /// Thesis §10.2.1: a majority of others is one.
     CommitBeforeOwnDisk: "a leader committed before its own disk had the entry",
     /// A follower's commit index never passes what its leader has confirmed.
-    CommitBeyondConfirmed: "a leader's commit index was beyond what is confirmed here",
+    CommitBeyondLeaderMatch: "a leader's commit index was beyond what is confirmed here",
     /// A follower learns of a commit without an append or a heartbeat.
-    CommitTold: "a commit index was told on its own",
+    CommitSent: "a commit index was told on its own",
     /// Entries leave for apply only when they are on this disk.
     CommittedNotDurable: "a committed entry waited for this node's own disk",
     /// The bound on what waits to be applied.

@@ -171,7 +171,7 @@ impl Node {
                 self.effects.messages.push((peer, Message::Founding(founding.announcement())));
             }
             Formation::Formed { raft, .. } => {
-                raft.lost(peer);
+                raft.restart_probe(peer);
                 self.calls.reconnected(peer);
             }
         }

@@ -181,7 +181,7 @@ impl Node {
                 status.leader = leader.map(|member| member.address.clone());
                 status.commit = raft.commit();
                 status.last = raft.log().last_index();
-                status.durable = raft.stable();
+                status.durable = raft.durable_index();
                 status.log_bytes = raft.log().bytes();
                 status.clock_jumps = raft.clock().refused();
                 let others = members.iter().filter(|(id, _)| **id != self.config.node);

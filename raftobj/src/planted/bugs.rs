@@ -36,7 +36,7 @@ bugs! {
     /// partitions that leave logs of different length.
     VoteForLogBehind,
     /// Planted bug 15, vote of a node counted that is not a member. Revealed only where a stranger's messages get in.
-    StrangerVotes,
+    NonMemberVotes,
     /// Planted bug 28, pre-vote granted beside a live leader: a node that was cut off raises the term when it returns,
     /// and deposes the leader. Safe, so only a check that peace keeps its leader reveals it.
     PreVoteBesideLeader,
@@ -53,9 +53,9 @@ bugs! {
     StaleAppendTruncates,
     /// Planted bug 6, commit = the leader's commit without the last confirmed index: a divergent tail is applied.
     /// Revealed by a heartbeat that overtakes the first append of a term.
-    CommitUnconfirmed,
+    CommitBeyondLeaderMatch,
     /// Planted bug 7, match index going back on reordered replies.
-    MatchGoesBack,
+    MatchIndexDecreases,
     /// Planted bug 8, acknowledged before fsync. Revealed by crashes that lose what was not synced.
     AcknowledgedBeforeFsync,
     /// Planted bug 9, leader counts itself before its own fsync. Revealed by a crash of a leader whose disk is slow.
@@ -70,10 +70,10 @@ bugs! {
     /// What calls and the log set off in each other is left for the next turn, which may be long in coming.
     EffectsInOneRound,
     /// What was sent is taken for what matches (figure 2: nextIndex for matchIndex).
-    SentTakenForMatched,
+    NextIndexTakenForMatchIndex,
     /// How far a log is confirmed is forgotten when its follower doubts the leader: the last commit is never learnt.
     /// Revealed by a campaign in a term that goes on, with no entry after it.
-    ConfirmedForgotten,
+    LeaderMatchForgotten,
     /// Any acknowledgement ends a probe: one of a peer's earlier life does, and what the peer has forgotten is never told
     /// it again. Revealed by a follower that restarts between its acknowledgement and the probe, in a quiet cluster.
     ProbeEndedByAny,
@@ -82,7 +82,7 @@ bugs! {
     NearlyFullRefuses,
     /// Neither heartbeats nor messages of their own tell a commit index: followers learn it with the next append only.
     /// Revealed by a last call in a quiet cluster.
-    CommitNotTold,
+    CommitNotSent,
     /// Committed entries are handed out before they are on this node's disk. Revealed by a crash of a slow disk.
     AppliedBeforeDurable,
 

@@ -1,34 +1,34 @@
-//! The protocol's options.
+//! The options of the protocol.
 
 use super::types::{NodeId, Ticks};
 
-/// The protocol's options; checked by the builder that the user fills in.
+/// The options of the protocol. The builder has checked them.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Config {
     /// This node.
     pub(crate) id: NodeId,
     /// Election timeouts are drawn from it, together with node, term and attempt.
     pub(crate) seed: u64,
-    /// A leader's heartbeats are this far apart.
+    /// The time between two heartbeats of a leader.
     pub(crate) heartbeat_ticks: Ticks,
-    /// The shortest election timeout; also how long a heard leader protects itself (thesis §4.2.3).
+    /// The shortest election timeout. A node that has heard from a leader within it does not vote (thesis §4.2.3).
     pub(crate) election_ticks_min: Ticks,
-    /// The longest election timeout; a leader without a quorum for this long steps down.
+    /// The longest election timeout. A leader that no quorum answers for this long steps down (thesis §6.2).
     pub(crate) election_ticks_max: Ticks,
     /// Payload bytes of one append, unless a single entry has more.
     pub(crate) append_bytes_max: usize,
-    /// Appends on their way to one peer.
+    /// Appends in flight to one peer.
     pub(crate) window_messages_max: usize,
-    /// Payload bytes on their way to one peer; one append may pass it.
+    /// Payload bytes in flight to one peer. The last append may exceed it.
     pub(crate) window_bytes_max: usize,
-    /// Bytes of the log in memory, by what its buffers hold. A leader at it accepts no proposal; a follower
-    /// takes no append beyond it.
+    /// Bytes that the log may hold in memory. A leader at this limit rejects proposals; a follower ignores appends
+    /// beyond it.
     pub(crate) log_bytes_max: usize,
-    /// Entries handed out to be applied and not applied yet.
+    /// Entries that were passed to apply and are not applied yet.
     pub(crate) apply_entries_max: u64,
-    /// Milliseconds in a tick: a clock that is refused goes on by these.
+    /// Milliseconds in a tick. Where a clock reading is refused, time advances by these.
     pub(crate) tick_ms: u64,
-    /// A leader's clock that goes forward by more than this between two ticks is refused.
+    /// A clock reading that is later than the one before by more than this is refused.
     pub(crate) clock_jump_ms_max: u64,
 }
 

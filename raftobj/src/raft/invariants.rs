@@ -1,6 +1,6 @@
-//! What must hold between any two events of one node; checked after each in debug builds and in simulation.
+//! What holds between any two events of one node. It is checked after each event, in debug builds and in the simulator.
 
-use super::{Raft, Role};
+use super::{Raft, ServerState};
 
 impl Raft {
     /// Panics where the node contradicts itself.
@@ -9,36 +9,39 @@ impl Raft {
             return;
         }
         let last = self.log.last_index();
-        let stable = self.disk.stable();
+        let durable = self.durability.durable_index();
         assert!(self.commit <= last, "commit {} beyond last {last}", self.commit);
-        assert!(self.confirmed <= last, "confirmed {} beyond last {last}", self.confirmed);
-        assert!(stable <= last, "durable up to {stable}, beyond last {last}");
-        assert!(self.handed <= self.commit, "handed out {} beyond commit {}", self.handed, self.commit);
-        assert!(self.handed <= stable, "handed out {}, durable only {stable}", self.handed);
-        assert!(self.applied <= self.handed, "applied {} beyond handed out {}", self.applied, self.handed);
+        assert!(self.leader_match <= last, "leader match {} beyond last {last}", self.leader_match);
+        assert!(durable <= last, "durable up to {durable}, beyond last {last}");
+        assert!(self.applying <= self.commit, "applying {} beyond commit {}", self.applying, self.commit);
+        assert!(self.applying <= durable, "applying {}, durable only {durable}", self.applying);
+        assert!(self.applied <= self.applying, "applied {} beyond applying {}", self.applied, self.applying);
         assert!(
             self.log.last().term <= self.hard_state.term,
             "last entry {} of a later term than {}",
             self.log.last(),
             self.hard_state.term
         );
-        match &self.role {
-            Role::Leader(leader) => {
+        match &self.state {
+            ServerState::Leader(leader) => {
                 assert!(self.hard_state.voted_for == Some(self.config.id), "leads a term it did not vote in");
                 assert!(leader.noop <= last, "no-op {} beyond last {last}", leader.noop);
                 for (peer, progress) in &leader.peers {
-                    let (matched, next) = (progress.matched(), progress.next());
-                    assert!(matched < next, "{peer}: matched {matched}, next {next}");
-                    assert!(next <= last.next(), "{peer}: next {next} beyond last {last}");
+                    let (match_index, next_index) = (progress.match_index(), progress.next_index());
+                    assert!(
+                        match_index < next_index,
+                        "{peer}: matchIndex {match_index}, nextIndex {next_index}"
+                    );
+                    assert!(next_index <= last.next(), "{peer}: nextIndex {next_index} beyond last {last}");
                 }
             }
-            Role::Candidate(_) => {
+            ServerState::Candidate(_) => {
                 assert!(self.hard_state.voted_for == Some(self.config.id), "candidate without its own vote");
             }
-            Role::PreCandidate(votes) => {
+            ServerState::PreCandidate(votes) => {
                 assert!(votes.granted().any(|id| id == self.config.id), "pre-candidate without its own vote");
             }
-            Role::Follower { leader } => {
+            ServerState::Follower { leader } => {
                 assert!(*leader != Some(self.config.id), "follows itself");
             }
         }

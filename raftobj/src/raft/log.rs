@@ -1,8 +1,8 @@
-//! The log in memory: every entry since the last snapshot.
+//! The log in memory (log\[\] of figure 2): every entry since the start.
 //!
 //! Invariants:
-//! - indexes are consecutive from `before.index + 1`, terms never go down;
-//! - `bytes` is the sum of what the entries hold.
+//! - indexes are consecutive from `before.index + 1`, terms never decrease;
+//! - `bytes` is the sum of the bytes of the entries.
 
 use super::types::{Entry, EntryId, Index, Term};
 use std::collections::VecDeque;
@@ -20,7 +20,7 @@ pub(crate) struct Log {
 const ENTRY_BYTES: usize = size_of::<Entry>();
 
 impl Log {
-    /// The log as it was read back from disk, in order and without gaps.
+    /// The log as it was read from disk, in order and without gaps.
     pub(crate) fn new(entries: Vec<Entry>) -> Log {
         let mut log = Log::default();
         for entry in entries {
@@ -29,7 +29,7 @@ impl Log {
         log
     }
 
-    /// The id of the last entry: the log's claim in an election (§5.4.1).
+    /// lastLogTerm and lastLogIndex: elections compare logs by them (§5.4.1).
     pub(crate) fn last(&self) -> EntryId {
         self.entries.back().map_or(self.before, |entry| entry.id)
     }
@@ -39,12 +39,12 @@ impl Log {
         self.last().index
     }
 
-    /// The index of the first entry held here, whether or not there is one.
+    /// The index that the first entry here has, or will have.
     pub(crate) fn first_index(&self) -> Index {
         self.before.index.next()
     }
 
-    /// The term at `index`; `None` where the log does not reach, at either end.
+    /// The term of the entry at `index`; `None` beyond either end of the log.
     pub(crate) fn term_at(&self, index: Index) -> Option<Term> {
         if index == self.before.index {
             return Some(self.before.term);
@@ -52,7 +52,7 @@ impl Log {
         self.get(index).map(|entry| entry.id.term)
     }
 
-    /// Whether this very entry is here.
+    /// Whether the log contains an entry of this index and term.
     pub(crate) fn has(&self, id: EntryId) -> bool {
         self.term_at(id.index) == Some(id.term)
     }
@@ -95,7 +95,11 @@ impl Log {
 
     /// Removes the entries from `from` on.
     pub(crate) fn truncate(&mut self, from: Index) {
-        assert!(from >= self.first_index(), "cutting at {from}, before {}", self.first_index());
+        assert!(
+            from >= self.first_index(),
+            "truncating at {from}, before the first entry {}",
+            self.first_index()
+        );
         while self.last_index() >= from {
             if let Some(entry) = self.entries.pop_back() {
                 self.bytes -= ENTRY_BYTES + entry.payload.len();
@@ -103,8 +107,8 @@ impl Log {
         }
     }
 
-    /// The last entry at or before `index` of a term at most `term`: where two logs that differ after it may
-    /// still agree (the fast back-off of §5.3, end). All earlier entries have at most that term too.
+    /// The last entry up to `index` whose term is at most `term`: two logs that differ after it may match up to it (the
+    /// faster back-off at the end of §5.3). All earlier entries have at most that term, too.
     pub(crate) fn last_with_term_at_most(&self, index: Index, term: Term) -> EntryId {
         let mut index = index.min(self.last_index());
         while index > self.before.index {
@@ -118,12 +122,12 @@ impl Log {
         self.before
     }
 
-    /// What the entries hold in memory.
+    /// The bytes of all entries in memory.
     pub(crate) fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// What the entries from `from` on hold in memory.
+    /// The bytes in memory of the entries from `from` on.
     pub(crate) fn bytes_from(&self, from: Index) -> usize {
         self.iter_from(from).map(|entry| ENTRY_BYTES + entry.payload.len()).sum()
     }
@@ -146,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn terms_are_known_from_before_the_first_to_the_last() {
+    fn the_term_is_known_from_index_zero_to_the_last_entry() {
         let log = log(&[1, 1, 2]);
         assert_eq!(log.term_at(Index(0)), Some(Term(0)));
         assert_eq!(log.term_at(Index(3)), Some(Term(2)));
@@ -155,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_come_back_when_a_tail_is_cut() {
+    fn truncating_gives_bytes_back() {
         let mut log = log(&[1, 1, 2]);
         let of_one = log.bytes() / 3;
         log.truncate(Index(2));
@@ -166,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn a_batch_has_at_least_one_entry_and_else_keeps_to_its_bytes() {
+    fn a_batch_keeps_to_its_bytes_but_has_at_least_one_entry() {
         let log = log(&[1, 1, 1, 1]);
         assert_eq!(log.batch(Index(1), 1).len(), 1);
         assert_eq!(log.batch(Index(1), 25).len(), 2);
@@ -175,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn the_back_off_finds_the_last_entry_that_may_match() {
+    fn back_off_finds_the_last_entry_that_may_match() {
         let log = log(&[1, 1, 4, 4, 5]);
         let at = |index, term| log.last_with_term_at_most(Index(index), Term(term)).index.0;
         assert_eq!(at(5, 4), 4);

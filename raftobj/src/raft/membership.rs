@@ -1,15 +1,15 @@
-//! Who is a member, and what a quorum of them is.
+//! Who is a member, and what a quorum of the members is.
 //!
-//! Everything that counts votes, acknowledgements or answers asks here, so that learners and joint quorums
-//! (§6) will change this file and no other.
+//! Everything that counts votes, acknowledgements or answers uses this file, so learners and joint quorums (§6) will
+//! change this file only.
 
 use super::types::{Incarnation, NodeId};
 use std::collections::BTreeMap;
 
-/// What the others know of a member.
+/// A member, as all others know it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Member {
-    /// The disk that counts: messages of any other do not.
+    /// The member's disk. Messages from another disk do not count.
     pub(crate) incarnation: Incarnation,
     /// `host:port` as the user spelled it; resolved anew at every connection.
     pub(crate) address: String,
@@ -23,7 +23,7 @@ pub(crate) struct Membership {
 }
 
 impl Membership {
-    /// Whether `node` votes and its acknowledgements count.
+    /// Whether `node` is a voter: its votes and acknowledgements count.
     pub(crate) fn is_voter(&self, node: NodeId) -> bool {
         self.members.contains_key(&node)
     }
@@ -33,13 +33,14 @@ impl Membership {
         self.members.keys().copied().filter(move |&id| id != node)
     }
 
-    /// Whether the voters for which `agrees` holds are a quorum: more than half.
+    /// Whether the voters for which `agrees` holds are a majority: more than half of all.
     pub(crate) fn is_quorum(&self, mut agrees: impl FnMut(NodeId) -> bool) -> bool {
         let agreeing = self.members.keys().filter(|&&id| agrees(id)).count();
         agreeing > self.members.len() / 2
     }
 
-    /// The highest value that a quorum of voters has reached: with it, `is_quorum(|id| value(id) >= it)`.
+    /// The highest value that a majority of the voters has reached: the highest `v` with
+    /// `is_quorum(|id| value(id) >= v)`.
     pub(crate) fn quorum_value<V: Ord>(&self, value: impl FnMut(NodeId) -> V) -> Option<V> {
         let mut values: Vec<V> = self.members.keys().copied().map(value).collect();
         values.sort_unstable_by(|a, b| b.cmp(a));
@@ -64,10 +65,10 @@ mod tests {
             assert!(membership.is_quorum(|id| id.0 <= needed), "{needed} of {size}");
             assert!(!membership.is_quorum(|id| id.0 < needed), "{} of {size}", needed - 1);
         }
-        assert!(!Membership::default().is_quorum(|_| true), "nobody is no quorum");
+        assert!(!Membership::default().is_quorum(|_| true), "no voters are no quorum");
     }
 
-    /// The naive twin: the highest value such that more than half are at or above it.
+    /// Compared with a naive computation: the highest value such that more than half are at or above it.
     #[test]
     fn the_quorum_value_is_what_more_than_half_have_reached() {
         let mut state = 1_u64;

@@ -1,98 +1,103 @@
-//! What nodes say to each other about the protocol.
+//! The messages of the protocol. Each variant names the paper's RPC, each field the paper's argument.
+//!
+//! The paper's RPCs are requests and results; here both are messages on their own, because they are pipelined and may
+//! arrive late, twice or out of order. The sender and its term are in the [`Envelope`].
 
 use super::types::{Entry, EntryId, Index, NodeId, Term};
 
-/// A message on its way.
+/// A message, with who sends it and to whom.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Envelope {
-    /// Who says it.
+    /// The sender: candidateId or leaderId in requests (figure 2).
     pub(crate) from: NodeId,
-    /// To whom.
+    /// The receiver.
     pub(crate) to: NodeId,
-    /// The sender's current term: durable before the message left (figure 2).
+    /// The sender's currentTerm: durable before the message is sent (figure 2).
     pub(crate) term: Term,
-    /// What.
+    /// The content.
     pub(crate) message: Message,
 }
 
-/// Names one read of one life of one node; a retry takes a fresh one (etcd #20418).
+/// Identifies one read of one life of one node. A retry takes a fresh one (etcd #20418).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct ReadId(pub(crate) u64);
 
 /// The kinds of message.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Message {
-    /// Would you vote for me in the term after mine? (thesis §9.6)
+    /// PreVote RPC (thesis §9.6), request: would you vote for me in the term after mine?
     PreVote {
-        /// The last entry of the candidate's log.
+        /// lastLogTerm and lastLogIndex: the last entry of the candidate's log.
         last: EntryId,
     },
-    /// The answer, for a campaign in the term after `of`.
+    /// PreVote RPC, result, for a campaign in the term after `of`.
     PreVoteReply {
         /// The term of the request that this answers.
         of: Term,
-        /// Yes or no.
+        /// voteGranted.
         granted: bool,
     },
-    /// Vote for me in the envelope's term (§5.2).
+    /// RequestVote RPC (§5.2, figure 2), request: vote for me in the envelope's term.
     Vote {
-        /// The last entry of the candidate's log.
+        /// lastLogTerm and lastLogIndex: the last entry of the candidate's log.
         last: EntryId,
     },
-    /// The answer, in the envelope's term.
+    /// RequestVote RPC, result, in the envelope's term.
     VoteReply {
-        /// Yes or no.
+        /// voteGranted.
         granted: bool,
     },
-    /// Append these entries after `prev` (§5.3). Without entries it is a probe.
+    /// AppendEntries RPC (§5.3, figure 2), request. Without entries it is a probe.
     Append {
-        /// The entry right before the first of `entries`.
+        /// prevLogTerm and prevLogIndex: the entry directly before the first of `entries`.
         prev: EntryId,
-        /// The leader's commit index.
+        /// leaderCommit: the leader's commitIndex.
         commit: Index,
-        /// In order, without gaps, possibly none.
+        /// entries\[\]: in order, without gaps, possibly none.
         entries: Vec<Entry>,
     },
-    /// The answer to an append: durable here up to `matched`.
+    /// AppendEntries RPC, result, success: the receiver's log matches the leader's.
     Appended {
-        /// Every entry up to here is on this node's disk and equal to the leader's.
-        matched: Index,
+        /// The receiver's log is durable and equal to the leader's up to here. The leader takes it for matchIndex.
+        match_index: Index,
     },
-    /// The answer to an append whose `prev` is not here.
+    /// AppendEntries RPC, result, failure: the receiver's log has no entry that matches prevLogIndex and prevLogTerm.
     Conflict {
-        /// The index of the `prev` that was refused.
+        /// The prevLogIndex that was rejected.
         rejected: Index,
-        /// The last entry here that may match: at most `rejected`, of a term at most the refused one.
+        /// The last entry of the receiver's log that may match: its index is at most `rejected`, its term at most the
+        /// rejected prevLogTerm (the faster back-off at the end of §5.3).
         hint: EntryId,
     },
-    /// The commit index has grown, and there is nothing to append: sent so that a call made at a follower ends
-    /// one network delay after its commit. Not answered; a lost one is made good by the next heartbeat.
+    /// The leader's commitIndex has grown and there is no entry to send it with. It saves a call that was made at a
+    /// follower the wait for the next heartbeat. It has no result; if it is lost, the next heartbeat replaces it.
     Commit {
-        /// The leader's commit index.
+        /// leaderCommit: the leader's commitIndex.
         commit: Index,
     },
-    /// I still lead (§5.2), and which read round this is.
+    /// AppendEntries RPC without entries and without a consistency check: the heartbeat (§5.2).
     Heartbeat {
-        /// The leader's commit index.
+        /// leaderCommit: the leader's commitIndex.
         commit: Index,
-        /// Counts up within a term: an answer confirms leadership for all reads that waited for this round or one before.
+        /// The number of the latest read round (thesis §6.4). It counts up within a term; a reply to this round
+        /// confirms the leader for all reads of this round and of earlier ones.
         round: u64,
     },
-    /// The answer to a heartbeat.
+    /// The result of a heartbeat. With round 0 it only carries the term to a sender whose term is over.
     HeartbeatReply {
         /// The round of the heartbeat that this answers.
         round: u64,
     },
-    /// A follower asks for a read index (thesis §6.4).
+    /// A follower asks the leader for a read index (thesis §6.4), request.
     ReadIndex {
-        /// Chosen by the asker.
+        /// Chosen by the follower.
         id: ReadId,
     },
-    /// The leader's answer.
+    /// The leader's result.
     ReadIndexReply {
-        /// As asked.
+        /// The id of the request.
         id: ReadId,
-        /// Serve the read once this is applied; `None`: not leading, ask again.
+        /// readIndex: the read may be served once this is applied. `None`: this node does not lead; ask again.
         index: Option<Index>,
     },
 }

@@ -1,44 +1,42 @@
-//! The protocol: it decides, and nothing else. Bytes, clocks, files, threads and the user's type are unknown
-//! here; time is ticks, events come in as method calls, and all that follows from them goes out in [`Ready`].
+//! The Raft protocol: it decides, and nothing else. It sees no bytes, clocks, files or threads, and not the user's type;
+//! time is ticks, events come in as method calls, and what follows from them is returned as [`Ready`].
 //!
-//! The algorithm is that of "In Search of an Understandable Consensus Algorithm" (Ongaro, Ousterhout; "§" in
-//! the comments) with these parts of Ongaro's dissertation ("thesis"): pre-vote (§9.6), check-quorum and
-//! leader stickiness (§6.2, §4.2.3), pipelined appends (§10.2.1), writing in parallel with sending (§10.2.1),
-//! read index (§6.4).
+//! The algorithm is that of "In Search of an Understandable Consensus Algorithm" (Ongaro, Ousterhout; "§" and "figure"
+//! in the comments) with these parts of Ongaro's dissertation ("thesis"): pre-vote (thesis §9.6), check-quorum (thesis
+//! §6.2), no votes while a leader is heard from (thesis §4.2.3), pipelined appends and writing in parallel with sending
+//! (thesis §10.2.1), read index (thesis §6.4).
 //!
 //! # Where to begin
-//! [`Raft::step`] is the door for messages. Then, a topic a file: `election` (campaigns, votes, who leads),
-//! `replication` (appends, acknowledgements, commit), `read` (linearizable reads). Their material: `log` (the
-//! entries), `progress` (a leader's view of a peer), `disk` (what is durable, and what must wait for it),
-//! `membership` (quorums), `clock`.
+//! [`Raft`] has the state of figure 2. [`Raft::step`] handles a message. `rules` maps each rule of figure 2 to the
+//! predicate that holds it. The steps are in `election` (RequestVote, PreVote), `replication` (AppendEntries,
+//! commitIndex) and `read` (linearizable reads). They use `message` (the RPCs), `log` (the entries), `progress`
+//! (nextIndex and matchIndex of a peer), `durability` (what is fsynced, and which messages wait for it), `membership`
+//! (quorums), `clock`.
 //!
 //! # Differences from the paper
-//! - A candidate's own vote and a leader's own entries count when they are on its own disk, not before.
-//! - A message that tells a term, a vote or entries is kept back until they are durable; the caller never has
-//!   to order its sends after its writes.
-//! - A follower moves its commit index only over entries that this term's leader has confirmed.
-//! - A vote request is ignored while a leader is heard; a pre-vote request never moves a term.
-//! - `Commit` tells a follower of a grown commit index when there is no append to carry it.
+//! - A candidate's own vote and a leader's own entries count when they are durable on its own disk, not before.
+//! - A message that carries a term, a vote or an acknowledgement is held back until that is durable; the driver never
+//!   has to order its sends after its writes.
+//! - A follower moves commitIndex only over entries that it knows to match those of this term's leader.
+//! - A RequestVote is ignored while a leader is heard from; a PreVote never changes a term.
+//! - `Commit` carries a higher commitIndex to a follower when there is no append to carry it.
 //!
 //! # Limits
-//! All entries since the last snapshot are kept in memory; at `log_bytes_max` a leader accepts no proposals.
-//! Membership is fixed when the cluster is founded.
+//! All entries since the start are kept in memory; at `log_bytes_max` a leader rejects proposals. Membership is fixed
+//! when the cluster is founded.
 
 pub(crate) mod clock;
 pub(crate) mod config;
-mod disk;
+mod durability;
 mod election;
 mod invariants;
 pub(crate) mod log;
 pub(crate) mod membership;
 pub(crate) mod message;
-#[cfg(test)]
-mod model;
 mod progress;
 mod read;
 mod replication;
-#[cfg(test)]
-mod stories;
+mod rules;
 #[cfg(test)]
 mod tests;
 pub(crate) mod types;
@@ -47,7 +45,7 @@ use crate::marks::mark;
 use crate::planted::planted;
 use clock::Clock;
 use config::Config;
-use disk::{Disk, Tells};
+use durability::{Durability, Requires};
 use election::Votes;
 use log::Log;
 use membership::Membership;
@@ -57,107 +55,111 @@ use read::ReadQueue;
 use std::collections::BTreeMap;
 use types::{Entry, HardState, Index, NodeId, Term, Ticks, Time};
 
-pub(crate) use disk::{Persist, PersistId};
+pub(crate) use durability::{Persist, PersistId};
 pub(crate) use read::ReadReady;
 pub(crate) use replication::ProposeError;
 
-/// One member's part in the protocol.
+/// One member of the cluster: the state of figure 2.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Raft {
     config: Config,
     membership: Membership,
+    /// currentTerm and votedFor (figure 2, persistent state).
     hard_state: HardState,
+    /// log\[\] (figure 2, persistent state).
     log: Log,
-    disk: Disk,
-    role: Role,
-    /// Entries up to here are known to be this term's leader's: how far its commit index counts. It stays true
-    /// while the term does, whatever this node thinks of the leader meanwhile.
-    confirmed: Index,
-    /// Entries up to here are committed: on the disks of a majority (§5.3).
+    durability: Durability,
+    state: ServerState,
+    /// On a follower: its log is known to match that of this term's leader up to here ("index of last new entry" in
+    /// AppendEntries 5). It stays true while the term does, even if this node becomes a candidate meanwhile.
+    leader_match: Index,
+    /// commitIndex (figure 2): entries up to here are committed, that is, durable at a majority (§5.3).
     commit: Index,
-    /// Committed entries were handed out up to here.
-    handed: Index,
-    /// Committed entries were applied up to here.
+    /// Committed entries were passed to apply up to here.
+    applying: Index,
+    /// lastApplied (figure 2): committed entries were applied up to here.
     applied: Index,
     now: Ticks,
     clock: Clock,
-    /// Campaigns since the term began: draws the next election timeout.
+    /// Campaigns since the term began. The next election timeout depends on it.
     attempt: u64,
-    /// When to campaign, unless a leader is heard or a vote given before.
-    election_due: Ticks,
-    /// When a leader of this term was last heard.
-    leader_heard: Option<Ticks>,
+    /// When the election timeout elapses, unless a leader is heard from or a vote granted before.
+    election_deadline: Ticks,
+    /// When the last message of this term's leader came.
+    leader_heard_at: Option<Ticks>,
     outbox: Vec<Envelope>,
     reads_ready: Vec<ReadReady>,
 }
 
-/// What a node is in its term.
+/// The state of a server in its term (§5.1, figure 4; pre-candidate: thesis §9.6).
 ///
 /// ```text
-///              timeout              a quorum would vote            a quorum votes
+///        election timeout        a quorum would vote             a quorum votes
 ///  Follower ───────────▶ PreCandidate ───────────▶ Candidate ───────────▶ Leader
-///     ▲   a leader heard, a higher term │ a leader heard, a higher term │ │ a higher term,
-///     └──────────────────────────────────┴───────────────────────────────┴─┘ or no quorum
+///     ▲   a leader is heard from,        │ a leader is heard from,       │ │ a higher term,
+///     └───or a higher term───────────────┴─or a higher term──────────────┴─┘ or no quorum
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-enum Role {
+enum ServerState {
     Follower { leader: Option<NodeId> },
     PreCandidate(Votes),
     Candidate(Votes),
-    Leader(Leader),
+    Leader(LeaderState),
 }
 
+/// Volatile state on leaders (figure 2).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Leader {
+struct LeaderState {
+    /// nextIndex and matchIndex of each peer.
     peers: BTreeMap<NodeId, Progress>,
-    /// The no-op that opened the term: until it is committed there are no reads (§8).
+    /// The no-op entry that opened the term. Before it is committed no read is served (§8).
     noop: Index,
-    heartbeat_due: Ticks,
+    next_heartbeat: Ticks,
     reads: ReadQueue,
 }
 
 /// What follows from the events since the last one: four lanes, independent of each other, each in order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Ready {
-    /// Send now: all that they tell is durable.
+    /// Send now: all that they require is durable.
     pub(crate) messages: Vec<Envelope>,
     /// Write and fsync, then call [`Raft::persisted`].
     pub(crate) persist: Option<Persist>,
-    /// Apply, then call [`Raft::applied`]. Only entries that are durable here.
+    /// Apply, then call [`Raft::applied`]. Only entries that are durable on this node.
     pub(crate) committed: Vec<Entry>,
     /// Serve each once its index is applied.
     pub(crate) reads: Vec<ReadReady>,
 }
 
-/// What [`Raft::new`] needs of the disk.
+/// What [`Raft::new`] takes from the disk.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Restored {
     pub(crate) hard_state: HardState,
     pub(crate) entries: Vec<Entry>,
-    /// What the machine's clock said last; zero where it was not asked yet.
+    /// The last reading of the machine's clock; zero if there is none yet.
     pub(crate) time: Time,
 }
 
 impl Raft {
-    /// A member that starts, or starts again, with what its disk remembers.
+    /// A member that starts, for the first time or again, with the state from its disk.
     pub(crate) fn new(config: Config, membership: Membership, restored: Restored) -> Raft {
         let log = Log::new(restored.entries);
         let mut raft = Raft {
             config,
             membership,
             hard_state: restored.hard_state,
-            disk: Disk::new(log.last_index()),
+            durability: Durability::new(log.last_index()),
             log,
-            role: Role::Follower { leader: None },
-            confirmed: Index(0),
+            state: ServerState::Follower { leader: None },
+            leader_match: Index(0),
             commit: Index(0),
-            handed: Index(0),
+            applying: Index(0),
             applied: Index(0),
             now: Ticks(0),
             clock: Clock::at(restored.time),
             attempt: 0,
-            election_due: Ticks(0),
-            leader_heard: None,
+            election_deadline: Ticks(0),
+            leader_heard_at: None,
             outbox: Vec::new(),
             reads_ready: Vec::new(),
         };
@@ -173,49 +175,50 @@ impl Raft {
         raft
     }
 
-    /// A tick passed; `now` is the machine's clock. Returns false where the clock jumped and was not believed.
+    /// A tick has passed; `now` is the reading of the machine's clock. Returns false where the clock jumped and the
+    /// reading was refused.
     pub(crate) fn tick(&mut self, now: Time) -> bool {
         self.now.0 += 1;
-        let believed = self.clock.tick(now, self.config.tick_ms, self.config.clock_jump_ms_max);
-        match self.role {
-            Role::Leader(_) => self.tick_leader(),
-            _ if self.now >= self.election_due => self.campaign(),
+        let accepted = self.clock.tick(now, self.config.tick_ms, self.config.clock_jump_ms_max);
+        match self.state {
+            ServerState::Leader(_) => self.tick_leader(),
+            _ if self.now >= self.election_deadline => self.campaign(),
             _ => {}
         }
         self.check_invariants();
-        believed
+        accepted
     }
 
-    /// A message from a peer. `from` must have been proven by the connection it came on.
+    /// Handles a message of a peer. The connection must have proved who `from` is.
     pub(crate) fn step(&mut self, envelope: Envelope) {
         let Envelope { from, to, term, message } = envelope;
-        // Votes and acknowledgements count only from members, and so does everything else.
-        let counts = self.membership.is_voter(from) || planted!(StrangerVotes);
-        if to != self.config.id || from == self.config.id || !counts {
+        if to != self.config.id || from == self.config.id || !self.counts(from) {
             return;
         }
         if term > self.hard_state.term {
             match message {
-                // A pre-vote is a question: it never moves a term.
+                // Only asks: it never changes a term (thesis §9.6).
                 Message::PreVote { .. } => {}
-                // Leader stickiness: a server that cannot hear the leader must not depose it (thesis §4.2.3).
-                Message::Vote { .. } if self.hears_a_leader() => {
+                // A server that cannot hear the leader must not depose it (thesis §4.2.3).
+                Message::Vote { .. } if self.heard_from_leader() => {
                     mark!(VoteRequestIgnored);
                     return;
                 }
+                // §5.1: "if one server's current term is smaller than the other's, then it updates its current term".
                 _ => self.become_follower(term, None),
             }
         } else if term < self.hard_state.term {
             match message {
-                // The answer of a server whose term is behind the question's: it names the question's.
+                // The voter's term is behind the candidate's. The reply names the term that it answers.
                 Message::PreVoteReply { of, granted } => {
                     mark!(PreVoteGrantedByLowerTerm if granted);
                     self.handle_pre_vote_reply(from, of, granted);
                 }
-                Message::Appended { matched } if planted!(OldTermAcknowledges) => {
-                    self.handle_appended(from, matched)
+                Message::Appended { match_index } if planted!(OldTermAcknowledges) => {
+                    self.handle_appended(from, match_index)
                 }
-                _ => self.answer_stale(from, term, &message),
+                // §5.1: "if a server receives a request with a stale term number, it rejects the request".
+                _ => self.reject_stale_term(from, term, &message),
             }
             self.check_invariants();
             return;
@@ -226,7 +229,7 @@ impl Raft {
             Message::Vote { last } => self.handle_vote(from, last),
             Message::VoteReply { granted } => self.handle_vote_reply(from, granted),
             Message::Append { prev, commit, entries } => self.handle_append(from, prev, commit, entries),
-            Message::Appended { matched } => self.handle_appended(from, matched),
+            Message::Appended { match_index } => self.handle_appended(from, match_index),
             Message::Conflict { rejected, hint } => self.handle_conflict(from, rejected, hint),
             Message::Commit { commit } => self.handle_commit(from, commit),
             Message::Heartbeat { commit, round } => self.handle_heartbeat(from, commit, round),
@@ -237,9 +240,14 @@ impl Raft {
         self.check_invariants();
     }
 
-    /// Everything up to `id` is written and fsynced.
+    /// Whether messages of `node` count: only members vote, acknowledge or lead.
+    fn counts(&self, node: NodeId) -> bool {
+        self.membership.is_voter(node) || planted!(NonMemberVotes)
+    }
+
+    /// All writes up to `id` are durable.
     pub(crate) fn persisted(&mut self, id: PersistId) {
-        let free = self.disk.persisted(id);
+        let free = self.durability.persisted(id);
         self.outbox.extend(free);
         self.count_own_vote();
         self.advance_commit();
@@ -248,16 +256,16 @@ impl Raft {
 
     /// The object has applied everything up to `upto`.
     pub(crate) fn applied(&mut self, upto: Index) {
-        assert!(upto <= self.handed, "applied {upto}, handed out only {}", self.handed);
+        assert!(upto <= self.applying, "applied {upto}, only up to {} was passed to apply", self.applying);
         self.applied = self.applied.max(upto);
     }
 
-    /// The connection to `peer` was lost, is new, or dropped something: what was on its way may not arrive.
-    pub(crate) fn lost(&mut self, peer: NodeId) {
-        if let Role::Leader(leader) = &mut self.role
+    /// Messages in flight to `peer` may be lost, because its connection is a new one: probe it again.
+    pub(crate) fn restart_probe(&mut self, peer: NodeId) {
+        if let ServerState::Leader(leader) = &mut self.state
             && let Some(progress) = leader.peers.get_mut(&peer)
         {
-            progress.lost();
+            progress.restart_probe();
         }
     }
 
@@ -267,10 +275,8 @@ impl Raft {
         self.send_appends();
         let messages = std::mem::take(&mut self.outbox);
         let last = self.log.last_index();
-        let persist = self.disk.next_write(self.hard_state, last).map(|(id, hard_state, after)| Persist {
-            id,
-            hard_state,
-            entries: self.log.iter_from(after.next()).cloned().collect(),
+        let persist = self.durability.next_write(self.hard_state, last).map(|(id, hard_state, after)| {
+            Persist { id, hard_state, entries: self.log.iter_from(after.next()).cloned().collect() }
         });
         let committed = self.take_committed();
         let reads = std::mem::take(&mut self.reads_ready);
@@ -279,25 +285,22 @@ impl Raft {
         (!nothing).then_some(Ready { messages, persist, committed, reads })
     }
 
+    /// Figure 2, all servers: "if commitIndex > lastApplied: increment lastApplied, apply log\[lastApplied\]".
     fn take_committed(&mut self) -> Vec<Entry> {
-        let stable = if planted!(AppliedBeforeDurable) { self.commit } else { self.disk.stable() };
-        let durable = self.commit.min(stable);
-        let upto = durable.min(Index(self.applied.0 + self.config.apply_entries_max));
-        mark!(CommittedNotDurable if durable < self.commit);
-        mark!(ApplyBehind if upto < durable);
-        if upto <= self.handed {
+        let upto = self.applicable();
+        if upto <= self.applying {
             return Vec::new();
         }
-        let count = (upto.0 - self.handed.0) as usize;
-        let entries = self.log.iter_from(self.handed.next()).take(count).cloned().collect();
-        self.handed = upto;
+        let count = (upto.0 - self.applying.0) as usize;
+        let entries = self.log.iter_from(self.applying.next()).take(count).cloned().collect();
+        self.applying = upto;
         entries
     }
 
-    /// Sends `message` as soon as what it tells is durable.
-    fn send(&mut self, to: NodeId, message: Message, tells: Tells) {
+    /// Sends `message` as soon as what it requires is durable.
+    fn send(&mut self, to: NodeId, message: Message, requires: Requires) {
         let envelope = Envelope { from: self.config.id, to, term: self.hard_state.term, message };
-        let now = self.disk.hold(envelope, tells, self.log.last_index());
+        let now = self.durability.hold(envelope, requires, self.log.last_index());
         self.outbox.extend(now);
     }
 
@@ -306,7 +309,7 @@ impl Raft {
     }
 }
 
-/// What others may see of a node's part in the protocol.
+/// Read access for the other rooms.
 impl Raft {
     /// This node.
     #[cfg(test)]
@@ -314,7 +317,7 @@ impl Raft {
         self.config.id
     }
 
-    /// The present term.
+    /// currentTerm.
     pub(crate) fn term(&self) -> Term {
         self.hard_state.term
     }
@@ -325,7 +328,7 @@ impl Raft {
         self.hard_state
     }
 
-    /// The commit index as this node knows it.
+    /// commitIndex, as this node knows it.
     pub(crate) fn commit(&self) -> Index {
         self.commit
     }
@@ -335,9 +338,9 @@ impl Raft {
         &self.log
     }
 
-    /// The log is on this node's disk up to here.
-    pub(crate) fn stable(&self) -> Index {
-        self.disk.stable()
+    /// The log is durable on this node up to here.
+    pub(crate) fn durable_index(&self) -> Index {
+        self.durability.durable_index()
     }
 
     /// Who the members are.
@@ -347,55 +350,49 @@ impl Raft {
 
     /// The leader of the present term, if this node knows one; itself where it leads.
     pub(crate) fn leader(&self) -> Option<NodeId> {
-        match &self.role {
-            Role::Leader(_) => Some(self.config.id),
-            Role::Follower { leader } => *leader,
-            Role::PreCandidate(_) | Role::Candidate(_) => None,
+        match &self.state {
+            ServerState::Leader(_) => Some(self.config.id),
+            ServerState::Follower { leader } => *leader,
+            ServerState::PreCandidate(_) | ServerState::Candidate(_) => None,
         }
     }
 
-    /// On a leader: the last entry known to be durable at `peer`, and the next to be sent there.
+    /// On a leader: matchIndex and nextIndex of `peer`.
     pub(crate) fn progress_of(&self, peer: NodeId) -> Option<(Index, Index)> {
-        let Role::Leader(leader) = &self.role else { return None };
-        leader.peers.get(&peer).map(|progress| (progress.matched(), progress.next()))
+        let ServerState::Leader(leader) = &self.state else { return None };
+        leader.peers.get(&peer).map(|progress| (progress.match_index(), progress.next_index()))
     }
 
-    /// Whether this node asks for votes, or asks whether it would get them.
+    /// Whether this node is a candidate or a pre-candidate.
     pub(crate) fn is_candidate(&self) -> bool {
-        matches!(self.role, Role::PreCandidate(_) | Role::Candidate(_))
+        matches!(self.state, ServerState::PreCandidate(_) | ServerState::Candidate(_))
     }
 
-    /// Whether this node only asks whether it would be elected.
+    /// Whether this node is a pre-candidate.
     #[cfg(test)]
     pub(crate) fn is_pre_candidate(&self) -> bool {
-        matches!(self.role, Role::PreCandidate(_))
+        matches!(self.state, ServerState::PreCandidate(_))
     }
 
-    /// On a leader: whether it does not know yet where the peer's log agrees with its own.
+    /// On a leader: whether it does not know yet up to where the peer's log matches its own.
     #[cfg(test)]
     pub(crate) fn is_probing(&self, peer: NodeId) -> bool {
-        let Role::Leader(leader) = &self.role else { return false };
+        let ServerState::Leader(leader) = &self.state else { return false };
         leader.peers.get(&peer).is_some_and(Progress::is_probing)
     }
 
-    /// Whether a leader protects itself from elections here.
-    #[cfg(test)]
-    pub(crate) fn is_led(&self) -> bool {
-        self.hears_a_leader()
-    }
-
-    /// Ticks until this node campaigns, unless it leads or hears something.
+    /// Ticks until the election timeout elapses.
     #[cfg(test)]
     pub(crate) fn election_in(&self) -> Ticks {
-        Ticks(self.election_due.0 - self.now.0)
+        Ticks(self.election_deadline.0 - self.now.0)
     }
 
     /// Whether this node leads.
     pub(crate) fn is_leader(&self) -> bool {
-        matches!(self.role, Role::Leader(_))
+        matches!(self.state, ServerState::Leader(_))
     }
 
-    /// The stamp's clock.
+    /// The clock for the time of entries.
     pub(crate) fn clock(&self) -> &Clock {
         &self.clock
     }

@@ -1,29 +1,32 @@
 //! Linearizable reads without the log (thesis §6.4).
 //!
-//! A leader remembers its commit index, learns by a round of heartbeats that it still led after the read was
-//! asked for, and answers with that index. All reads that wait when a round opens share it.
+//! A leader notes its commitIndex (readIndex), confirms by a round of heartbeats that it still leads after the read was
+//! requested, and answers with that index. All reads that wait when a round opens share it.
 
-use super::disk::Tells;
+use super::durability::Requires;
 use super::message::{Message, ReadId};
 use super::types::{Index, NodeId};
-use super::{Raft, Role};
+use super::{LeaderState, Raft, ServerState};
 use crate::marks::mark;
 use crate::planted::planted;
 use std::collections::VecDeque;
 
-/// The end of a read that this node asked for.
+/// The result of a read that this node requested.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct ReadReady {
     pub(crate) id: ReadId,
-    /// Serve it once this is applied; `None`: nobody could confirm it, ask again with a fresh id.
+    /// Serve it once this is applied. `None`: no leader confirmed it; ask again with a fresh id.
     pub(crate) index: Option<Index>,
 }
 
 /// The reads that a leader has not answered yet.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct ReadQueue {
+    /// For the next round.
     waiting: Vec<(NodeId, ReadId)>,
+    /// Rounds that a quorum has not confirmed yet.
     open: VecDeque<Round>,
+    /// The number of the last round that was opened.
     round: u64,
 }
 
@@ -34,9 +37,9 @@ struct Round {
     reads: Vec<(NodeId, ReadId)>,
 }
 
-/// Reads that wait for a round, and rounds under way. Beyond the first a read is refused and asked again; at
-/// the second it waits.
+/// How many reads may wait for a round. One more is refused, and its node asks again.
 const WAITING_MAX: usize = 4096;
+/// How many rounds may be open. At the limit, reads wait for the next one.
 const ROUNDS_MAX: usize = 64;
 
 impl ReadQueue {
@@ -47,20 +50,20 @@ impl ReadQueue {
 }
 
 impl Raft {
-    /// Asks for a read index, here or at the leader. The answer is in a later [`super::Ready`], or never comes:
-    /// then ask again, with a fresh id.
+    /// Requests a read index, here or at the leader. The result is in a later [`super::Ready`]. It may never come: then
+    /// ask again, with a fresh id.
     pub(crate) fn read_index(&mut self, id: ReadId) {
         match self.leader() {
             None => self.reads_ready.push(ReadReady { id, index: None }),
             Some(leader) if leader == self.config.id => self.handle_read_index(leader, id),
-            Some(leader) => self.send(leader, Message::ReadIndex { id }, Tells::HardState),
+            Some(leader) => self.send(leader, Message::ReadIndex { id }, Requires::HardState),
         }
     }
 
-    /// A node asks for a read index.
+    /// ReadIndex request: a node asks this leader for a read index.
     pub(super) fn handle_read_index(&mut self, from: NodeId, id: ReadId) {
-        match &mut self.role {
-            Role::Leader(leader) if leader.reads.waiting.len() < WAITING_MAX => {
+        match &mut self.state {
+            ServerState::Leader(leader) if leader.reads.waiting.len() < WAITING_MAX => {
                 leader.reads.waiting.push((from, id))
             }
             _ => {
@@ -70,21 +73,19 @@ impl Raft {
         }
     }
 
-    /// The leader has answered.
+    /// ReadIndex result of the leader.
     pub(super) fn handle_read_index_reply(&mut self, id: ReadId, index: Option<Index>) {
         self.reads_ready.push(ReadReady { id, index });
     }
 
     /// Opens a round for all reads that wait.
     pub(super) fn open_read_round(&mut self) {
-        let Role::Leader(leader) = &mut self.role else { return };
-        let queue = &mut leader.reads;
-        mark!(ReadBeforeNoop if !queue.waiting.is_empty() && self.commit < leader.noop);
-        let early = self.commit < leader.noop && !planted!(ReadBeforeNoop);
-        // §8: before the no-op is committed a new leader does not know what is.
-        if queue.waiting.is_empty() || queue.open.len() >= ROUNDS_MAX || early {
+        let ServerState::Leader(leader) = &self.state else { return };
+        let idle = leader.reads.waiting.is_empty();
+        if idle || !self.may_open_read_round(leader) || leader.reads.open.len() >= ROUNDS_MAX {
             return;
         }
+        let ServerState::Leader(LeaderState { reads: queue, .. }) = &mut self.state else { return };
         queue.round += 1;
         let reads = std::mem::take(&mut queue.waiting);
         mark!(ReadsShareRound if reads.len() > 1);
@@ -95,7 +96,7 @@ impl Raft {
 
     /// Answers the reads of every round that a quorum has confirmed.
     pub(super) fn close_read_rounds(&mut self) {
-        let Role::Leader(leader) = &mut self.role else { return };
+        let ServerState::Leader(leader) = &mut self.state else { return };
         let latest = leader.reads.round;
         let own = self.config.id;
         let answered = |id| match leader.peers.get(&id) {
@@ -117,7 +118,8 @@ impl Raft {
         }
     }
 
-    /// The leader steps down: what was asked here is asked again; the others ask again when they see it gone.
+    /// The leader steps down. Reads of this node end without an index and are requested again; other nodes request
+    /// theirs again when they notice the change.
     pub(super) fn give_up_reads(&mut self, queue: ReadQueue) {
         mark!(ReadDroppedByLeader if !queue.open.is_empty() || !queue.waiting.is_empty());
         let asked = queue.open.into_iter().flat_map(|round| round.reads).chain(queue.waiting);
@@ -129,7 +131,7 @@ impl Raft {
         if from == self.config.id {
             self.reads_ready.push(ReadReady { id, index });
         } else {
-            self.send(from, Message::ReadIndexReply { id, index }, Tells::HardState);
+            self.send(from, Message::ReadIndexReply { id, index }, Requires::HardState);
         }
     }
 }

@@ -1,27 +1,30 @@
-//! The log made equal everywhere: proposals, appends, acknowledgements, commit (§5.3, §5.4.2).
+//! How the log becomes the same everywhere: proposals, AppendEntries and its results, commitIndex (§5.3, §5.4.2).
+//!
+//! These are the steps; the rules that they follow are in `rules`.
 
-use super::disk::Tells;
+use super::durability::Requires;
 use super::message::Message;
-use super::types::{Entry, EntryId, EntryKind, Index, NodeId, Ticks};
-use super::{Leader, Raft, Role};
+use super::progress::Progress;
+use super::types::{Entry, EntryId, EntryKind, Index, NodeId, Ticks, Time};
+use super::{Raft, ServerState};
 use crate::marks::mark;
 use crate::planted::planted;
 use bytes::Bytes;
 
-/// Why a proposal was not taken. Applied: no.
+/// Why a proposal was rejected. Applied: no.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum ProposeError {
     /// Another node leads, or none. Retry there.
     #[error("this node does not lead")]
     NotLeader,
-    /// The log holds as many bytes as it may. Retry here, later.
+    /// The log has reached its limit. Retry here, later.
     #[error("the log holds {bytes} bytes, the limit is {limit}")]
     Busy { bytes: usize, limit: usize },
 }
 
 impl Raft {
-    /// Appends a command to the leader's log. It leaves with the next [`ready`](Raft::ready), together with
-    /// all others that came in between.
+    /// Appends a command to the leader's log. The next [`ready`](Raft::ready) sends it, together with all others
+    /// proposed until then.
     pub(crate) fn propose(&mut self, payload: Bytes) -> Result<EntryId, ProposeError> {
         if !self.is_leader() {
             return Err(ProposeError::NotLeader);
@@ -34,149 +37,122 @@ impl Raft {
         Ok(self.append_own(EntryKind::Command, payload))
     }
 
+    /// Appends an entry of the leader's own term. Its time is never before that of the entry ahead of it.
     pub(super) fn append_own(&mut self, kind: EntryKind, payload: Bytes) -> EntryId {
         let last = self.log.last();
         let id = EntryId { term: self.hard_state.term, index: last.index.next() };
-        let before = self.log.get(last.index).map_or(super::types::Time(0), |entry| entry.time);
-        mark!(StampHeldByLog if self.clock.now() < before);
-        self.log.append(Entry { id, time: self.clock.now().max(before), kind, payload });
+        let previous = self.log.get(last.index).map_or(Time(0), |entry| entry.time);
+        mark!(StampHeldByLog if self.clock.now() < previous);
+        self.log.append(Entry { id, time: self.clock.now().max(previous), kind, payload });
         id
     }
 
-    /// Sends each peer what it lacks, as far as its window reaches.
+    /// Sends each peer the entries that it lacks, as far as its window allows (figure 2, leaders: "if last log index
+    /// ≥ nextIndex for a follower, send AppendEntries RPC with log entries starting at nextIndex").
     pub(super) fn send_appends(&mut self) {
-        let Role::Leader(leader) = &mut self.role else { return };
-        let mut messages = Vec::new();
-        let last = self.log.last_index();
-        let config = &self.config;
+        let ServerState::Leader(leader) = &mut self.state else { return };
+        let (log, config, last) = (&self.log, &self.config, self.log.last_index());
+        let request = |next_index: Index, entries: Vec<Entry>| {
+            let index = next_index.previous();
+            let term = log.term_at(index).expect("the log reaches back to its first entry");
+            Message::Append { prev: EntryId { term, index }, commit: self.commit, entries }
+        };
+        let mut requests = Vec::new();
         for (&peer, progress) in &mut leader.peers {
-            let mut told = false;
-            let mut append = |next: Index, entries: Vec<Entry>| {
-                let before = next.previous();
-                let term = self.log.term_at(before);
-                let prev =
-                    EntryId { term: term.expect("the log reaches back to its first entry"), index: before };
-                messages.push((peer, Message::Append { prev, commit: self.commit, entries }));
-                told = true;
-            };
+            let before = requests.len();
             if progress.may_probe() {
-                append(progress.next(), Vec::new());
-                progress.probed(self.now);
+                requests.push((peer, request(progress.next_index(), Vec::new())));
+                progress.probe_sent(self.now);
             }
-            while progress.next() <= last
+            while progress.next_index() <= last
                 && progress.has_room(config.window_messages_max, config.window_bytes_max)
             {
-                let entries = self.log.batch(progress.next(), config.append_bytes_max);
+                let entries = log.batch(progress.next_index(), config.append_bytes_max);
                 let bytes = entries.iter().map(|entry| entry.payload.len()).sum();
                 let end = entries.last().map_or(last, |entry| entry.id.index);
-                append(progress.next(), entries);
-                progress.sent(end, bytes, self.now);
+                requests.push((peer, request(progress.next_index(), entries)));
+                progress.append_sent(end, bytes, self.now);
             }
-            mark!(WindowFull if progress.next() <= last && !progress.is_probing());
-            if !told && !progress.is_probing() && self.commit > progress.commit_told {
-                mark!(CommitTold);
-                if !planted!(CommitNotTold) {
-                    messages.push((peer, Message::Commit { commit: self.commit }));
+            mark!(WindowFull if progress.next_index() <= last && !progress.is_probing());
+            if requests.len() == before && progress.lacks_commit(self.commit) {
+                mark!(CommitSent);
+                progress.commit_sent = self.commit;
+                if !planted!(CommitNotSent) {
+                    requests.push((peer, Message::Commit { commit: self.commit }));
                 }
-                told = true;
             }
-            if told {
-                progress.commit_told = self.commit;
+            if requests.len() > before {
+                progress.commit_sent = self.commit;
             }
         }
-        for (peer, message) in messages {
-            self.send(peer, message, Tells::HardState);
+        for (peer, message) in requests {
+            self.send(peer, message, Requires::HardState);
         }
     }
 
-    /// The leader of our term appends, or asks whether `prev` is here.
+    /// AppendEntries request, in our term. The numbers are the steps of figure 2, receiver implementation.
     pub(super) fn handle_append(&mut self, from: NodeId, prev: EntryId, commit: Index, entries: Vec<Entry>) {
+        // 1. `step` has rejected a term below ours; a sender that cannot be the leader of ours is ignored.
         if !self.follow(from) {
             return;
         }
-        // What is committed here is in the leader's log too (§5.4.3): only above it can logs differ.
-        if prev.index >= self.commit && !self.log.has(prev) {
-            mark!(AppendConflict);
+        // 2. Reply false if the log has no entry that matches prevLogIndex and prevLogTerm.
+        if !self.has_prev(prev) {
             let hint = self.log.last_with_term_at_most(prev.index, prev.term);
-            return self.send(from, Message::Conflict { rejected: prev.index, hint }, Tells::HardState);
+            let conflict = Message::Conflict { rejected: prev.index, hint };
+            return self.send(from, conflict, Requires::HardState);
         }
-        let matched = entries.last().map_or(prev.index, |entry| entry.id.index);
-        // Only a real conflict cuts: a late append must not take back what came after it (§5.3; figure 2).
-        let known = entries.iter().take_while(|e| e.id.index <= self.commit || self.log.has(e.id)).count();
-        let new = &entries[known..];
-        mark!(AppendBelowCommit if prev.index < self.commit);
-        mark!(AppendKnownAlready if known > 0 && new.is_empty());
-        let cut = new.first().map(|first| first.id.index).filter(|first| *first <= self.log.last_index());
-        // A leader keeps what it has confirmed in its term, and its log's terms never go down: the sender lies.
-        let follows = |first: &Entry| self.log.term_at(first.id.index.previous()) <= Some(first.id.term);
-        if cut.is_some_and(|from| from <= self.confirmed) || !new.first().is_none_or(follows) {
+        // Not in figure 2: a sender that lies, and a log that is full because apply lags, get no answer. The leader
+        // sends again when its time-out for this peer has passed.
+        let comparison = self.find_conflict(&entries);
+        if self.contradicts_leader(&entries, comparison) || !self.has_room_for(&entries, comparison) {
             return;
         }
-        // What is here already, and what makes way, takes no room.
-        let (counted, slack) =
-            if planted!(NearlyFullRefuses) { (&entries[..], 0) } else { (new, self.config.window_bytes_max) };
-        let incoming: usize = counted.iter().map(|entry| entry.payload.len()).sum();
-        let kept = self.log.bytes() - cut.map_or(0, |from| self.log.bytes_from(from));
-        if incoming > 0 && kept + incoming > self.config.log_bytes_max + slack {
-            // No room, because apply lags: not answered, so the leader asks again when its patience ends.
-            mark!(AppendWithoutRoom);
-            return;
-        }
-        let stale = planted!(StaleAppendTruncates if matched < self.log.last_index());
-        let cut = if stale { Some(matched.next()) } else { cut };
-        if let Some(from) = cut {
-            mark!(TailOverwritten);
-            self.log.truncate(from);
-            self.disk.log_cut(from);
-        }
-        entries.into_iter().skip(known).for_each(|entry| self.log.append(entry));
-        self.confirmed = matched.max(self.confirmed);
-        self.commit_confirmed(commit);
-        self.send(from, Message::Appended { matched }, Tells::Log);
+        // 3. If an existing entry conflicts with a new one, delete it and all that follow it.
+        let match_index = entries.last().map_or(prev.index, |entry| entry.id.index);
+        self.delete_conflict(comparison.conflict, match_index);
+        // 4. Append the new entries that are not in the log yet.
+        entries.into_iter().skip(comparison.known).for_each(|entry| self.log.append(entry));
+        // 5. Set commitIndex = min(leaderCommit, index of the last new entry).
+        self.leader_match = match_index.max(self.leader_match);
+        self.commit = self.commit_up_to(commit);
+        self.send(from, Message::Appended { match_index }, Requires::Log);
     }
 
-    /// The leader's commit index has grown.
+    /// The leader's commitIndex has grown.
     pub(super) fn handle_commit(&mut self, from: NodeId, commit: Index) {
         if self.follow(from) {
-            self.commit_confirmed(commit);
+            self.commit = self.commit_up_to(commit);
         }
     }
 
-    /// The leader of our term is alive.
+    /// Heartbeat of the leader of our term (§5.2).
     pub(super) fn handle_heartbeat(&mut self, from: NodeId, commit: Index, round: u64) {
         if self.follow(from) {
-            if !planted!(CommitNotTold) {
-                self.commit_confirmed(commit);
+            if !planted!(CommitNotSent) {
+                self.commit = self.commit_up_to(commit);
             }
-            self.send(from, Message::HeartbeatReply { round }, Tells::HardState);
+            self.send(from, Message::HeartbeatReply { round }, Requires::HardState);
         }
     }
 
-    /// The leader's commit index counts only over entries that it has confirmed in this term: beyond them this
-    /// log may hold a tail that the leader does not have.
-    fn commit_confirmed(&mut self, leader_commit: Index) {
-        mark!(CommitBeyondConfirmed if leader_commit > self.confirmed);
-        let confirmed = if planted!(CommitUnconfirmed) { self.log.last_index() } else { self.confirmed };
-        self.commit = self.commit.max(leader_commit.min(confirmed));
-    }
-
-    /// A peer has the log up to `matched` on its disk, in this term.
-    pub(super) fn handle_appended(&mut self, from: NodeId, matched: Index) {
+    /// AppendEntries result, success: "update nextIndex and matchIndex for follower" (figure 2, leaders).
+    pub(super) fn handle_appended(&mut self, from: NodeId, match_index: Index) {
         let last = self.log.last_index();
         let now = self.now;
-        if let Some(progress) = self.heard_from(from)
-            && matched <= last
+        if let Some(progress) = self.progress_of_sender(from)
+            && match_index <= last
         {
-            progress.acknowledged(matched, now);
+            progress.acknowledged(match_index, now);
             self.advance_commit();
         }
     }
 
-    /// A peer does not have the entry before what we sent.
+    /// AppendEntries result, failure: "decrement nextIndex and retry" (figure 2, leaders), by a term at a time (§5.3).
     pub(super) fn handle_conflict(&mut self, from: NodeId, rejected: Index, hint: EntryId) {
         let candidate = self.log.last_with_term_at_most(hint.index, hint.term);
-        if let Some(progress) = self.heard_from(from)
-            && progress.is_news(rejected)
+        if let Some(progress) = self.progress_of_sender(from)
+            && progress.is_current(rejected)
         {
             mark!(BackedOffByTerm if candidate.index.next() < rejected);
             progress.back_off(candidate.index);
@@ -185,57 +161,44 @@ impl Raft {
         }
     }
 
-    /// A peer has heard our heartbeat.
+    /// Heartbeat result: it may confirm read rounds (thesis §6.4).
     pub(super) fn handle_heartbeat_reply(&mut self, from: NodeId, round: u64) {
-        if let Some(progress) = self.heard_from(from) {
+        if let Some(progress) = self.progress_of_sender(from) {
             progress.round = round.max(progress.round);
             self.close_read_rounds();
         }
     }
 
-    /// The peer's progress, if this node leads; it counts as alive from now on.
-    fn heard_from(&mut self, from: NodeId) -> Option<&mut super::Progress> {
+    /// The progress of a peer that has just answered, if this node leads. It counts as active from now on.
+    fn progress_of_sender(&mut self, from: NodeId) -> Option<&mut Progress> {
         let now = self.now;
-        let Role::Leader(leader) = &mut self.role else { return None };
+        let ServerState::Leader(leader) = &mut self.state else { return None };
         let progress = leader.peers.get_mut(&from)?;
-        progress.heard = now;
+        progress.last_heard = now;
         Some(progress)
     }
 
+    /// Sends each peer a heartbeat, with the latest read round.
     pub(super) fn send_heartbeats(&mut self) {
         let commit = self.commit;
-        let Role::Leader(leader) = &mut self.role else { return };
-        leader.heartbeat_due = Ticks(self.now.0 + self.config.heartbeat_ticks.0);
+        let ServerState::Leader(leader) = &mut self.state else { return };
+        leader.next_heartbeat = Ticks(self.now.0 + self.config.heartbeat_ticks.0);
         let round = leader.reads.round();
         for progress in leader.peers.values_mut() {
             if !progress.is_probing() {
-                progress.commit_told = commit;
+                progress.commit_sent = commit;
             }
         }
         self.send_to_all(&Message::Heartbeat { commit, round });
     }
 
-    /// Counts: what a quorum has on disk is committed, if it is of our own term (§5.4.2, figure 8); what came
-    /// before it is then committed with it.
+    /// Figure 2, leaders: "if there exists an N such that N > commitIndex, a majority of matchIndex\[i\] ≥ N, and
+    /// log\[N\].term == currentTerm: set commitIndex = N".
     pub(super) fn advance_commit(&mut self) {
-        let Role::Leader(Leader { peers, .. }) = &self.role else { return };
-        let (own, mut stable) = (self.config.id, self.disk.stable());
-        if planted!(LeaderCountsBeforeFsync) {
-            stable = self.log.last_index();
-        }
-        let on_disk = |id| match peers.get(&id) {
-            Some(progress) => progress.matched(),
-            None if id == own => stable,
-            None => Index(0),
-        };
-        let reached = self.membership.quorum_value(on_disk).unwrap_or_default();
-        let own_term = self.log.term_at(reached) == Some(self.hard_state.term) || planted!(CommitByCounting);
-        if reached > self.commit && own_term {
-            mark!(CommitCoversEarlierTerm if self.log.term_at(self.commit.next()) != Some(self.hard_state.term));
-            mark!(CommitBeforeOwnDisk if stable < reached);
-            self.commit = reached;
-        } else {
-            mark!(CommitHeldByTerm if reached > self.commit);
+        let ServerState::Leader(leader) = &self.state else { return };
+        let index = self.quorum_match_index(leader);
+        if self.can_commit(index) {
+            self.commit = index;
         }
     }
 }

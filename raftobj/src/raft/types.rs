@@ -1,4 +1,4 @@
-//! The protocol's words, each a type of its own: a term is never taken for an index.
+//! The quantities of the protocol, each a type of its own, so that a term is never taken for an index.
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -23,19 +23,19 @@ newtype! {
     pub Term
 }
 newtype! {
-    /// A position in the log. The first entry is at 1; zero is before it.
+    /// An index in the log. The first entry has 1; zero is before it.
     pub Index
 }
 newtype! {
-    /// A point in time as the leader stamped it: milliseconds since the Unix epoch.
+    /// A point in time of the leader's clock: milliseconds since the Unix epoch.
     pub Time
 }
 newtype! {
-    /// How often a node was started from its directory: 1 for the first start, written durably at each.
+    /// How many times a node was started from its directory: 1 at the first start. Written durably at each start.
     pub Boot
 }
 newtype! {
-    /// A span, or a point, of a node's own clock, counted in ticks.
+    /// A length of time, or a point in time of a node's own clock, in ticks.
     pub(crate) Ticks
 }
 
@@ -44,7 +44,7 @@ macro_rules! random_id {
         newtype! { $(#[$doc])* pub $name }
 
         impl $name {
-            /// The first eight hexadecimal digits: enough to tell ids apart in a log line.
+            /// The first eight hexadecimal digits: enough to distinguish ids in a log line.
             pub fn short(self) -> String {
                 format!("{:08x}", self.0 >> 32)
             }
@@ -53,41 +53,41 @@ macro_rules! random_id {
 }
 
 random_id! {
-    /// A member: drawn at random when its data directory is made.
+    /// The id of a member: random, drawn when its data directory is created.
     NodeId
 }
 random_id! {
-    /// One life of a member's disk: drawn at random when its data directory is made. A disk that was wiped
-    /// comes back with another, and is refused.
+    /// The id of a member's disk: random, drawn when its data directory is created. A disk that was wiped gets another
+    /// one, and is refused by the cluster.
     Incarnation
 }
 
 impl Term {
-    /// The term a candidate in this one campaigns for.
+    /// The term after this one: a candidate campaigns for it.
     pub fn next(self) -> Term {
         Term(self.0 + 1)
     }
 }
 
 impl Index {
-    /// The position after this one.
+    /// The index after this one.
     pub fn next(self) -> Index {
         Index(self.0 + 1)
     }
 
-    /// The position before this one; the first has zero before it.
+    /// The index before this one; zero before the first.
     pub fn previous(self) -> Index {
         Index(self.0.saturating_sub(1))
     }
 }
 
-/// Names an entry for ever: two entries of one term and index are the same entry (§5.3). Ordered by term
-/// first, which is the order of §5.4.1 (whose log is more up to date).
+/// Identifies an entry: two entries with the same index and term are the same entry (§5.3). Ordered by term first, the
+/// order of §5.4.1 (which log is more up to date).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct EntryId {
-    /// The term in which a leader made the entry.
+    /// The term of the leader that appended the entry.
     pub(crate) term: Term,
-    /// Its position.
+    /// Its index.
     pub(crate) index: Index,
 }
 
@@ -97,10 +97,10 @@ impl fmt::Display for EntryId {
     }
 }
 
-/// What an entry's payload is.
+/// The kind of an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum EntryKind {
-    /// Nothing: a leader's first entry of its term (§8).
+    /// No payload: a leader's first entry of its term (§8).
     Noop,
     /// A replicated call, in the encoding of `codec::command`.
     Command,
@@ -111,19 +111,19 @@ pub(crate) enum EntryKind {
 pub(crate) struct Entry {
     /// Term and index.
     pub(crate) id: EntryId,
-    /// The leader's clock when it appended the entry; never before the entry ahead of it.
+    /// The leader's clock when it appended the entry; never before the time of the entry ahead of it.
     pub(crate) time: Time,
-    /// What the payload is.
+    /// The kind of its payload.
     pub(crate) kind: EntryKind,
-    /// Opaque here.
+    /// Opaque to the protocol.
     pub(crate) payload: Bytes,
 }
 
-/// What a node must not forget between two messages (figure 2, persistent state; the log apart).
+/// The persistent state of a server (figure 2), without its log.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct HardState {
-    /// The latest term this node has seen.
+    /// currentTerm: the latest term this node has seen.
     pub(crate) term: Term,
-    /// Whom it voted for in that term.
+    /// votedFor: the candidate that got this node's vote in that term.
     pub(crate) voted_for: Option<NodeId>,
 }

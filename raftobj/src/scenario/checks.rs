@@ -61,9 +61,9 @@ impl Checks {
             RaftMessage::VoteReply { granted: true } => {
                 assert_eq!(durable.voted_for, Some(to), "{from} tells a vote that is not on its disk");
             }
-            RaftMessage::Appended { matched } => {
+            RaftMessage::Appended { match_index } => {
                 let last = disk.entries.len() as u64;
-                assert!(matched.0 <= last, "{from} acknowledges {matched}, with {last} on disk");
+                assert!(match_index.0 <= last, "{from} acknowledges {match_index}, with {last} on disk");
             }
             _ => {}
         }

@@ -57,7 +57,7 @@ pub(super) fn status(member: &Member) -> String {
         Some(id) => format!(" vote={}", name(id)),
         None => " vote=none".to_owned(),
     };
-    line += &format!(" last={} durable={} commit={}", raft.log().last(), raft.stable(), raft.commit());
+    line += &format!(" last={} durable={} commit={}", raft.log().last(), raft.durable_index(), raft.commit());
     line += &format!(" applied={}", status.applied);
     for (peer, member) in &raft.membership().members {
         if let Some((matched, next)) = raft.progress_of(*peer) {
@@ -191,7 +191,7 @@ fn raft_message(message: &RaftMessage) -> (&'static str, String) {
         RaftMessage::Append { prev, commit, entries: new } => {
             ("append", format!(" prev={prev} commit={commit} {}", entries(new)))
         }
-        RaftMessage::Appended { matched } => ("appended", format!(" matched={matched}")),
+        RaftMessage::Appended { match_index } => ("appended", format!(" matched={match_index}")),
         RaftMessage::Conflict { rejected, hint } => ("conflict", format!(" rejected={rejected} hint={hint}")),
         RaftMessage::Commit { commit } => ("commit", format!(" {commit}")),
         RaftMessage::Heartbeat { commit, round } => ("heartbeat", format!(" commit={commit} round={round}")),

@@ -269,7 +269,7 @@ fn election(cluster: &mut Cluster, candidate: Host) {
     for host in cluster.running() {
         let is_led = |cluster: &mut Cluster| {
             let raft = cluster.member(host).life().node.raft();
-            raft.is_some_and(|raft| !raft.is_leader() && raft.is_led())
+            raft.is_some_and(|raft| !raft.is_leader() && raft.heard_from_leader())
         };
         while host != candidate && is_led(cluster) {
             cluster.tick(host);

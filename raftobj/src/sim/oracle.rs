@@ -395,12 +395,12 @@ impl<T: Object> Oracle<T> {
                 hard_state.term > *term || (hard_state.term == *term && hard_state.voted_for == Some(to))
             }
             // An older tail that is as long is not what is acknowledged. In a later term the log may have been cut since.
-            RaftMessage::Appended { matched } => {
+            RaftMessage::Appended { match_index } => {
                 let follower = self.followers.entry((*term, id)).or_default();
-                follower.told = follower.told.max(*matched);
-                let last = (matched.0 as usize).checked_sub(1);
+                follower.told = follower.told.max(*match_index);
+                let last = (match_index.0 as usize).checked_sub(1);
                 let same = last.is_none_or(|last| durable.log.get(last) == log.get(last));
-                let holds = durable.log.len() as u64 >= matched.0;
+                let holds = durable.log.len() as u64 >= match_index.0;
                 hard_state.term > *term || (hard_state.term == *term && holds && same)
             }
             _ => hard_state.term >= *term,

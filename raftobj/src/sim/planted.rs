@@ -93,15 +93,15 @@ found! {
     // Replication
     planted_commit_by_counting: CommitByCounting within 20 by [OWN_TERM];
     planted_a_stale_append_that_truncates: StaleAppendTruncates within 20 by [CORE_ASSERTS, MATCHING];
-    planted_a_commit_beyond_what_is_confirmed: CommitUnconfirmed within 100 by [COMMITTED_STAY, MATCHING];
-    planted_a_match_that_goes_back: MatchGoesBack within 20 by [NEVER_BACK];
+    planted_a_commit_beyond_what_is_confirmed: CommitBeyondLeaderMatch within 100 by [COMMITTED_STAY, MATCHING];
+    planted_a_match_that_goes_back: MatchIndexDecreases within 20 by [NEVER_BACK];
     planted_an_acknowledgement_before_its_fsync: AcknowledgedBeforeFsync within 20 by [DURABLE];
     planted_a_leader_that_counts_before_its_fsync: LeaderCountsBeforeFsync within 20 by [COMMITTED_DURABLE];
     planted_an_acknowledgement_of_an_old_term: OldTermAcknowledges within 200 by [COUNTS];
-    planted_what_was_sent_taken_for_matched: SentTakenForMatched within 20 by [COUNTS];
-    planted_a_confirmation_forgotten: ConfirmedForgotten within 100 by [DEAF_LEARNS, SERVES];
+    planted_what_was_sent_taken_for_matched: NextIndexTakenForMatchIndex within 20 by [COUNTS];
+    planted_a_confirmation_forgotten: LeaderMatchForgotten within 100 by [DEAF_LEARNS, SERVES];
     planted_a_log_nearly_full_that_refuses: NearlyFullRefuses within 200 by [MUTE_CATCHES_UP, SERVES];
-    planted_a_commit_not_told: CommitNotTold within 20 by [SERVES];
+    planted_a_commit_not_told: CommitNotSent within 20 by [SERVES];
     planted_an_entry_applied_before_it_is_durable: AppliedBeforeDurable within 20 by [CORE_ASSERTS, OWN_DISK];
 
     // Reads
@@ -145,7 +145,7 @@ found! {
 /// Bugs that no run can show, each with a test of its own.
 const ELSEWHERE: &[Bug] = &[
     // A connection lets no stranger in: `raft::tests`, planted_votes_of_strangers_are_found.
-    Bug::StrangerVotes,
+    Bug::NonMemberVotes,
     // A leader sends entries to those who answered in its term, and the answer waited for all earlier writes:
     // `raft::disk`, planted_late_reports_that_count_are_found.
     Bug::PersistedAba,

@@ -6,8 +6,8 @@ use super::*;
 fn told_of_other_states(others: [u64; 2]) -> Node {
     let mut node = leader_of(3);
     let mut committed = Vec::new();
-    for matched in [Index(0), Index(1)] {
-        node.receive(NodeId(2), Message::Raft(node.term(), RaftMessage::Appended { matched }));
+    for match_index in [Index(0), Index(1)] {
+        node.receive(NodeId(2), Message::Raft(node.term(), RaftMessage::Appended { match_index }));
         committed.extend(settle(&mut node).1);
     }
     let noop = committed.last().expect("a majority has the no-op").clone();

@@ -1,13 +1,15 @@
 //! Single stories of one server: what it does with the messages that it is given, and nothing else around it.
 
-use super::config::Config;
-use super::election::Votes;
-use super::membership::{Member, Membership};
-use super::message::{Envelope, Message, ReadId};
-use super::types::{Entry, EntryId, EntryKind, HardState, Incarnation, Index, NodeId, Term, Ticks, Time};
-use super::{ProposeError, Raft, ReadReady, Restored, Role};
 use crate::marks::{Counts, Mark};
 use crate::object::fixture::TestRandom;
+use crate::raft::config::Config;
+use crate::raft::election::Votes;
+use crate::raft::membership::{Member, Membership};
+use crate::raft::message::{Envelope, Message, ReadId};
+use crate::raft::types::{
+    Entry, EntryId, EntryKind, HardState, Incarnation, Index, NodeId, Term, Ticks, Time,
+};
+use crate::raft::{ProposeError, Raft, ReadReady, Restored, ServerState};
 use bytes::Bytes;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -86,7 +88,7 @@ fn a_follower_that_doubted_its_leader_still_learns_the_commit() {
     let mut raft = server(1, Vec::new());
     let append = Message::Append { prev: id(0, 0), commit: Index(0), entries: vec![entry(1, 1, 0)] };
     hear(&mut raft, 2, 1, append);
-    assert_eq!(settle(&mut raft), [Message::Appended { matched: Index(1) }]);
+    assert_eq!(settle(&mut raft), [Message::Appended { match_index: Index(1) }]);
     tick_until_candidate(&mut raft);
     settle(&mut raft);
     hear(&mut raft, 2, 1, Message::Heartbeat { commit: Index(1), round: 0 });
@@ -102,9 +104,9 @@ fn an_append_that_is_here_already_needs_no_room() {
     let both =
         Message::Append { prev: id(0, 0), commit: Index(0), entries: vec![entry(1, 1, 900), last.clone()] };
     hear(&mut raft, 2, 1, both);
-    assert_eq!(settle(&mut raft), [Message::Appended { matched: Index(2) }]);
+    assert_eq!(settle(&mut raft), [Message::Appended { match_index: Index(2) }]);
     hear(&mut raft, 2, 1, Message::Append { prev: id(1, 1), commit: Index(0), entries: vec![last] });
-    assert_eq!(settle(&mut raft), [Message::Appended { matched: Index(2) }]);
+    assert_eq!(settle(&mut raft), [Message::Appended { match_index: Index(2) }]);
 }
 
 // Breaks: a leader that was cut off with a full log can never follow the next one.
@@ -113,7 +115,7 @@ fn a_tail_that_is_cut_makes_room_for_what_replaces_it() {
     let mut raft = server(1, vec![entry(1, 1, 900), entry(1, 2, 900)]);
     let append = Message::Append { prev: id(0, 0), commit: Index(0), entries: vec![entry(2, 1, 900)] };
     hear(&mut raft, 2, 2, append);
-    assert_eq!(settle(&mut raft).last(), Some(&Message::Appended { matched: Index(1) }));
+    assert_eq!(settle(&mut raft).last(), Some(&Message::Appended { match_index: Index(1) }));
 }
 
 // The bound itself.
@@ -146,14 +148,14 @@ fn an_append_that_just_fits_is_taken() {
 fn a_question_and_a_no_op_need_no_room() {
     let mut raft = server(1, vec![entry(1, 1, 900), entry(1, 2, 900), entry(1, 3, 900)]);
     hear(&mut raft, 2, 2, Message::Append { prev: id(1, 3), commit: Index(0), entries: Vec::new() });
-    assert_eq!(settle(&mut raft), [Message::Appended { matched: Index(3) }]);
+    assert_eq!(settle(&mut raft), [Message::Appended { match_index: Index(3) }]);
     hear(
         &mut raft,
         2,
         2,
         Message::Append { prev: id(1, 3), commit: Index(0), entries: vec![entry(2, 4, 0)] },
     );
-    assert_eq!(settle(&mut raft), [Message::Appended { matched: Index(4) }]);
+    assert_eq!(settle(&mut raft), [Message::Appended { match_index: Index(4) }]);
 }
 
 // Breaks: a leader takes more than its followers may have room for, or tells a caller of a bound that is not there.
@@ -264,22 +266,24 @@ fn a_server_that_contradicts_itself_is_caught() {
     type Break = fn(&mut Raft);
     let broken: [(&str, Break); 11] = [
         ("beyond last 1", |raft| raft.commit = Index(2)),
-        ("confirmed 2 beyond last", |raft| raft.confirmed = Index(2)),
+        ("leader match 2 beyond last", |raft| raft.leader_match = Index(2)),
         ("durable up to 1, beyond last 0", |raft| raft.log.truncate(Index(1))),
-        ("handed out 1 beyond commit 0", |raft| raft.handed = Index(1)),
-        ("applied 1 beyond handed out 0", |raft| raft.applied = Index(1)),
+        ("applying 1 beyond commit 0", |raft| raft.applying = Index(1)),
+        ("applied 1 beyond applying 0", |raft| raft.applied = Index(1)),
         ("of a later term than 1", |raft| raft.hard_state.term = Term(1)),
         ("leads a term it did not vote in", |raft| raft.hard_state.voted_for = None),
         ("no-op 2 beyond last 1", |raft| {
-            let Role::Leader(leader) = &mut raft.role else { unreachable!() };
+            let ServerState::Leader(leader) = &mut raft.state else { unreachable!() };
             leader.noop = Index(2);
         }),
         ("candidate without its own vote", |raft| {
-            raft.role = Role::Candidate(Votes::default());
+            raft.state = ServerState::Candidate(Votes::default());
             raft.hard_state.voted_for = Some(NodeId(2));
         }),
-        ("pre-candidate without its own vote", |raft| raft.role = Role::PreCandidate(Votes::default())),
-        ("follows itself", |raft| raft.role = Role::Follower { leader: Some(NodeId(1)) }),
+        ("pre-candidate without its own vote", |raft| {
+            raft.state = ServerState::PreCandidate(Votes::default())
+        }),
+        ("follows itself", |raft| raft.state = ServerState::Follower { leader: Some(NodeId(1)) }),
     ];
     for (words, break_it) in broken {
         let mut raft = leader();
@@ -346,7 +350,7 @@ fn any_message(random: &mut TestRandom, term: u64) -> Message {
             }
             Message::Append { prev, commit: Index(small), entries }
         }
-        6 => Message::Appended { matched: index },
+        6 => Message::Appended { match_index: index },
         7 => Message::Conflict { rejected: index, hint: last },
         8 => Message::Commit { commit: index },
         9 => Message::Heartbeat { commit: index, round: random.below(4) },

@@ -7,7 +7,7 @@
 use super::Broken;
 use super::member::{Event, MEMBERS, Member, Writes};
 use crate::planted::{self, Bug};
-use crate::raft::Role;
+use crate::raft::ServerState;
 use crate::raft::message::{Envelope, Message};
 use crate::raft::read::ReadReady;
 use crate::raft::types::{Entry, EntryId, Index, NodeId, Term};
@@ -102,8 +102,8 @@ impl Tables {
             log,
             durable_term: member.disk.hard_state.term,
             unwritten: member.unwritten.len(),
-            read_rounds: match &raft.role {
-                Role::Leader(leader) => leader.reads.round(),
+            read_rounds: match &raft.state {
+                ServerState::Leader(leader) => leader.reads.round(),
                 _ => 0,
             },
         };

@@ -1,10 +1,10 @@
 //! Bounded exploration: the schedules of three members within bounds, each of them, not a sample.
 //!
-//! The members are [`Raft`](super::Raft) itself, run by [stateright] as the transitions of a model. A state is the
+//! The members are [`Raft`](crate::raft::Raft) itself, run by [stateright] as the transitions of a model. A state is the
 //! members with their disks, everything that was ever said, and what history the properties need.
 //!
 //! # Where to begin
-//! `tests` has the scopes: where an exploration starts, its [`Bounds`], and what it must come across. Then [`Broken`],
+//! `scopes` has the scopes: where an exploration starts, its [`Bounds`], and what it must come across. Then [`Broken`],
 //! what must never be; [`Cluster::after`], a step; `member`, what an event does to one member; `tables`, why it is fast.
 //!
 //! # What is abstracted, and what that loses
@@ -25,14 +25,14 @@
 //! Breadth first, so that what breaks is shown by a shortest schedule; a depth-first search would wander down one
 //! schedule and leave its neighbours. A scope ends when it has no more states, or at a number of steps, between two
 //! blocks of 1,500 states and by one thread, so the same states are seen on every machine. Deeper, with larger bounds:
-//! `RAFTOBJ_MODEL_STEPS=100000000 cargo test --release -p raftobj --lib raft::model -- --nocapture --test-threads 1`
+//! `RAFTOBJ_MODEL_STEPS=100000000 cargo test --release -p raftobj --lib raft::tests::model -- --nocapture --test-threads 1`
 
 mod member;
+mod scopes;
 mod tables;
-mod tests;
 
-use super::message::ReadId;
-use super::types::{NodeId, Term};
+use crate::raft::message::ReadId;
+use crate::raft::types::{NodeId, Term};
 use member::{Event, MEMBERS};
 use stateright::{Model, Property};
 use std::collections::BTreeMap;

@@ -320,7 +320,7 @@ const PLANTED: &[(Bug, Scope, Broken)] = &[
     (Bug::AppliedBeforeDurable, ONE_CANDIDATE, Broken::Assertion),
     (Bug::CommitByCounting, FIGURE_8, Broken::LeaderCompleteness),
     (Bug::StaleAppendTruncates, NEW_LEADER, Broken::Assertion),
-    (Bug::SentTakenForMatched, NEW_LEADER, Broken::LeaderCompleteness),
+    (Bug::NextIndexTakenForMatchIndex, NEW_LEADER, Broken::LeaderCompleteness),
     (Bug::ReadBeforeNoop, READS, Broken::ReadFromThePast),
     (Bug::ReadWithoutRound, READS, Broken::ReadFromThePast),
 ];

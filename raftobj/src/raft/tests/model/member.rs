@@ -6,7 +6,7 @@ use crate::raft::membership::{Member as Peer, Membership};
 use crate::raft::message::{Envelope, Message, ReadId};
 use crate::raft::read::ReadReady;
 use crate::raft::types::{Entry, HardState, Incarnation, NodeId, Ticks, Time};
-use crate::raft::{Persist, Raft, Restored, Role};
+use crate::raft::{Persist, Raft, Restored, ServerState};
 use bytes::Bytes;
 use std::collections::{BTreeMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -103,7 +103,7 @@ impl Member {
         match event {
             Event::Timeout => {
                 // What a follower does between two ticks does not depend on them.
-                let due = self.raft.election_due;
+                let due = self.raft.election_deadline;
                 while self.raft.now < due {
                     self.raft.tick(Time(0));
                 }
@@ -169,7 +169,7 @@ impl Member {
             // A pre-vote tells nothing that binds.
             Message::PreVote { .. } | Message::PreVoteReply { .. } => false,
             Message::VoteReply { granted: true } => voted_for != Some(envelope.to),
-            Message::Appended { matched } => (self.disk.entries.len() as u64) < matched.0,
+            Message::Appended { match_index } => (self.disk.entries.len() as u64) < match_index.0,
             _ => false,
         };
         (early || term < envelope.term).then_some(Broken::ToldTooEarly)
@@ -183,7 +183,7 @@ impl Member {
             && old.hard_state.voted_for != new.hard_state.voted_for;
         match () {
             () if new.hard_state.term < old.hard_state.term => Some(Broken::WentBack),
-            () if new.commit < old.commit || new.handed < old.handed => Some(Broken::WentBack),
+            () if new.commit < old.commit || new.applying < old.applying => Some(Broken::WentBack),
             () if revoted => Some(Broken::VoteChanged),
             () => None,
         }
@@ -207,16 +207,16 @@ impl Member {
         let shift = |time: Ticks| Ticks((time.0 + max.0).saturating_sub(now.0));
         raft.now = max;
         raft.attempt = 0;
-        raft.leader_heard = raft.leader_heard.map(shift).filter(|heard| max.0 - heard.0 < min.0);
-        match &mut raft.role {
-            Role::Leader(leader) => {
-                raft.election_due = Ticks(0);
-                leader.heartbeat_due = shift(leader.heartbeat_due);
+        raft.leader_heard_at = raft.leader_heard_at.map(shift).filter(|heard| max.0 - heard.0 < min.0);
+        match &mut raft.state {
+            ServerState::Leader(leader) => {
+                raft.election_deadline = Ticks(0);
+                leader.next_heartbeat = shift(leader.next_heartbeat);
                 leader.peers.values_mut().for_each(|progress| progress.shift_times(shift));
             }
-            _ => raft.election_due = shift(raft.election_due),
+            _ => raft.election_deadline = shift(raft.election_deadline),
         }
-        let down = raft.disk.renumber();
+        let down = raft.durability.renumber();
         for persist in &mut self.unwritten {
             persist.id.0 -= down.min(persist.id.0);
         }
