@@ -2,7 +2,7 @@
 //!
 //! Clients' calls and replies are recorded in a [`History`]; [`check()`] compares it with a [`Model`] of the object and
 //! says whether it is linearizable, by the algorithm of Wing, Gong and Lowe. If it is not, a [`CounterExample`] shows
-//! the few calls that prove it. Beside it stand checks of single promises: [`exactly_once`], [`predecessor_chain`],
+//! the few calls that prove it. Beside it stand checks of single promises: [`exactly_once()`], [`predecessor_chain`],
 //! [`read_your_writes`], [`monotonic_reads`], [`prefixes_of_one_order`], [`all_answered`].
 //!
 //! Nothing here knows where a history comes from: a simulated run, real processes, or another system altogether. No
@@ -59,11 +59,11 @@
 
 mod check;
 mod counterexample;
+mod exactly_once;
 mod model;
 mod record;
 mod search;
-mod serials;
-mod sight;
+mod session_guarantees;
 mod timeline;
 mod visited;
 
@@ -72,14 +72,14 @@ mod tests;
 
 pub use check::{Checker, Verdict, check};
 pub use counterexample::CounterExample;
+pub use exactly_once::{
+    ChainError, ExactlyOnceError, NeverAnswered, all_answered, exactly_once, predecessor_chain,
+};
 pub use model::{
     ByKey, Counter, CounterCall, Model, Queue, QueueCall, Register, RegisterCall, RegisterReply,
 };
 pub use record::{ClientId, History, Operation, OperationId, Outcome, Point};
-pub use serials::{
-    ChainError, ExactlyOnceError, NeverAnswered, all_answered, exactly_once, predecessor_chain,
-};
-pub use sight::{
+pub use session_guarantees::{
     Access, LocalRead, LocalReadError, Sight, StaleRead, monotonic_reads, prefixes_of_one_order,
     read_your_writes,
 };

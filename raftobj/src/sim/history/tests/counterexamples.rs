@@ -1,8 +1,8 @@
 //! Counter-examples are true, smallest, and can be read.
 
 use super::super::{CounterExample, History, Model, OperationId, Outcome, Verdict, check};
-use super::chance::{atomic, copy, queue_call, register_call, spoilt};
-use super::pictures::{queue_history, register_history};
+use super::diagrams::{queue_history, register_history};
+use super::random::{atomic, copy, queue_call, register_call, spoilt};
 use super::twin::naive;
 use super::{queue, register};
 use crate::object::fixture::TestRandom;

@@ -3,7 +3,7 @@
 use super::super::{
     ByKey, Checker, ClientId, Counter, CounterCall, History, RegisterCall, RegisterReply, Verdict, check,
 };
-use super::pictures::{queue_history, register_history};
+use super::diagrams::{queue_history, register_history};
 use super::{queue, register};
 
 #[track_caller]

@@ -1,11 +1,11 @@
 //! Histories drawn as pictures, histories by chance, and a naive twin of the checker.
 
-mod chance;
 mod counterexamples;
+mod diagrams;
+mod guarantees;
 mod known;
-mod library;
-mod pictures;
-mod promises;
+mod other_checker;
+mod random;
 mod twin;
 
 use super::{History, Queue, QueueCall, Register, RegisterCall, RegisterReply};

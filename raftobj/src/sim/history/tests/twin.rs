@@ -1,7 +1,7 @@
 //! The checker against a twin that tries every order.
 
 use super::super::{Checker, History, Model, Operation, Outcome, Verdict, check};
-use super::chance::{atomic, queue_call, register_call, serial_call, spoilt};
+use super::random::{atomic, queue_call, register_call, serial_call, spoilt};
 use super::{queue, register};
 use crate::object::fixture::TestRandom;
 

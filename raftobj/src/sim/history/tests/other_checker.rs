@@ -3,7 +3,7 @@
 //! That one knows no unknown outcomes: they are given an end after all others, with any reply.
 
 use super::super::{History, Model, Operation, Outcome, RegisterCall, RegisterReply, check};
-use super::chance::{atomic, register_call, spoilt};
+use super::random::{atomic, register_call, spoilt};
 use super::register;
 use crate::object::fixture::TestRandom;
 use todc_utils::linearizability::WGLChecker;
