@@ -5,7 +5,7 @@
 //! ([`history`](super::history)). The object is its own model.
 
 use super::client::{End, Operation, What};
-use super::history::{Checker, ClientId, History, Model, Operation as Seen, Outcome, Point, Verdict};
+use super::history::{Checker, ClientId, History, Model, Operation as Seen, Outcome, Timestamp, Verdict};
 use super::violation::Violation;
 use super::world::World;
 use crate::object::describe::call_text;
@@ -68,7 +68,7 @@ fn seen<T: Object>(operation: &Operation<T>) -> Option<Seen<Asked<T>, Told>> {
         return None;
     }
     let (at, end) = ended.as_ref()?;
-    let returned = |reply| Outcome::Returned { reply, at: Point(*at) };
+    let returned = |reply| Outcome::Returned { reply, at: Timestamp(*at) };
     let outcome = match end {
         End::Returned { reply, .. } => returned(Told::Reply(reply.clone())),
         End::Applied { .. } => returned(Told::NoReply),
@@ -77,7 +77,7 @@ fn seen<T: Object>(operation: &Operation<T>) -> Option<Seen<Asked<T>, Told>> {
         End::Unknown | End::Refused => return None,
     };
     let call = Asked { key: *key, what: what.clone(), index: end.index().unwrap_or_default() };
-    Some(Seen { client: ClientId(*client as u64), call, invoked_at: Point(*invoked), outcome })
+    Some(Seen { client: ClientId(*client as u64), call, invoked_at: Timestamp(*invoked), outcome })
 }
 
 impl<T: Object + Clone + Eq + Hash + Debug> Model for Itself<'_, T> {
@@ -112,7 +112,7 @@ impl<T: Object + Clone + Eq + Hash + Debug> Model for Itself<'_, T> {
         }
     }
 
-    fn is_read(&self, call: &Asked<T>, _: &Told) -> bool {
+    fn is_read_only(&self, call: &Asked<T>, _: &Told) -> bool {
         matches!(call.what, What::Read { .. })
     }
 

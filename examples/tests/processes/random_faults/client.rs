@@ -4,7 +4,7 @@
 use super::record::{Asked, Record, Told};
 use crate::harness::{Process, Silence};
 use raftobj::sim::Random;
-use raftobj::sim::history::{ClientId, Point};
+use raftobj::sim::history::{ClientId, Timestamp};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 
@@ -49,8 +49,8 @@ impl Common {
         (self.keys_drawn.load(SeqCst) / (KEYS_AT_ONCE * DRAWS_PER_KEY) + 1) * KEYS_AT_ONCE
     }
 
-    fn point(&self) -> Point {
-        Point(self.points.fetch_add(1, SeqCst))
+    fn point(&self) -> Timestamp {
+        Timestamp(self.points.fetch_add(1, SeqCst))
     }
 
     fn draw(&self, random: &mut Random) -> Asked {

@@ -1,7 +1,7 @@
 //! What a client asked, what it was told, and when: read from the lines that go through its pipes.
 
 use crate::harness::{Changed, status_fields};
-use raftobj::sim::history::{ClientId, Point};
+use raftobj::sim::history::{ClientId, Timestamp};
 use std::fmt;
 
 /// A command, the line that answered it, and the points between which it was answered.
@@ -11,9 +11,9 @@ pub(crate) struct Record {
     pub(crate) client: ClientId,
     pub(crate) asked: Asked,
     /// Before the command was written.
-    pub(crate) begin: Point,
+    pub(crate) begin: Timestamp,
     /// After the answer was read.
-    pub(crate) end: Point,
+    pub(crate) end: Timestamp,
     pub(crate) told: Told,
 }
 

@@ -73,7 +73,7 @@ impl Model for Entry {
         }
     }
 
-    fn is_read(&self, call: &Call, reply: &Option<u64>) -> bool {
+    fn is_read_only(&self, call: &Call, reply: &Option<u64>) -> bool {
         *call == Call::Get || (*call == Call::Pop && reply.is_none())
     }
 
@@ -94,14 +94,14 @@ impl Model for Entry {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use raftobj::sim::history::{ClientId, Point};
+    use raftobj::sim::history::{ClientId, Timestamp};
 
     /// A session of a few clients, one after the other: who, the command as typed, the answer as printed.
     fn records(lines: &[(u64, Asked, &str)]) -> Vec<Record> {
         let record = |(number, (client, asked, line)): (usize, &(u64, Asked, &str))| {
-            let begin = Point(2 * number as u64);
+            let begin = Timestamp(2 * number as u64);
             let told = Told::parse(*asked, line).expect("the line is an answer");
-            Record { client: ClientId(*client), asked: *asked, begin, end: Point(begin.0 + 1), told }
+            Record { client: ClientId(*client), asked: *asked, begin, end: Timestamp(begin.0 + 1), told }
         };
         lines.iter().enumerate().map(record).collect()
     }
@@ -165,7 +165,7 @@ mod tests {
     fn an_index_belongs_to_one_change() {
         let [mut first, mut second] = [(1, set(10)), (2, Asked::Set { key: 2, value: 11 })]
             .map(|(client, asked)| records(&[(client, asked, "ok index=2 term=1 previous=none")]).remove(0));
-        (first.end, second.end) = (Point(9), Point(9));
+        (first.end, second.end) = (Timestamp(9), Timestamp(9));
         let report = judge(&[first, second]).expect_err("both are at index 2");
         assert!(report.contains("at index 2"), "{report}");
     }

@@ -1,6 +1,6 @@
 //! The checker: a history by keys, each searched, and what came of it.
 
-use super::counterexample::{CounterExample, smallest};
+use super::counterexample::{Counterexample, minimize};
 use super::model::Model;
 use super::record::{History, OperationId, Outcome};
 use super::search::{Budget, Found, Item, search};
@@ -14,7 +14,7 @@ pub enum Verdict {
     /// the order of these moments, gives the replies that were seen.
     Linearizable,
     /// No such moments exist.
-    NotLinearizable(CounterExample),
+    NotLinearizable(Counterexample),
     /// The bound was reached first, at this key (in `Debug`'s spelling); no violation was found in any other.
     Undecided {
         /// The first key that was not decided.
@@ -33,12 +33,12 @@ impl Verdict {
     /// Nothing where the history is linearizable.
     ///
     /// # Panics
-    /// With the counter-example, or the key that was not decided, in words: for the last line of a test.
+    /// With the counterexample, or the key that was not decided, in words: for the last line of a test.
     #[track_caller]
     pub fn expect_linearizable(&self) {
         match self {
             Self::Linearizable => {}
-            Self::NotLinearizable(counter_example) => panic!("{counter_example}"),
+            Self::NotLinearizable(counterexample) => panic!("{counterexample}"),
             Self::Undecided { key, steps } => panic!("key {key} undecided after {steps} steps"),
         }
     }
@@ -72,7 +72,7 @@ impl<'a, M: Model> Checker<'a, M> {
         self
     }
 
-    /// Checks key by key, in the order of the keys, up to the first that is violated; its counter-example is then
+    /// Checks key by key, in the order of the keys, up to the first that is violated; its counterexample is then
     /// made small, which may take up to ten times the steps of one key.
     pub fn check(&mut self, history: &History<M::Call, M::Reply>) -> Verdict {
         let mut keys: BTreeMap<M::Key, Vec<OperationId>> = BTreeMap::new();
@@ -93,7 +93,7 @@ impl<'a, M: Model> Checker<'a, M> {
                 Found::Stuck(_) => {
                     budget.steps_max = budget.steps.saturating_add(self.steps_max.saturating_mul(10));
                     let key = format!("{key:?}");
-                    let found = smallest(self.model, history, key, &ids, &mut budget);
+                    let found = minimize(self.model, history, key, &ids, &mut budget);
                     return Verdict::NotLinearizable(found);
                 }
                 Found::Undecided => undecided = undecided.or_else(|| Some(format!("{key:?}"))),

@@ -125,13 +125,13 @@ pub enum ChainError<S: Debug> {
     },
     /// Following the replies backwards, one comes round to the same call.
     #[error("call {} comes before itself", operation.0)]
-    Circle {
+    Cycle {
         /// A call of the circle.
         operation: OperationId,
     },
     /// The replies lead from the end back to the empty object, past a call that was acknowledged.
     #[error("call {} is not on the chain, which leads from {end:?} back to the beginning", operation.0)]
-    Apart {
+    NotOnChain {
         /// The call.
         operation: OperationId,
         /// What the object ends with.
@@ -142,7 +142,7 @@ pub enum ChainError<S: Debug> {
         Some(operation) => format!("call {} replaced", operation.0),
         None => "never took effect".into(),
     })]
-    End {
+    WrongEnd {
         /// What the object ends with; `None` if nothing is there.
         end: Option<S>,
         /// The call that replied that this was before it.
@@ -186,10 +186,10 @@ pub fn predecessor_chain<C, R, S: Ord + Clone + Debug>(
         predecessor.insert(serial.clone(), before);
     }
     if let Some(operation) = replaced.get(&end) {
-        return Err(ChainError::End { end, replaced_by: Some(*operation) });
+        return Err(ChainError::WrongEnd { end, replaced_by: Some(*operation) });
     }
     if let Some(serial) = end.as_ref().filter(|end| !took_effect(end)) {
-        return Err(ChainError::End { end: Some(serial.clone()), replaced_by: None });
+        return Err(ChainError::WrongEnd { end: Some(serial.clone()), replaced_by: None });
     }
     // Every serial has at most one successor, so the links make strands. Each strand begins with the empty object, with a
     // call of unknown outcome, or nowhere: a circle. Calls of unknown outcome can tie strands together, but nothing follows
@@ -203,14 +203,14 @@ pub fn predecessor_chain<C, R, S: Ord + Clone + Debug>(
         at = before.and_then(Option::as_ref);
     }
     if is_whole && let Some((serial, _)) = predecessor.iter().find(|(serial, _)| !walked.contains(serial)) {
-        return Err(ChainError::Apart { operation: sent[serial], end });
+        return Err(ChainError::NotOnChain { operation: sent[serial], end });
     }
     for start in predecessor.keys().filter(|start| !walked.contains(start)).collect::<Vec<_>>() {
         let mut at = Some(start);
         while let Some(link) = at.filter(|link| walked.insert(link)) {
             at = predecessor.get(link).and_then(Option::as_ref);
             if at == Some(start) {
-                return Err(ChainError::Circle { operation: sent[start] });
+                return Err(ChainError::Cycle { operation: sent[start] });
             }
         }
     }
@@ -236,16 +236,16 @@ fn senders<C, R, S: Ord + Clone>(
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("{} calls were never answered, the first of them {}", .operations.len(), .operations[0].0)]
 #[non_exhaustive]
-pub struct NeverAnswered {
+pub struct StillPending {
     /// Which, at least one.
     pub operations: Vec<OperationId>,
 }
 
 /// No caller is left hanging: each operation ended, be it with "unknown".
-pub fn all_answered<C, R>(history: &History<C, R>) -> Result<(), NeverAnswered> {
+pub fn none_pending<C, R>(history: &History<C, R>) -> Result<(), StillPending> {
     let is_pending = |(id, operation): (OperationId, &super::record::Operation<C, R>)| {
         matches!(operation.outcome, Outcome::Pending).then_some(id)
     };
     let operations: Vec<OperationId> = history.iter().filter_map(is_pending).collect();
-    if operations.is_empty() { Ok(()) } else { Err(NeverAnswered { operations }) }
+    if operations.is_empty() { Ok(()) } else { Err(StillPending { operations }) }
 }

@@ -1,9 +1,9 @@
 //! What clients saw, and whether it could have happened.
 //!
 //! Clients' calls and replies are recorded in a [`History`]; [`check()`] compares it with a [`Model`] of the object and
-//! says whether it is linearizable, by the algorithm of Wing, Gong and Lowe. If it is not, a [`CounterExample`] shows
+//! says whether it is linearizable, by the algorithm of Wing, Gong and Lowe. If it is not, a [`Counterexample`] shows
 //! the few calls that prove it. Beside it stand checks of single promises: [`exactly_once()`], [`predecessor_chain`],
-//! [`read_your_writes`], [`monotonic_reads`], [`prefixes_of_one_order`], [`all_answered`].
+//! [`read_your_writes`], [`monotonic_reads`], [`consistent_prefix_reads`], [`none_pending`].
 //!
 //! Nothing here knows where a history comes from: a simulated run, real processes, or another system altogether. No
 //! clock, no randomness, no threads: the same history has the same verdict everywhere.
@@ -16,7 +16,7 @@
 //! let first = history.invoke(ann, RegisterCall::Write(1));
 //! history.complete(first, RegisterReply::Done);
 //! let second = history.invoke(ann, RegisterCall::Write(2));
-//! history.unknown(second); // ann was cut off: it may take effect now, later or never
+//! history.mark_unknown(second); // ann was cut off: it may take effect now, later or never
 //! let read = history.invoke(bob, RegisterCall::Read);
 //! history.complete(read, RegisterReply::Value(Some(2)));
 //! check(&Register::new(), &history).expect_linearizable();
@@ -46,9 +46,9 @@
 //! | all outcomes known | 6 to 47 ms | 125 to 168 ms |
 //! | 2 % unknown | 28 to 35 ms | 42 to 159 ms |
 //! | 10 % unknown | 27 to 47 ms | 230 to 359 ms |
-//! | 102 histories of etcd | 0.27 s, counter-examples included | 5.2 s |
+//! | 102 histories of etcd | 0.27 s, counterexamples included | 5.2 s |
 //! | a bound | steps, or a closure | none |
-//! | a violation | a smallest counter-example, drawn | `false` |
+//! | a violation | a minimal counterexample, drawn | `false` |
 //!
 //! Verdicts were the same for all 102. The memory of a search, and with it its worst case, is exponential in what is
 //! unknown and ambiguous at the same time: hence the bound.
@@ -71,15 +71,15 @@ mod visited;
 mod tests;
 
 pub use check::{Checker, Verdict, check};
-pub use counterexample::CounterExample;
+pub use counterexample::Counterexample;
 pub use exactly_once::{
-    ChainError, ExactlyOnceError, NeverAnswered, all_answered, exactly_once, predecessor_chain,
+    ChainError, ExactlyOnceError, StillPending, exactly_once, none_pending, predecessor_chain,
 };
 pub use model::{
     ByKey, Counter, CounterCall, Model, Queue, QueueCall, Register, RegisterCall, RegisterReply,
 };
-pub use record::{ClientId, History, Operation, OperationId, Outcome, Point};
+pub use record::{ClientId, History, Operation, OperationId, Outcome, Timestamp};
 pub use session_guarantees::{
-    Access, LocalRead, LocalReadError, Sight, StaleRead, monotonic_reads, prefixes_of_one_order,
+    Access, LocalRead, LocalReadError, Observation, StaleRead, consistent_prefix_reads, monotonic_reads,
     read_your_writes,
 };

@@ -8,7 +8,7 @@ use std::marker::PhantomData;
 /// What the object should do, one call at a time.
 ///
 /// The model *computes* a reply rather than judging the one that was seen. So a call whose reply is unknown needs no
-/// case of its own, a counter-example can say what the reply should have been, and a replicated object, which is
+/// case of its own, a counterexample can say what the reply should have been, and a replicated object, which is
 /// deterministic, can be its own model: clone it as the state and call its plain methods.
 pub trait Model {
     /// What clients ask.
@@ -32,7 +32,7 @@ pub trait Model {
 
     /// Whether a call that gets this reply leaves every state as it is: a read, or a compare-and-set that did not set.
     /// "No" is always right; a true "yes" makes checks much faster, a wrong one is found out by a panic.
-    fn is_read(&self, _call: &Self::Call, _reply: &Self::Reply) -> bool {
+    fn is_read_only(&self, _call: &Self::Call, _reply: &Self::Reply) -> bool {
         false
     }
 
@@ -77,8 +77,8 @@ impl<K: Ord + Clone + Debug, M: Model<Key = ()>> Model for ByKey<K, M> {
         self.each.apply(state, call)
     }
 
-    fn is_read(&self, (_, call): &Self::Call, reply: &Self::Reply) -> bool {
-        self.each.is_read(call, reply)
+    fn is_read_only(&self, (_, call): &Self::Call, reply: &Self::Reply) -> bool {
+        self.each.is_read_only(call, reply)
     }
 
     fn describe(&self, (_, call): &Self::Call, reply: Option<&Self::Reply>) -> String {
@@ -156,7 +156,7 @@ impl<V: Clone + Eq + Hash + Debug> Model for Register<V> {
         }
     }
 
-    fn is_read(&self, call: &Self::Call, reply: &Self::Reply) -> bool {
+    fn is_read_only(&self, call: &Self::Call, reply: &Self::Reply) -> bool {
         *call == RegisterCall::Read || *reply == RegisterReply::Set(false)
     }
 
@@ -208,7 +208,7 @@ impl Model for Counter {
         *state
     }
 
-    fn is_read(&self, call: &Self::Call, _: &Self::Reply) -> bool {
+    fn is_read_only(&self, call: &Self::Call, _: &Self::Reply) -> bool {
         *call == CounterCall::Get
     }
 }
@@ -255,7 +255,7 @@ impl<V: Clone + Eq + Hash + Debug> Model for Queue<V> {
         }
     }
 
-    fn is_read(&self, call: &Self::Call, reply: &Self::Reply) -> bool {
+    fn is_read_only(&self, call: &Self::Call, reply: &Self::Reply) -> bool {
         *call == QueueCall::Pop && reply.is_none()
     }
 }

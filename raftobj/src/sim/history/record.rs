@@ -15,7 +15,7 @@ impl fmt::Display for ClientId {
 /// A place in the order of events: of two events the one with the smaller point came first. Not a clock: points are
 /// only compared, never subtracted.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
-pub struct Point(pub u64);
+pub struct Timestamp(pub u64);
 
 /// Names an operation of one [`History`]: its place in [`History::operations`].
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -24,14 +24,14 @@ pub struct OperationId(pub usize);
 /// How an operation ended, as its client saw it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Outcome<R> {
-    /// Nothing was heard yet. Checked like `Unknown`; [`all_answered`](super::all_answered) finds what stays so.
+    /// Nothing was heard yet. Checked like `Unknown`; [`none_pending`](super::none_pending) finds what stays so.
     Pending,
     /// It took effect once, between its invocation and `at`, and this was its reply.
     Returned {
         /// What the client was told.
         reply: R,
         /// When it was told.
-        at: Point,
+        at: Timestamp,
     },
     /// It may have taken effect at any time after its invocation, even after everything else, or never.
     Unknown,
@@ -47,7 +47,7 @@ pub struct Operation<C, R> {
     /// What was asked.
     pub call: C,
     /// When it was asked.
-    pub invoked_at: Point,
+    pub invoked_at: Timestamp,
     /// How it ended.
     pub outcome: Outcome<R>,
 }
@@ -55,7 +55,7 @@ pub struct Operation<C, R> {
 /// Operations of many clients on one object, with the order of their beginnings and ends.
 ///
 /// While a run goes on, [`invoke`](History::invoke) before a call is sent and [`complete`](History::complete),
-/// [`unknown`](History::unknown) or [`fail`](History::fail) when its end is known: the order of these calls is the
+/// [`mark_unknown`](History::mark_unknown) or [`fail`](History::fail) when its end is known: the order of these calls is the
 /// order of events. Threads that share a history put it behind a lock and take it twice for each operation. A history
 /// that was recorded elsewhere comes in by [`push`](History::push), with points of its own.
 ///
@@ -63,12 +63,12 @@ pub struct Operation<C, R> {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct History<C, R> {
     operations: Vec<Operation<C, R>>,
-    now: Point,
+    now: Timestamp,
 }
 
 impl<C, R> Default for History<C, R> {
     fn default() -> Self {
-        Self { operations: Vec::new(), now: Point(0) }
+        Self { operations: Vec::new(), now: Timestamp(0) }
     }
 }
 
@@ -85,7 +85,7 @@ impl<C, R> History<C, R> {
         OperationId(self.operations.len() - 1)
     }
 
-    /// The call took effect and this was its reply. A reply that comes after [`unknown`](History::unknown) is taken too:
+    /// The call took effect and this was its reply. A reply that comes after [`mark_unknown`](History::mark_unknown) is taken too:
     /// the client had only lost its patience.
     ///
     /// # Panics
@@ -99,7 +99,7 @@ impl<C, R> History<C, R> {
     ///
     /// # Panics
     /// If the operation has returned or failed before.
-    pub fn unknown(&mut self, operation: OperationId) {
+    pub fn mark_unknown(&mut self, operation: OperationId) {
         self.end(operation, Outcome::Unknown);
     }
 
@@ -145,7 +145,7 @@ impl<C, R> History<C, R> {
         self.operations.iter().enumerate().map(|(i, operation)| (OperationId(i), operation))
     }
 
-    fn tick(&mut self) -> Point {
+    fn tick(&mut self) -> Timestamp {
         self.now.0 += 1;
         self.now
     }

@@ -7,7 +7,7 @@
 //! - An operation of unknown outcome is *optional*: it has no return, so nothing waits for it, and the search ends when
 //!   all required operations are placed, whatever is left of the optional ones. One that would not change the state is
 //!   not tried; of equal ones that may come next only the first is.
-//! - A read ([`Model::is_read`]) whose reply fits is placed at once and for good: in any order that has it later it can be
+//! - A read ([`Model::is_read_only`]) whose reply fits is placed at once and for good: in any order that has it later it can be
 //!   moved here. NB: that this call does not change this state would not be enough: a second `write 1` does not, and may
 //!   have to come after a `write 2`.
 //! - A configuration is also left out where an earlier one had the same required operations and state with fewer
@@ -18,15 +18,15 @@
 //!   one is entered before the search gives up.
 
 use super::model::Model;
-use super::record::Point;
+use super::record::Timestamp;
 use super::visited::{Bits, Visited};
 
 /// An operation to be placed.
 pub(super) struct Item<'a, M: Model> {
     pub(super) call: &'a M::Call,
-    pub(super) invoked_at: Point,
+    pub(super) invoked_at: Timestamp,
     /// The reply to explain and when it came; `None` where the operation is optional.
-    pub(super) returned: Option<(&'a M::Reply, Point)>,
+    pub(super) returned: Option<(&'a M::Reply, Timestamp)>,
 }
 
 /// What the search found out.
@@ -119,7 +119,7 @@ struct Node<S> {
 
 impl<'a, M: Model> Search<'a, M> {
     fn new(model: &'a M, items: &'a [Item<'a, M>]) -> Self {
-        let mut order: Vec<(Point, bool, usize)> = Vec::with_capacity(items.len() * 2);
+        let mut order: Vec<(Timestamp, bool, usize)> = Vec::with_capacity(items.len() * 2);
         for (number, item) in items.iter().enumerate() {
             order.push((item.invoked_at, false, number));
             // At one point invocations come before returns: such operations are concurrent.
@@ -214,7 +214,7 @@ impl<'a, M: Model> Search<'a, M> {
             let reply = self.model.apply(&mut after, item.call);
             match item.returned {
                 Some((seen, _)) if *seen != reply => {}
-                Some((seen, _)) if self.model.is_read(item.call, seen) => {
+                Some((seen, _)) if self.model.is_read_only(item.call, seen) => {
                     assert!(after == state, "{:?}, a read, changed {state:?} to {after:?}", item.call);
                     let previous = self.events[at].previous;
                     self.place(number);

@@ -8,9 +8,9 @@ use std::fmt::Debug;
 /// A client learnt how far the object is: by a write that was acknowledged, or by a read.
 ///
 /// A position is a place in the one order of all writes, such as the index of the log; a counter's value or a list's
-/// length serve too. A slice of sights has each client's in the order in which it made them, one after the other.
+/// length serve too. A slice of observations has each client's in the order in which it made them, one after the other.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Sight<P> {
+pub struct Observation<P> {
     /// Who learnt it.
     pub client: ClientId,
     /// By what.
@@ -30,7 +30,7 @@ pub enum Access {
 
 /// A read saw less than it had to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("sight {at}: {client} read at {saw:?}, after it {} {needed:?}", match .by {
+#[error("observation {at}: {client} read at {saw:?}, after it {} {needed:?}", match .by {
     Access::Write => "wrote at",
     Access::Read => "read at",
 })]
@@ -38,7 +38,7 @@ pub enum Access {
 pub struct StaleRead<P: Debug> {
     /// Who read.
     pub client: ClientId,
-    /// Which of the sights, counted from 0.
+    /// Which of the observations, counted from 0.
     pub at: usize,
     /// What it saw.
     pub saw: P,
@@ -49,18 +49,21 @@ pub struct StaleRead<P: Debug> {
 }
 
 /// Each read sees every earlier acknowledged write of its own client.
-pub fn read_your_writes<P: Ord + Copy + Debug>(sights: &[Sight<P>]) -> Result<(), StaleRead<P>> {
-    not_before(Access::Write, sights)
+pub fn read_your_writes<P: Ord + Copy + Debug>(observations: &[Observation<P>]) -> Result<(), StaleRead<P>> {
+    not_before(Access::Write, observations)
 }
 
 /// No read sees less than an earlier read of its own client.
-pub fn monotonic_reads<P: Ord + Copy + Debug>(sights: &[Sight<P>]) -> Result<(), StaleRead<P>> {
-    not_before(Access::Read, sights)
+pub fn monotonic_reads<P: Ord + Copy + Debug>(observations: &[Observation<P>]) -> Result<(), StaleRead<P>> {
+    not_before(Access::Read, observations)
 }
 
-fn not_before<P: Ord + Copy + Debug>(by: Access, sights: &[Sight<P>]) -> Result<(), StaleRead<P>> {
+fn not_before<P: Ord + Copy + Debug>(
+    by: Access,
+    observations: &[Observation<P>],
+) -> Result<(), StaleRead<P>> {
     let mut known: BTreeMap<ClientId, P> = BTreeMap::new();
-    for (at, Sight { client, access, position }) in sights.iter().enumerate() {
+    for (at, Observation { client, access, position }) in observations.iter().enumerate() {
         if let (Access::Read, Some(needed)) = (access, known.get(client))
             && position < needed
         {
@@ -122,7 +125,7 @@ pub enum LocalReadError<P: Debug, V: Debug> {
 ///
 /// The slice has each client's reads in the order in which it made them. What is read must be the same question
 /// everywhere; of different questions, give each a slice of its own.
-pub fn prefixes_of_one_order<P, V>(reads: &[LocalRead<P, V>]) -> Result<(), LocalReadError<P, V>>
+pub fn consistent_prefix_reads<P, V>(reads: &[LocalRead<P, V>]) -> Result<(), LocalReadError<P, V>>
 where
     P: Ord + Copy + Debug,
     V: PartialEq + Clone + Debug,

@@ -1,7 +1,7 @@
-//! A counter-example as text: one row a client, bars for operations, and where the longest order gets stuck.
+//! A counterexample as text: one row a client, bars for operations, and where the longest order gets stuck.
 
 use super::model::Model;
-use super::record::{ClientId, History, OperationId, Outcome, Point};
+use super::record::{ClientId, History, OperationId, Outcome, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
@@ -12,36 +12,36 @@ const COLUMNS_MAX: usize = 100;
 struct Bar {
     client: ClientId,
     label: String,
-    begin: Point,
+    begin: Timestamp,
     /// `None` where it may take effect at any later time.
-    end: Option<Point>,
+    end: Option<Timestamp>,
 }
 
 /// Draws the operations, then says which order was found and what does not fit after it.
 pub(super) fn draw<M: Model>(
     model: &M,
     history: &History<M::Call, M::Reply>,
-    needed: &[OperationId],
-    helpers: &[OperationId],
+    required: &[OperationId],
+    optional: &[OperationId],
     order: &[OperationId],
     state: Option<M::State>,
 ) -> String {
     let text = |id: OperationId| {
         let operation = history.operation(id);
         match &operation.outcome {
-            Outcome::Returned { reply, .. } if needed.contains(&id) => {
+            Outcome::Returned { reply, .. } if required.contains(&id) => {
                 model.describe(&operation.call, Some(reply))
             }
             _ => model.describe(&operation.call, None),
         }
     };
-    let mut shown: Vec<OperationId> = needed.iter().chain(helpers).copied().collect();
+    let mut shown: Vec<OperationId> = required.iter().chain(optional).copied().collect();
     shown.sort_by_key(|id| (history.operation(*id).invoked_at, *id));
     let bars = |label: &dyn Fn(usize, OperationId) -> String| -> Vec<Bar> {
         let bar = |(number, id): (usize, &OperationId)| {
             let operation = history.operation(*id);
             let end = match operation.outcome {
-                Outcome::Returned { at, .. } if needed.contains(id) => Some(at),
+                Outcome::Returned { at, .. } if required.contains(id) => Some(at),
                 _ => None,
             };
             Bar { client: operation.client, label: label(number, *id), begin: operation.invoked_at, end }
@@ -56,14 +56,14 @@ pub(super) fn draw<M: Model>(
             let _ = writeln!(drawn, "  {} = {}", letters(number), text(*id));
         }
     }
-    if !helpers.is_empty() {
+    if !optional.is_empty() {
         drawn.push_str("  ~ may have taken effect at any later time, or never\n");
     }
     let Some(state) = state else { return drawn };
     let names: Vec<String> = order.iter().map(|id| text(*id)).collect();
     let names = if names.is_empty() { "none".into() } else { names.join("; ") };
     let _ = writeln!(drawn, "longest order: {names}\nthen the state is {state:?}, where");
-    for id in next(history, needed, order) {
+    for id in next(history, required, order) {
         let operation = history.operation(id);
         let reply = model.apply(&mut state.clone(), &operation.call);
         let right = model.describe(&operation.call, Some(&reply));
@@ -72,9 +72,9 @@ pub(super) fn draw<M: Model>(
     drawn
 }
 
-/// The needed operations that could come next: those not placed and invoked before the first return among them.
-fn next<C, R>(history: &History<C, R>, needed: &[OperationId], order: &[OperationId]) -> Vec<OperationId> {
-    let open = || needed.iter().filter(|id| !order.contains(id)).copied();
+/// The required operations that could come next: those not placed and invoked before the first return among them.
+fn next<C, R>(history: &History<C, R>, required: &[OperationId], order: &[OperationId]) -> Vec<OperationId> {
+    let open = || required.iter().filter(|id| !order.contains(id)).copied();
     let end = |id: OperationId| match history.operation(id).outcome {
         Outcome::Returned { at, .. } => Some(at),
         _ => None,
@@ -92,7 +92,7 @@ fn letters(number: usize) -> String {
 /// Columns are dealt out event by event, wide enough for the label between the two ends of a bar: order is kept,
 /// distances mean nothing.
 fn rows(bars: &[Bar]) -> String {
-    let mut events: Vec<(Point, bool, usize)> = Vec::new();
+    let mut events: Vec<(Timestamp, bool, usize)> = Vec::new();
     for (number, bar) in bars.iter().enumerate() {
         events.push((bar.begin, false, number));
         events.extend(bar.end.map(|end| (end, true, number)));

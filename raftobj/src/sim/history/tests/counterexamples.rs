@@ -1,6 +1,6 @@
-//! Counter-examples are true, smallest, and can be read.
+//! Counterexamples are true, minimal, and can be read.
 
-use super::super::{CounterExample, History, Model, OperationId, Outcome, Verdict, check};
+use super::super::{Counterexample, History, Model, OperationId, Outcome, Verdict, check};
 use super::diagrams::{queue_history, register_history};
 use super::random::{atomic, copy, queue_call, register_call, spoilt};
 use super::twin::naive;
@@ -11,15 +11,15 @@ use crate::object::fixture::TestRandom;
 fn part<C: Clone, R: Clone>(
     history: &History<C, R>,
     required: &[OperationId],
-    free: &[OperationId],
+    optional: &[OperationId],
 ) -> History<C, R> {
     let required = required.iter().map(|id| history.operation(*id).clone());
-    let free = free.iter().map(|id| {
+    let optional = optional.iter().map(|id| {
         let mut operation = history.operation(*id).clone();
         operation.outcome = Outcome::Unknown;
         operation
     });
-    copy(required.chain(free))
+    copy(required.chain(optional))
 }
 
 fn without(ids: &[OperationId], at: usize) -> Vec<OperationId> {
@@ -29,30 +29,34 @@ fn without(ids: &[OperationId], at: usize) -> Vec<OperationId> {
 }
 
 /// What `counterexample` promises, by the twin.
-fn is_true_and_smallest<M: Model>(model: &M, history: &History<M::Call, M::Reply>, found: &CounterExample)
+fn is_true_and_smallest<M: Model>(model: &M, history: &History<M::Call, M::Reply>, found: &Counterexample)
 where
     M::Call: Clone,
     M::Reply: Clone,
 {
-    let CounterExample { needed, helpers, .. } = found;
+    let Counterexample { required, optional, .. } = found;
     let others: Vec<OperationId> = history
         .iter()
-        .filter(|(id, operation)| !needed.contains(id) && !matches!(operation.outcome, Outcome::Failed))
+        .filter(|(id, operation)| !required.contains(id) && !matches!(operation.outcome, Outcome::Failed))
         .map(|(id, _)| id)
         .collect();
     let text = || format!("{found}\n{history:#?}");
-    assert!(found.is_smallest, "{}", text());
-    assert!(!naive(model, &part(history, needed, &others)), "the others explain it: {}", text());
-    assert!(!naive(model, &part(history, needed, helpers)), "what is shown is no contradiction: {}", text());
-    let each_is_needed = |helpers: &[OperationId]| {
-        (0..needed.len()).all(|at| {
-            let free: Vec<OperationId> = helpers.iter().copied().chain([needed[at]]).collect();
-            naive(model, &part(history, &without(needed, at), &free))
+    assert!(found.is_minimal, "{}", text());
+    assert!(!naive(model, &part(history, required, &others)), "the others explain it: {}", text());
+    assert!(
+        !naive(model, &part(history, required, optional)),
+        "what is shown is no contradiction: {}",
+        text()
+    );
+    let each_is_needed = |optional: &[OperationId]| {
+        (0..required.len()).all(|at| {
+            let free: Vec<OperationId> = optional.iter().copied().chain([required[at]]).collect();
+            naive(model, &part(history, &without(required, at), &free))
         })
     };
-    assert!(each_is_needed(helpers), "something is not needed: {}", text());
-    for at in 0..helpers.len() {
-        assert!(!each_is_needed(&without(helpers, at)), "a helper helps nothing: {}", text());
+    assert!(each_is_needed(optional), "something is not needed: {}", text());
+    for at in 0..optional.len() {
+        assert!(!each_is_needed(&without(optional, at)), "a helper helps nothing: {}", text());
     }
 }
 
@@ -67,8 +71,8 @@ where
         let size = (2 + random.below(3), 4 + random.below(4) as usize);
         let history = atomic(model, &mut random, size, &call);
         let history = spoilt(&history, &mut random);
-        if let Verdict::NotLinearizable(counter_example) = check(model, &history) {
-            is_true_and_smallest(model, &history, &counter_example);
+        if let Verdict::NotLinearizable(counterexample) = check(model, &history) {
+            is_true_and_smallest(model, &history, &counterexample);
             found += 1;
         }
     }

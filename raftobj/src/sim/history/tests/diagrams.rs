@@ -4,7 +4,9 @@
 //! `w1` write, `r1` read that saw 1, `r_` that saw nothing, `s2=1` swap that replied 1, `c1,2+` and `c1,2!` a
 //! compare-and-set that did and did not. Of a queue: `e1` push, `d1` pop, `d_` pop of nothing.
 
-use super::super::{ClientId, History, Operation, Outcome, Point, QueueCall, RegisterCall, RegisterReply};
+use super::super::{
+    ClientId, History, Operation, Outcome, QueueCall, RegisterCall, RegisterReply, Timestamp,
+};
 use super::{QueueHistory, RegisterHistory};
 
 pub(super) fn register_history(rows: &[&str]) -> RegisterHistory {
@@ -48,12 +50,12 @@ fn parse<C, R>(rows: &[&str], read: impl Fn(&str) -> (C, R)) -> History<C, R> {
             let end = begin + 1 + length;
             let (call, reply) = read(text[begin + 1..end].trim_matches('-'));
             let outcome = match &text[end..=end] {
-                "|" => Outcome::Returned { reply, at: Point(end as u64) },
+                "|" => Outcome::Returned { reply, at: Timestamp(end as u64) },
                 "~" => Outcome::Unknown,
                 _ => Outcome::Failed,
             };
             let client = ClientId(row as u64);
-            history.push(Operation { client, call, invoked_at: Point(begin as u64), outcome });
+            history.push(Operation { client, call, invoked_at: Timestamp(begin as u64), outcome });
             from = end + 1;
         }
     }

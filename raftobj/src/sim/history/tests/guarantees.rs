@@ -1,13 +1,14 @@
 //! Single promises: each check accepts what keeps its promise, and names what breaks it.
 
 use super::super::{
-    Access, ChainError, ClientId, ExactlyOnceError, History, LocalRead, OperationId, Sight, all_answered,
-    exactly_once, monotonic_reads, predecessor_chain, prefixes_of_one_order, read_your_writes,
+    Access, ChainError, ClientId, ExactlyOnceError, History, LocalRead, Observation, OperationId,
+    consistent_prefix_reads, exactly_once, monotonic_reads, none_pending, predecessor_chain,
+    read_your_writes,
 };
 
-fn sights(of: &[(u64, Access, u64)]) -> Vec<Sight<u64>> {
+fn observations(of: &[(u64, Access, u64)]) -> Vec<Observation<u64>> {
     of.iter()
-        .map(|(client, access, position)| Sight {
+        .map(|(client, access, position)| Observation {
             client: ClientId(*client),
             access: *access,
             position: *position,
@@ -20,14 +21,14 @@ fn sights(of: &[(u64, Access, u64)]) -> Vec<Sight<u64>> {
 fn clients_read_their_writes() {
     use Access::{Read, Write};
     let fine =
-        sights(&[(1, Write, 5), (2, Read, 0), (1, Read, 7), (1, Read, 5), (2, Write, 8), (2, Read, 8)]);
+        observations(&[(1, Write, 5), (2, Read, 0), (1, Read, 7), (1, Read, 5), (2, Write, 8), (2, Read, 8)]);
     assert_eq!(read_your_writes(&fine), Ok(()));
     let error = monotonic_reads(&fine).unwrap_err();
-    assert_eq!(error.to_string(), "sight 3: client 1 read at 5, after it read at 7");
-    let stale = sights(&[(1, Write, 5), (1, Write, 4), (1, Read, 4)]);
+    assert_eq!(error.to_string(), "observation 3: client 1 read at 5, after it read at 7");
+    let stale = observations(&[(1, Write, 5), (1, Write, 4), (1, Read, 4)]);
     assert_eq!(monotonic_reads(&stale), Ok(()));
     let error = read_your_writes(&stale).unwrap_err();
-    assert_eq!(error.to_string(), "sight 2: client 1 read at 4, after it wrote at 5");
+    assert_eq!(error.to_string(), "observation 2: client 1 read at 4, after it wrote at 5");
 }
 
 /// Local reads may be behind, not beside and not back.
@@ -43,10 +44,10 @@ fn local_reads_see_prefixes_of_one_order() {
             .collect()
     };
     let fine = reads(&[(1, 2, "ab"), (2, 1, "a"), (2, 1, "a"), (2, 3, "abc"), (1, 3, "abc")]);
-    assert_eq!(prefixes_of_one_order(&fine), Ok(()));
-    let back = prefixes_of_one_order(&reads(&[(1, 2, "ab"), (1, 1, "a")])).unwrap_err();
+    assert_eq!(consistent_prefix_reads(&fine), Ok(()));
+    let back = consistent_prefix_reads(&reads(&[(1, 2, "ab"), (1, 1, "a")])).unwrap_err();
     assert_eq!(back.to_string(), "read 1: client 1 saw position 1 after 2");
-    let beside = prefixes_of_one_order(&reads(&[(1, 2, "ab"), (3, 1, "a"), (2, 2, "ac")])).unwrap_err();
+    let beside = consistent_prefix_reads(&reads(&[(1, 2, "ab"), (3, 1, "a"), (2, 2, "ac")])).unwrap_err();
     assert_eq!(beside.to_string(), "position 2 is \"ac\" in read 2, and \"ab\" in read 0");
 }
 
@@ -56,7 +57,7 @@ fn four() -> History<u64, ()> {
     let ids: Vec<OperationId> = (1..=4).map(|serial| history.invoke(ClientId(serial), serial)).collect();
     history.complete(ids[0], ());
     history.complete(ids[1], ());
-    history.unknown(ids[2]);
+    history.mark_unknown(ids[2]);
     history.fail(ids[3]);
     history
 }
@@ -94,7 +95,7 @@ fn chain(ends: impl IntoIterator<Item = End>, end: Option<u64>) -> Result<(), Ch
         let id = history.invoke(ClientId(0), serial);
         match end {
             After(before) => history.complete(id, before),
-            Unknown => history.unknown(id),
+            Unknown => history.mark_unknown(id),
             Failed => history.fail(id),
         }
     }
@@ -132,23 +133,23 @@ fn broken_chains_are_named() {
     let replaced_by = Some(second);
     assert_eq!(
         chain([After(None), After(Some(1))], Some(1)),
-        Err(ChainError::End { end: Some(1), replaced_by })
+        Err(ChainError::WrongEnd { end: Some(1), replaced_by })
     );
-    assert_eq!(chain([After(None)], None), Err(ChainError::End { end: None, replaced_by: Some(first) }));
-    assert_eq!(chain([After(None)], Some(9)), Err(ChainError::End { end: Some(9), replaced_by: None }));
+    assert_eq!(chain([After(None)], None), Err(ChainError::WrongEnd { end: None, replaced_by: Some(first) }));
+    assert_eq!(chain([After(None)], Some(9)), Err(ChainError::WrongEnd { end: Some(9), replaced_by: None }));
     // With a call of unknown outcome somewhere, a circle could hide from the walk that begins at the end.
     assert_eq!(
         chain([After(Some(2)), After(Some(1)), Unknown], Some(3)),
-        Err(ChainError::Circle { operation: first })
+        Err(ChainError::Cycle { operation: first })
     );
     assert_eq!(
         chain([After(Some(2)), After(Some(1)), After(None)], Some(3)),
-        Err(ChainError::Apart { operation: first, end: Some(3) })
+        Err(ChainError::NotOnChain { operation: first, end: Some(3) })
     );
     // 3 followed the unknown 2; but nothing follows 1, which is the end, and nothing comes before it.
     assert_eq!(
         chain([After(None), Unknown, After(Some(2))], Some(1)),
-        Err(ChainError::Apart { operation: OperationId(2), end: Some(1) })
+        Err(ChainError::NotOnChain { operation: OperationId(2), end: Some(1) })
     );
 }
 
@@ -156,10 +157,10 @@ fn broken_chains_are_named() {
 #[test]
 fn hanging_callers_are_named() {
     let mut history = four();
-    assert_eq!(all_answered(&history), Ok(()));
+    assert_eq!(none_pending(&history), Ok(()));
     history.invoke(ClientId(1), 5);
     history.invoke(ClientId(1), 6);
-    let error = all_answered(&history).unwrap_err();
+    let error = none_pending(&history).unwrap_err();
     assert_eq!(error.operations, [OperationId(4), OperationId(5)]);
     assert_eq!(error.to_string(), "2 calls were never answered, the first of them 4");
 }

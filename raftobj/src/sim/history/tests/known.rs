@@ -131,7 +131,7 @@ fn keys_are_checked_apart() {
     }
     let verdict = check(&ByKey::new(register()), &history);
     let Verdict::NotLinearizable(found) = verdict else { panic!("{verdict:?}") };
-    assert_eq!((found.key.as_str(), found.calls), ("\"b\"", 2));
+    assert_eq!((found.key.as_str(), found.calls_total), ("\"b\"", 2));
 }
 
 /// A client may hear late of what it had given up.
@@ -139,7 +139,7 @@ fn keys_are_checked_apart() {
 fn a_late_reply_counts() {
     let mut history = History::new();
     let write = history.invoke(ClientId(1), RegisterCall::Write(1));
-    history.unknown(write);
+    history.mark_unknown(write);
     let read = history.invoke(ClientId(1), RegisterCall::Read);
     history.complete(read, RegisterReply::Value(None));
     history.complete(write, RegisterReply::Done);

@@ -32,7 +32,7 @@ pub(super) fn atomic<M: Model>(
             Doing::Nothing if history.operations().len() == calls => Doing::Nothing,
             Doing::Nothing => Doing::Waiting(history.invoke(ClientId(at as u64), call(random))),
             Doing::Waiting(id) if random.one_in(12) => {
-                history.unknown(id);
+                history.mark_unknown(id);
                 given_up.push(id);
                 Doing::Nothing
             }
@@ -42,7 +42,7 @@ pub(super) fn atomic<M: Model>(
             }
             Doing::Waiting(id) => Doing::Served(id, model.apply(&mut state, &history.operation(id).call)),
             Doing::Served(id, _) if random.one_in(12) => {
-                history.unknown(id);
+                history.mark_unknown(id);
                 Doing::Nothing
             }
             Doing::Served(id, reply) => {
