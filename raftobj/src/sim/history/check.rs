@@ -84,7 +84,7 @@ impl<'a, M: Model> Checker<'a, M> {
         let mut steps = 0;
         let mut undecided = None;
         for (key, ids) in keys {
-            let items: Vec<Item<'_, M>> = ids.iter().map(|id| item(history, *id)).collect();
+            let items: Vec<Item<'_, M>> = ids.iter().map(|id| Item::of(history, *id)).collect();
             let mut budget = Budget { steps: 0, steps_max: self.steps_max, stop: &mut *self.stop };
             let found = search(self.model, &items, &mut budget);
             steps += budget.steps;
@@ -106,14 +106,4 @@ impl<'a, M: Model> Checker<'a, M> {
 /// Checks with the usual bound ([`Checker::new`]).
 pub fn check<M: Model>(model: &M, history: &History<M::Call, M::Reply>) -> Verdict {
     Checker::new(model).check(history)
-}
-
-/// The operation as its client saw it: required if it returned.
-pub(super) fn item<M: Model>(history: &History<M::Call, M::Reply>, id: OperationId) -> Item<'_, M> {
-    let operation = history.operation(id);
-    let returned = match &operation.outcome {
-        Outcome::Returned { reply, at } => Some((reply, *at)),
-        Outcome::Pending | Outcome::Unknown | Outcome::Failed => None,
-    };
-    Item { call: &operation.call, invoked_at: operation.invoked_at, returned }
 }

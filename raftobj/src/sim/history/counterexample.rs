@@ -21,7 +21,6 @@
 //! before others: a write that stays needs no helper, and two writes with one stale read are what one hopes to see. Letting
 //! go is monotone: what could not be let go early cannot be later, so one pass over single operations gives the minimum.
 
-use super::check::item;
 use super::model::Model;
 use super::record::{History, OperationId, Outcome, Timestamp};
 use super::search::{Budget, Deepest, Found, Item, search};
@@ -186,7 +185,7 @@ fn trial<M: Model>(
     let items: Vec<Item<'_, M>> = ids
         .iter()
         .map(|id| {
-            let item = item(history, *id);
+            let item = Item::of(history, *id);
             if is_required.contains(id) { item } else { Item { returned: None, ..item } }
         })
         .collect();

@@ -18,7 +18,7 @@
 //!   one is entered before the search gives up.
 
 use super::model::Model;
-use super::record::Timestamp;
+use super::record::{History, OperationId, Outcome, Timestamp};
 use super::visited::{Bits, Visited};
 
 /// An operation to be placed.
@@ -27,6 +27,18 @@ pub(super) struct Item<'a, M: Model> {
     pub(super) invoked_at: Timestamp,
     /// The reply to explain and when it came; `None` where the operation is optional.
     pub(super) returned: Option<(&'a M::Reply, Timestamp)>,
+}
+
+impl<'a, M: Model> Item<'a, M> {
+    /// The operation as its client saw it: required if it returned.
+    pub(super) fn of(history: &'a History<M::Call, M::Reply>, id: OperationId) -> Self {
+        let operation = history.operation(id);
+        let returned = match &operation.outcome {
+            Outcome::Returned { reply, at } => Some((reply, *at)),
+            Outcome::Pending | Outcome::Unknown | Outcome::Failed => None,
+        };
+        Item { call: &operation.call, invoked_at: operation.invoked_at, returned }
+    }
 }
 
 /// What the search found out.
