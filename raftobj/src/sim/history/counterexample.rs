@@ -1,29 +1,30 @@
-//! The minimal counterexample: which operations show that a history is not linearizable, and no more.
+//! The minimal counterexample: the operations that show that a history is not linearizable, and no others.
 //!
-//! # What may be left out
-//! An operation cannot simply be removed: without its write a rightful read looks wrong, and what remained would show
-//! something that did not happen. So an operation is *let go*, not removed: it becomes optional, with any reply, at any time
-//! after its invocation, or never. That only loosens: an order that explains the history explains the looser one as well.
-//! So if the looser one has no order, neither has the history, and the violation is a true one. The parts of a
+//! # Which operations may be left out
+//! An operation cannot simply be removed: without its write a correct read looks wrong, and the rest would show a violation
+//! that did not happen. So an operation is *made optional*: it may have any reply and take effect at any time after its
+//! invocation, or never. This only loosens the history: an order that explains the history also explains the looser one.
+//! So if the looser one has no order, the history has none either, and the violation is real. The parts of a
 //! counterexample:
 //!
-//! - **Needed** operations are those that are still required in the end. They are a contradiction wherever the ones let go,
-//!   and those of unknown outcome, took effect. The set is a local minimum: let any one of them go, and an order exists.
-//! - **Helpers** are optional operations that the reader must see to believe the minimum: without a `write 2` of unknown
-//!   outcome, a `read -> 2` would look like the violation itself. They are again as few as possible: with these alone,
-//!   letting any required operation go gives an order.
-//! - The rest is not shown. Leaving optional operations out only forbids orders, so what is shown is a contradiction too.
+//! - **Required** operations contradict each other wherever the operations made optional, and those of unknown outcome,
+//!   took effect. The set is a local minimum: if any one of them is made optional, an order exists.
+//! - **Optional** operations are those without which a reader would not believe that: without a `write 2` of unknown
+//!   outcome, a `read -> 2` would look like the violation. They are a local minimum too: with them alone, making any
+//!   required operation optional gives an order.
+//! - Other operations are not shown. Leaving out optional operations only removes orders, so what is shown is a
+//!   contradiction, too.
 //!
 //! # How it is found
-//! First the shortest violating prefix: operations that return after its end count as of unknown outcome, those that are
-//! invoked after it do not count (linearizability is closed under prefixes, so its length is found by halving). Then
-//! operations are let go, in large groups, then in smaller ones, the oldest first, and reads
-//! before others: a write that stays needs no helper, and two writes with one stale read are what one hopes to see. Letting
-//! go is monotone: what could not be let go early cannot be later, so one pass over single operations gives the minimum.
+//! First the shortest violating prefix: operations that return after its end have an unknown outcome, and those that are
+//! invoked after it do not count (linearizability is closed under prefixes, so a binary search finds its length). Then
+//! operations are made optional, in large groups, then in smaller ones, the oldest first, and reads before others: a write
+//! that stays required needs no optional one, and the most readable result is two writes with one stale read. What could
+//! not be made optional early cannot be later either, so one pass over single operations gives the minimum.
 
 use super::model::Model;
 use super::record::{History, OperationId, Outcome, Timestamp};
-use super::search::{Budget, Deepest, Found, Item, search};
+use super::search::{Budget, Item, LongestOrder, SearchResult, search};
 use super::timeline;
 use std::collections::BTreeSet;
 use std::fmt;
@@ -32,20 +33,20 @@ use std::fmt;
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub struct Counterexample {
-    /// The key, in `Debug`'s spelling.
+    /// The key, formatted with `Debug`.
     pub key: String,
-    /// The operations that contradict each other, by invocation. All returned. If any of them were let go (any reply, at
-    /// any time after its invocation, or never), there would be an order.
+    /// The operations that contradict each other, by invocation. All returned. If any of them were optional (with any
+    /// reply, at any time after its invocation, or never), there would be an order.
     pub required: Vec<OperationId>,
     /// Operations that may have taken effect or not, and without which a required one would look impossible by itself.
     pub optional: Vec<OperationId>,
-    /// The longest order that could be found for these, and after which nothing fits.
+    /// The longest order of these that the model explains.
     pub longest_order: Vec<OperationId>,
-    /// How many calls of this key there were, those that failed left out.
+    /// How many calls the key has, without those that failed.
     pub calls_total: usize,
-    /// Whether the minimum was reached; otherwise the bound was, and there may be operations here that are not required.
+    /// False if the step limit was reached first: some operations may then be unnecessary.
     pub is_minimal: bool,
-    /// One row a client, then the order and where it gets stuck.
+    /// A drawing with a row for each client, then the longest order and the replies that do not fit after it.
     pub timeline: String,
 }
 
@@ -58,17 +59,15 @@ impl fmt::Display for Counterexample {
         let shown = self.required.len() + self.optional.len();
         write!(f, ": {shown} of {} calls", self.calls_total)?;
         match (self.is_minimal, shown < self.calls_total) {
-            (true, true) => writeln!(f, "; the others do not explain them, whenever they took effect")?,
+            (true, true) => writeln!(f, "; the others do not explain these, whenever they took effect")?,
             (true, false) => writeln!(f)?,
-            (false, _) => {
-                writeln!(f, "; the bound was reached before all that is not required was left out")?
-            }
+            (false, _) => writeln!(f, "; the step limit was reached: some of them may be unnecessary")?,
         }
         f.write_str(&self.timeline)
     }
 }
 
-/// The counterexample within operations that are known to have no order.
+/// Finds the counterexample in operations that are known to have no order.
 pub(super) fn minimize<M: Model>(
     model: &M,
     history: &History<M::Call, M::Reply>,
@@ -76,30 +75,30 @@ pub(super) fn minimize<M: Model>(
     ids: &[OperationId],
     budget: &mut Budget<'_>,
 ) -> Counterexample {
-    // One hard question must not eat what many easy ones need; but what the violation itself took is fair.
+    // One hard search must not use up the steps of many easy ones, but may take some times those of the violation.
     let trial_steps_max = (budget.steps_max / 10).max(budget.steps.saturating_mul(4));
-    let mut shrinker = Shrinker { model, history, budget, trial_steps_max, is_sure: true };
+    let mut shrinker = Shrinker { model, history, budget, trial_steps_max, all_decided: true };
     let (required, within) = shrinker.prefix(ids);
     let (mut reads, mut others): (Vec<_>, Vec<_>) =
         required.into_iter().partition(|id| is_read_only(model, history, *id));
-    thin(&mut reads, |rest| shrinker.is_stuck(&[rest, &others].concat(), &within));
-    thin(&mut others, |rest| shrinker.is_stuck(&[rest, &reads].concat(), &within));
+    shrink(&mut reads, |rest| shrinker.has_no_order(&[rest, &others].concat(), &within));
+    shrink(&mut others, |rest| shrinker.has_no_order(&[rest, &reads].concat(), &within));
     let mut required = [reads, others].concat();
     let mut optional: Vec<OperationId> = within.iter().filter(|id| !required.contains(id)).copied().collect();
-    // All of them, unless something was left undecided.
-    let shown_to_be: Vec<OperationId> =
+    // These are all of them, unless a search ended undecided.
+    let shown_needed: Vec<OperationId> =
         required.iter().filter(|id| shrinker.is_needed(**id, &required, &optional)).copied().collect();
-    thin(&mut optional, |rest| shown_to_be.iter().all(|id| shrinker.is_needed(*id, &required, rest)));
+    shrink(&mut optional, |rest| shown_needed.iter().all(|id| shrinker.is_needed(*id, &required, rest)));
     let by_invocation = |id: &OperationId| history.operation(*id).invoked_at;
     required.sort_by_key(by_invocation);
     optional.sort_by_key(by_invocation);
     let (order, state) = match shrinker.search(&required, &optional) {
-        (ids, Found::Stuck(Deepest { order, state })) => {
+        (ids, SearchResult::NoOrder(LongestOrder { order, state })) => {
             (order.into_iter().map(|item| ids[item]).collect(), Some(state))
         }
-        (_, Found::Order | Found::Undecided) => (Vec::new(), None),
+        (_, SearchResult::Order | SearchResult::Undecided) => (Vec::new(), None),
     };
-    let is_minimal = shrinker.is_sure;
+    let is_minimal = shrinker.all_decided;
     let timeline = timeline::draw(model, history, &required, &optional, &order, state);
     Counterexample {
         key,
@@ -117,12 +116,12 @@ struct Shrinker<'a, 'b, M: Model> {
     history: &'a History<M::Call, M::Reply>,
     budget: &'a mut Budget<'b>,
     trial_steps_max: u64,
-    /// No question was left undecided.
-    is_sure: bool,
+    /// No search ended undecided.
+    all_decided: bool,
 }
 
 impl<M: Model> Shrinker<'_, '_, M> {
-    /// The shortest prefix without an order: the operations that return in it, and all that begin in it.
+    /// The shortest prefix without an order: the operations that return in it, and all that are invoked in it.
     fn prefix(&mut self, ids: &[OperationId]) -> (Vec<OperationId>, Vec<OperationId>) {
         let mut returned: Vec<(Timestamp, OperationId)> =
             ids.iter().filter_map(|id| Some((returned_at(self.history, *id)?, *id))).collect();
@@ -131,15 +130,15 @@ impl<M: Model> Shrinker<'_, '_, M> {
         let cut = |length: usize| {
             let (end, _) = returned[length - 1];
             let required: Vec<OperationId> = returned[..length].iter().map(|(_, id)| *id).collect();
-            let begun = ids.iter().filter(|id| history.operation(**id).invoked_at <= end);
-            (required, begun.copied().collect::<Vec<_>>())
+            let invoked = ids.iter().filter(|id| history.operation(**id).invoked_at <= end);
+            (required, invoked.copied().collect::<Vec<_>>())
         };
-        // Prefixes of `low` returns have an order (or were not decided), those of `high` have none.
+        // The prefix with `low` returns has an order (or is undecided), the one with `high` has none.
         let (mut low, mut high) = (0, returned.len());
         while high - low > 1 {
             let middle = low + (high - low) / 2;
             let (required, within) = cut(middle);
-            if self.is_stuck(&required, &within) {
+            if self.has_no_order(&required, &within) {
                 high = middle;
             } else {
                 low = middle;
@@ -148,30 +147,30 @@ impl<M: Model> Shrinker<'_, '_, M> {
         cut(high)
     }
 
-    /// Whether the required operations contradict each other wherever the others took effect.
-    fn is_stuck(&mut self, required: &[OperationId], within: &[OperationId]) -> bool {
-        matches!(self.search(required, within), (_, Found::Stuck(_)))
+    /// Whether the required operations contradict each other, wherever the others in `within` took effect.
+    fn has_no_order(&mut self, required: &[OperationId], within: &[OperationId]) -> bool {
+        matches!(self.search(required, within), (_, SearchResult::NoOrder(_)))
     }
 
-    /// Whether letting this operation go gives an order, with the help of these alone.
+    /// Whether making this operation optional gives an order, with no other optional ones than these.
     fn is_needed(&mut self, id: OperationId, required: &[OperationId], optional: &[OperationId]) -> bool {
         let within: Vec<OperationId> = required.iter().chain(optional).copied().collect();
         let rest: Vec<OperationId> = required.iter().filter(|other| **other != id).copied().collect();
-        matches!(self.search(&rest, &within), (_, Found::Order))
+        matches!(self.search(&rest, &within), (_, SearchResult::Order))
     }
 
     fn search(
         &mut self,
         required: &[OperationId],
         within: &[OperationId],
-    ) -> (Vec<OperationId>, Found<M::State>) {
+    ) -> (Vec<OperationId>, SearchResult<M::State>) {
         let found = trial(self.model, self.history, required, within, self.budget, self.trial_steps_max);
-        self.is_sure &= !matches!(found, (_, Found::Undecided));
+        self.all_decided &= !matches!(found, (_, SearchResult::Undecided));
         found
     }
 }
 
-/// Searches with these operations required, and those that are only in `within` optional. The ids are those of the items.
+/// Searches with the operations in `required` required, and those only in `within` optional. Returns the ids of the items.
 fn trial<M: Model>(
     model: &M,
     history: &History<M::Call, M::Reply>,
@@ -179,7 +178,7 @@ fn trial<M: Model>(
     within: &[OperationId],
     budget: &mut Budget<'_>,
     steps_max: u64,
-) -> (Vec<OperationId>, Found<M::State>) {
+) -> (Vec<OperationId>, SearchResult<M::State>) {
     let ids: BTreeSet<OperationId> = required.iter().chain(within).copied().collect();
     let is_required: BTreeSet<OperationId> = required.iter().copied().collect();
     let items: Vec<Item<'_, M>> = ids
@@ -190,9 +189,9 @@ fn trial<M: Model>(
         })
         .collect();
     let left = budget.steps_max.saturating_sub(budget.steps);
-    let mut one = Budget { steps: 0, steps_max: steps_max.min(left), stop: &mut *budget.stop };
-    let found = search(model, &items, &mut one);
-    budget.steps += one.steps;
+    let mut trial = Budget { steps: 0, steps_max: steps_max.min(left), stop: &mut *budget.stop };
+    let found = search(model, &items, &mut trial);
+    budget.steps += trial.steps;
     (ids.into_iter().collect(), found)
 }
 
@@ -208,8 +207,8 @@ fn returned_at<C, R>(history: &History<C, R>, id: OperationId) -> Option<Timesta
     }
 }
 
-/// Takes out of the list what can go so that the rest still `holds`, in groups that halve down to single ones.
-fn thin(list: &mut Vec<OperationId>, mut holds: impl FnMut(&[OperationId]) -> bool) {
+/// Removes from the list as much as possible while the rest `holds`, in groups that are halved down to single elements.
+fn shrink(list: &mut Vec<OperationId>, mut holds: impl FnMut(&[OperationId]) -> bool) {
     let mut group = list.len();
     while group > 0 {
         let mut at = 0;

@@ -1,42 +1,42 @@
-//! What an object should do: a model to compare a history with, and a few ready ones.
+//! Models: the specified behaviour of an object, to compare a history with.
 
 use std::collections::VecDeque;
 use std::fmt::Debug;
 use std::hash::Hash;
 use std::marker::PhantomData;
 
-/// What the object should do, one call at a time.
+/// The specified behaviour of an object, one call at a time.
 ///
-/// The model *computes* a reply rather than judging the one that was seen. So a call whose reply is unknown needs no
-/// case of its own, a counterexample can say what the reply should have been, and a replicated object, which is
-/// deterministic, can be its own model: clone it as the state and call its plain methods.
+/// A model *computes* the reply; it does not judge an observed one. Therefore a call with an unknown reply is no special
+/// case, a counterexample can show the right reply, and a replicated object, which is deterministic, can be its own
+/// model: clone it as the state and call its plain methods.
 pub trait Model {
-    /// What clients ask.
+    /// A method and its arguments.
     type Call: PartialEq + Debug;
-    /// What they are told.
+    /// What a call returns.
     type Reply: PartialEq + Debug;
-    /// What the object remembers. Small states make fast checks: each is compared, and kept, many times.
+    /// The object's state. Small states make checks fast: states are compared and stored many times.
     type State: Clone + Eq + Hash + Debug;
-    /// Calls of different keys have nothing to do with each other and are checked apart, which is what makes long
-    /// histories cheap. `()` where the object is one piece.
+    /// Calls of different keys are independent and are checked separately, which makes long histories cheap to check.
+    /// `()` where the object cannot be divided.
     type Key: Ord + Debug;
 
-    /// Which part of the object a call concerns. Must hold for its state as for its reply.
+    /// The part of the object that a call reads and changes; neither its effect nor its reply may depend on another.
     fn key(&self, call: &Self::Call) -> Self::Key;
 
-    /// The state, of one key, before the first call.
+    /// The state of one key before the first call.
     fn initial(&self) -> Self::State;
 
-    /// Does the call and returns its reply. Deterministic, and total: any call may be tried in any state.
+    /// Executes the call and returns its reply. Must be deterministic and total: any call may be tried in any state.
     fn apply(&self, state: &mut Self::State, call: &Self::Call) -> Self::Reply;
 
-    /// Whether a call that gets this reply leaves every state as it is: a read, or a compare-and-set that did not set.
-    /// "No" is always right; a true "yes" makes checks much faster, a wrong one is found out by a panic.
+    /// Whether a call that gets this reply changes no state: a read, or a compare-and-set that did not set. `false` is
+    /// always correct; `true` makes checks much faster, and panics where the call does change the state.
     fn is_read_only(&self, _call: &Self::Call, _reply: &Self::Reply) -> bool {
         false
     }
 
-    /// A call and its reply, if it has one, in the few words that a timeline has room for.
+    /// A call and its reply, if it has one, as a short text for a timeline.
     fn describe(&self, call: &Self::Call, reply: Option<&Self::Reply>) -> String {
         match reply {
             Some(reply) => format!("{call:?} -> {reply:?}"),
@@ -45,17 +45,17 @@ pub trait Model {
     }
 }
 
-/// Many objects of one kind, each under its key: calls are `(key, call)`.
+/// A map of independent objects of one kind: calls are `(key, call)`.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ByKey<K, M> {
-    each: M,
+    model: M,
     key: PhantomData<K>,
 }
 
 impl<K, M> ByKey<K, M> {
-    /// Each key has an object of its own that behaves like `each`.
-    pub fn new(each: M) -> Self {
-        Self { each, key: PhantomData }
+    /// Each key has an object of its own that behaves like `model`.
+    pub fn new(model: M) -> Self {
+        Self { model, key: PhantomData }
     }
 }
 
@@ -70,23 +70,23 @@ impl<K: Ord + Clone + Debug, M: Model<Key = ()>> Model for ByKey<K, M> {
     }
 
     fn initial(&self) -> Self::State {
-        self.each.initial()
+        self.model.initial()
     }
 
     fn apply(&self, state: &mut Self::State, (_, call): &Self::Call) -> Self::Reply {
-        self.each.apply(state, call)
+        self.model.apply(state, call)
     }
 
     fn is_read_only(&self, (_, call): &Self::Call, reply: &Self::Reply) -> bool {
-        self.each.is_read_only(call, reply)
+        self.model.is_read_only(call, reply)
     }
 
     fn describe(&self, (_, call): &Self::Call, reply: Option<&Self::Reply>) -> String {
-        self.each.describe(call, reply)
+        self.model.describe(call, reply)
     }
 }
 
-/// A value that can be read, written, swapped, and compared and set. At first there is none.
+/// A value that can be read, written, swapped, and compared and set. Initially there is none.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Register<V>(PhantomData<V>);
 
@@ -100,17 +100,17 @@ impl<V> Register<V> {
 /// A call on a [`Register`].
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum RegisterCall<V> {
-    /// Replies the value.
+    /// Replies with the value.
     Read,
-    /// Sets the value, replies [`RegisterReply::Done`].
+    /// Sets the value; replies with [`RegisterReply::Done`].
     Write(V),
-    /// Sets the value, replies the one before it.
+    /// Sets the value; replies with the previous one.
     Swap(V),
-    /// Sets the value if it was the expected one, replies whether.
+    /// Sets the value if it was the expected one; replies whether it did.
     CompareAndSet {
-        /// What the value must be.
+        /// The value that must be there.
         expected: Option<V>,
-        /// What it becomes.
+        /// The value to set.
         new: V,
     },
 }
@@ -122,7 +122,7 @@ pub enum RegisterReply<V> {
     Value(Option<V>),
     /// To a write.
     Done,
-    /// To a compare-and-set: whether it set.
+    /// To a compare-and-set: whether it set the value.
     Set(bool),
 }
 
@@ -176,16 +176,16 @@ impl<V: Clone + Eq + Hash + Debug> Model for Register<V> {
     }
 }
 
-/// A number that only grows, or shrinks, by what is added. At first 0.
+/// A sum that calls add to. Initially 0.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Counter;
 
-/// A call on a [`Counter`]; replies are numbers.
+/// A call on a [`Counter`]; the reply is the sum.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum CounterCall {
-    /// Replies the sum.
+    /// Reads the sum.
     Get,
-    /// Adds and replies the new sum; wraps at the ends of `i64`.
+    /// Adds, wrapping at the limits of `i64`, and replies with the new sum.
     Add(i64),
 }
 
@@ -213,7 +213,7 @@ impl Model for Counter {
     }
 }
 
-/// First in, first out. At first empty.
+/// First in, first out. Initially empty.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Queue<V>(PhantomData<V>);
 
@@ -224,12 +224,12 @@ impl<V> Queue<V> {
     }
 }
 
-/// A call on a [`Queue`]; the reply to a push is `None`, to a pop what was first, if anything was.
+/// A call on a [`Queue`]; the reply to a push is `None`, to a pop the first value, if there was one.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum QueueCall<V> {
-    /// Puts a value at the end.
+    /// Adds a value at the end.
     Push(V),
-    /// Takes the first value.
+    /// Removes the first value.
     Pop,
 }
 

@@ -1,8 +1,8 @@
-//! What was recorded: operations, when they began and how they ended.
+//! The record of a run: operations, when they began and how they ended.
 
 use std::fmt;
 
-/// Who called. A client's operations may overlap only where it went on without waiting for an answer.
+/// Identifies a client. A client's operations overlap only where it started the next one without waiting for a reply.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct ClientId(pub u64);
 
@@ -12,54 +12,54 @@ impl fmt::Display for ClientId {
     }
 }
 
-/// A place in the order of events: of two events the one with the smaller point came first. Not a clock: points are
-/// only compared, never subtracted.
+/// Orders events: of two events the one with the smaller timestamp came first. Timestamps are only compared, never
+/// subtracted, so any counter or clock that all clients share will do.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub struct Timestamp(pub u64);
 
-/// Names an operation of one [`History`]: its place in [`History::operations`].
+/// Identifies an operation of one [`History`]: its position in [`History::operations`].
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct OperationId(pub usize);
 
 /// How an operation ended, as its client saw it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Outcome<R> {
-    /// Nothing was heard yet. Checked like `Unknown`; [`none_pending`](super::none_pending) finds what stays so.
+    /// It has not ended yet. Checked like `Unknown`; [`none_pending`] finds operations that never end.
     Pending,
     /// It took effect once, between its invocation and `at`, and this was its reply.
     Returned {
-        /// What the client was told.
+        /// What the client received.
         reply: R,
-        /// When it was told.
+        /// When the client received it.
         at: Timestamp,
     },
-    /// It may have taken effect at any time after its invocation, even after everything else, or never.
+    /// It may take effect once, at any time after its invocation, even after all other operations, or never.
     Unknown,
-    /// It certainly took no effect and never will.
+    /// It took no effect and never will.
     Failed,
 }
 
 /// One call of one client.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Operation<C, R> {
-    /// Who called.
+    /// The client that called.
     pub client: ClientId,
-    /// What was asked.
+    /// The method and its arguments.
     pub call: C,
-    /// When it was asked.
+    /// When the client sent it.
     pub invoked_at: Timestamp,
     /// How it ended.
     pub outcome: Outcome<R>,
 }
 
-/// Operations of many clients on one object, with the order of their beginnings and ends.
+/// Operations of many clients on one object, with the order of their invocations and returns.
 ///
-/// While a run goes on, [`invoke`](History::invoke) before a call is sent and [`complete`](History::complete),
-/// [`mark_unknown`](History::mark_unknown) or [`fail`](History::fail) when its end is known: the order of these calls is the
-/// order of events. Threads that share a history put it behind a lock and take it twice for each operation. A history
-/// that was recorded elsewhere comes in by [`push`](History::push), with points of its own.
+/// During a run, call [`invoke`](History::invoke) before a call is sent, and [`complete`](History::complete),
+/// [`mark_unknown`](History::mark_unknown) or [`fail`](History::fail) when its outcome is known: the order of these calls
+/// is the order of events. Threads that share a history put it behind a lock and take it twice for each operation. To add
+/// operations that were recorded elsewhere, with timestamps of their own, use [`push`](History::push).
 ///
-/// Invariants: an operation returns at or after its invocation; no recorded point is after `now`.
+/// Invariants: an operation returns at or after its invocation; no recorded timestamp is after `now`.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct History<C, R> {
     operations: Vec<Operation<C, R>>,
@@ -73,29 +73,29 @@ impl<C, R> Default for History<C, R> {
 }
 
 impl<C, R> History<C, R> {
-    /// A history in which nothing has happened.
+    /// An empty history.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// A client begins a call.
+    /// Records that a client starts a call.
     pub fn invoke(&mut self, client: ClientId, call: C) -> OperationId {
         let invoked_at = self.tick();
         self.operations.push(Operation { client, call, invoked_at, outcome: Outcome::Pending });
         OperationId(self.operations.len() - 1)
     }
 
-    /// The call took effect and this was its reply. A reply that comes after [`mark_unknown`](History::mark_unknown) is taken too:
-    /// the client had only lost its patience.
+    /// Records that the call took effect and this was its reply. A reply may come after
+    /// [`mark_unknown`](History::mark_unknown): the client had only timed out.
     ///
     /// # Panics
-    /// If the operation has returned or failed before: whoever records mixed two operations up.
+    /// If the operation has returned or failed before: the caller confused two operations.
     pub fn complete(&mut self, operation: OperationId, reply: R) {
         let at = self.tick();
         self.end(operation, Outcome::Returned { reply, at });
     }
 
-    /// Nobody knows whether the call took effect, or will.
+    /// Records that it is not known whether the call took effect or will.
     ///
     /// # Panics
     /// If the operation has returned or failed before.
@@ -103,7 +103,7 @@ impl<C, R> History<C, R> {
         self.end(operation, Outcome::Unknown);
     }
 
-    /// The call certainly took no effect and never will.
+    /// Records that the call took no effect and never will.
     ///
     /// # Panics
     /// If the operation has returned or failed before.
@@ -111,8 +111,8 @@ impl<C, R> History<C, R> {
         self.end(operation, Outcome::Failed);
     }
 
-    /// Adds an operation that was recorded elsewhere. Where a return and an invocation have the same point, the two
-    /// operations count as concurrent.
+    /// Adds an operation that was recorded elsewhere. Where a return and an invocation have the same timestamp, the two
+    /// operations are concurrent.
     ///
     /// # Panics
     /// If it returned before it was invoked.
@@ -127,7 +127,7 @@ impl<C, R> History<C, R> {
         OperationId(self.operations.len() - 1)
     }
 
-    /// All operations, as they were added.
+    /// All operations, in the order in which they were added.
     pub fn operations(&self) -> &[Operation<C, R>] {
         &self.operations
     }
@@ -135,12 +135,12 @@ impl<C, R> History<C, R> {
     /// One operation.
     ///
     /// # Panics
-    /// If the id is of another, longer history.
+    /// If the id belongs to another, longer history.
     pub fn operation(&self, id: OperationId) -> &Operation<C, R> {
         &self.operations[id.0]
     }
 
-    /// All operations with their ids, as they were added.
+    /// All operations with their ids, in the order in which they were added.
     pub fn iter(&self) -> impl Iterator<Item = (OperationId, &Operation<C, R>)> {
         self.operations.iter().enumerate().map(|(i, operation)| (OperationId(i), operation))
     }
@@ -152,8 +152,24 @@ impl<C, R> History<C, R> {
 
     fn end(&mut self, id: OperationId, outcome: Outcome<R>) {
         let operation = &mut self.operations[id.0];
-        let open = matches!(operation.outcome, Outcome::Pending | Outcome::Unknown);
-        assert!(open, "operation {} of {} ends twice", id.0, operation.client);
+        let is_open = matches!(operation.outcome, Outcome::Pending | Outcome::Unknown);
+        assert!(is_open, "operation {} of {} ends twice", id.0, operation.client);
         operation.outcome = outcome;
     }
+}
+
+/// Operations that are still [`Outcome::Pending`].
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("{} operations never ended, the first of them {}", .operations.len(), .operations[0].0)]
+#[non_exhaustive]
+pub struct StillPending {
+    /// Their ids, at least one.
+    pub operations: Vec<OperationId>,
+}
+
+/// No caller waits for ever: each operation ended, if only as [`Outcome::Unknown`].
+pub fn none_pending<C, R>(history: &History<C, R>) -> Result<(), StillPending> {
+    let pending = history.iter().filter(|(_, operation)| matches!(operation.outcome, Outcome::Pending));
+    let operations: Vec<OperationId> = pending.map(|(id, _)| id).collect();
+    if operations.is_empty() { Ok(()) } else { Err(StillPending { operations }) }
 }

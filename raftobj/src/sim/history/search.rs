@@ -1,31 +1,33 @@
-//! The search for an order that explains every reply: Wing and Gong's, with Lowe's memory, and optional operations.
+//! The search for an order that explains every reply: Wing and Gong's, with Lowe's cache of configurations, and with
+//! optional operations.
 //!
-//! Operations are taken one at a time. Next may come any whose invocation lies before the first return that is still
-//! open, and whose reply, if one is required, is the one that the model gives. A configuration (operations placed, state)
-//! that was seen before is not entered again. Four things are ours:
+//! Operations are placed one at a time. The next may be any that was invoked before the first return of the operations
+//! not yet placed, and whose reply, if it is required, is the one that the model computes. A configuration (the operations
+//! placed, and the state) that was visited before is not entered again. Our additions:
 //!
-//! - An operation of unknown outcome is *optional*: it has no return, so nothing waits for it, and the search ends when
-//!   all required operations are placed, whatever is left of the optional ones. One that would not change the state is
-//!   not tried; of equal ones that may come next only the first is.
-//! - A read ([`Model::is_read_only`]) whose reply fits is placed at once and for good: in any order that has it later it can be
-//!   moved here. NB: that this call does not change this state would not be enough: a second `write 1` does not, and may
-//!   have to come after a `write 2`.
-//! - A configuration is also left out where an earlier one had the same required operations and state with fewer
-//!   optional ones spent ([`Visited`]). All successors are noted before the first is entered: otherwise a long chain of
-//!   optional operations would be walked before the short ones that cover it.
-//! - Why leaving out is right: if an order exists from some configuration that was entered, take one with the shortest.
-//!   Its first step leads to one that was noted, or that a noted one covers; that one has a shorter order, and every noted
-//!   one is entered before the search gives up.
+//! - An operation of unknown outcome is *optional*: it has no return, so no other operation has to come after it, and the
+//!   search ends when all required operations are placed, with or without the optional ones. An optional operation that
+//!   would not change the state is not tried; of equal ones that may come next, only the first is.
+//! - A read ([`Model::is_read_only`]) whose reply fits is placed at once and never moved: in any order that has it later
+//!   it can be moved to this position. NB: it is not enough that the call does not change the current state: a second
+//!   `write 1` does not, and may have to come after a `write 2`.
+//! - A configuration is also skipped if an earlier one covers it: the same required operations and state, and only a
+//!   subset of the optional ones ([`Visited`]). All successors are recorded before the first is entered: otherwise a long
+//!   chain of optional operations would be searched before the short ones that cover it.
+//!
+//! Skipping is sound: suppose that orders exist from configurations that were entered, and take the one with the shortest.
+//! Its first step leads to a configuration that was recorded, or that a recorded one covers. That one has a shorter order,
+//! and every recorded one is entered before the search gives up.
 
 use super::model::Model;
 use super::record::{History, OperationId, Outcome, Timestamp};
-use super::visited::{Bits, Visited};
+use super::visited::{BitSet, Visited};
 
 /// An operation to be placed.
 pub(super) struct Item<'a, M: Model> {
     pub(super) call: &'a M::Call,
     pub(super) invoked_at: Timestamp,
-    /// The reply to explain and when it came; `None` where the operation is optional.
+    /// The reply to explain and when it was received; `None` if the operation is optional.
     pub(super) returned: Option<(&'a M::Reply, Timestamp)>,
 }
 
@@ -41,23 +43,23 @@ impl<'a, M: Model> Item<'a, M> {
     }
 }
 
-/// What the search found out.
-pub(super) enum Found<S> {
-    /// An order explains all.
+/// The result of a search.
+pub(super) enum SearchResult<S> {
+    /// There is an order.
     Order,
-    /// None does.
-    Stuck(Deepest<S>),
-    /// The budget ended first.
+    /// There is none.
+    NoOrder(LongestOrder<S>),
+    /// The budget was spent first.
     Undecided,
 }
 
-/// The longest order found, in required operations, and the state after it.
-pub(super) struct Deepest<S> {
+/// The order found that has the most required operations, and the state after it.
+pub(super) struct LongestOrder<S> {
     pub(super) order: Vec<usize>,
     pub(super) state: S,
 }
 
-/// How much searching is allowed. A step is one call of the model.
+/// Limits a search. A step is one call of [`Model::apply`].
 pub(super) struct Budget<'a> {
     pub(super) steps: u64,
     pub(super) steps_max: u64,
@@ -65,67 +67,73 @@ pub(super) struct Budget<'a> {
 }
 
 /// The budget is spent.
-struct Spent;
+struct BudgetSpent;
 
-/// How many steps are done between two questions whether to stop: some tens of microseconds.
-const STEPS_PER_QUESTION: u64 = 1_024;
+/// How many steps lie between two calls of [`Budget::stop`]: some tens of microseconds.
+const STEPS_PER_STOP_CHECK: u64 = 1_024;
 
 impl Budget<'_> {
-    fn step(&mut self) -> Result<(), Spent> {
-        let is_asked = self.steps.is_multiple_of(STEPS_PER_QUESTION);
-        if self.steps >= self.steps_max || (is_asked && (self.stop)()) {
-            return Err(Spent);
+    fn step(&mut self) -> Result<(), BudgetSpent> {
+        let checks_stop = self.steps.is_multiple_of(STEPS_PER_STOP_CHECK);
+        if self.steps >= self.steps_max || (checks_stop && (self.stop)()) {
+            return Err(BudgetSpent);
         }
         self.steps += 1;
         Ok(())
     }
 }
 
-/// Looks for an order of the items, all required ones and any of the optional ones, that the model explains.
-pub(super) fn search<M: Model>(model: &M, items: &[Item<'_, M>], budget: &mut Budget<'_>) -> Found<M::State> {
-    Search::new(model, items).run(budget).unwrap_or(Found::Undecided)
+/// Searches for an order of all required items and any of the optional ones in which the model gives the replies.
+pub(super) fn search<M: Model>(
+    model: &M,
+    items: &[Item<'_, M>],
+    budget: &mut Budget<'_>,
+) -> SearchResult<M::State> {
+    Search::new(model, items).run(budget).unwrap_or(SearchResult::Undecided)
 }
 
-/// The list's anchor: event 0 is before the first and after the last.
-const ANCHOR: usize = 0;
+/// The list is circular: event 0 is before the first and after the last.
+const SENTINEL: usize = 0;
 
+/// An invocation or a return, in a doubly linked list of the events of the items not yet placed.
 #[derive(Clone, Copy)]
-struct Event {
+struct ListEvent {
     item: usize,
     is_return: bool,
     previous: usize,
     next: usize,
 }
 
-/// Where an item stands in the list of events and in the sets.
-struct Place {
+/// The positions of an item in the list of events and in the sets.
+struct ItemPosition {
     invocation: usize,
-    /// `ANCHOR` where the item is optional.
-    returning: usize,
-    /// Its number among the required items, or among the optional ones.
+    /// `SENTINEL` if the item is optional.
+    return_event: usize,
+    /// Its bit in the set of required items, or of optional ones.
     bit: usize,
     /// The first optional item with an equal call.
-    class: usize,
+    first_equal: usize,
 }
 
 struct Search<'a, M: Model> {
     model: &'a M,
     items: &'a [Item<'a, M>],
-    places: Vec<Place>,
-    events: Vec<Event>,
-    required: Bits,
-    optional: Bits,
-    /// Required items not placed yet.
-    open: usize,
-    /// Items placed, in their order.
-    trail: Vec<usize>,
+    positions: Vec<ItemPosition>,
+    events: Vec<ListEvent>,
+    required: BitSet,
+    optional: BitSet,
+    /// How many required items are not placed.
+    unplaced: usize,
+    /// The items placed, in order.
+    placed: Vec<usize>,
     visited: Visited<M::State>,
-    deepest: Option<(usize, Deepest<M::State>)>,
+    longest: Option<(usize, LongestOrder<M::State>)>,
 }
 
-struct Node<S> {
-    /// How long the trail was before the step that led here.
-    trail: usize,
+/// A configuration that was entered, with the successors not yet entered.
+struct Branch<S> {
+    /// How many items were placed before the step that led here.
+    placed_before: usize,
     successors: std::vec::IntoIter<(usize, S)>,
 }
 
@@ -134,90 +142,93 @@ impl<'a, M: Model> Search<'a, M> {
         let mut order: Vec<(Timestamp, bool, usize)> = Vec::with_capacity(items.len() * 2);
         for (number, item) in items.iter().enumerate() {
             order.push((item.invoked_at, false, number));
-            // At one point invocations come before returns: such operations are concurrent.
+            // Invocations sort before returns with the same timestamp: such operations are concurrent.
             order.extend(item.returned.map(|(_, at)| (at, true, number)));
         }
         order.sort_unstable();
         let end = order.len();
-        let mut events = vec![Event { item: usize::MAX, is_return: false, previous: end, next: end.min(1) }];
-        let mut places: Vec<Place> =
-            items.iter().map(|_| Place { invocation: ANCHOR, returning: ANCHOR, bit: 0, class: 0 }).collect();
+        let mut events =
+            vec![ListEvent { item: usize::MAX, is_return: false, previous: end, next: end.min(1) }];
+        let mut positions: Vec<ItemPosition> = items
+            .iter()
+            .map(|_| ItemPosition { invocation: SENTINEL, return_event: SENTINEL, bit: 0, first_equal: 0 })
+            .collect();
         let (mut required, mut optional) = (0, Vec::new());
         for (at, (_, is_return, item)) in order.into_iter().enumerate() {
             let at = at + 1;
-            events.push(Event {
+            events.push(ListEvent {
                 item,
                 is_return,
                 previous: at - 1,
-                next: if at == end { ANCHOR } else { at + 1 },
+                next: if at == end { SENTINEL } else { at + 1 },
             });
             if is_return {
-                places[item].returning = at;
+                positions[item].return_event = at;
                 continue;
             }
-            places[item].invocation = at;
+            positions[item].invocation = at;
             if items[item].returned.is_some() {
-                places[item].bit = required;
+                positions[item].bit = required;
                 required += 1;
             } else {
                 let equal = optional.iter().find(|other: &&usize| items[**other].call == items[item].call);
-                places[item].class = *equal.unwrap_or(&item);
-                places[item].bit = optional.len();
+                positions[item].first_equal = *equal.unwrap_or(&item);
+                positions[item].bit = optional.len();
                 optional.push(item);
             }
         }
         Self {
             model,
             items,
-            places,
+            positions,
             events,
-            required: Bits::with_room(required),
-            optional: Bits::with_room(optional.len()),
-            open: required,
-            trail: Vec::new(),
+            required: BitSet::with_capacity(required),
+            optional: BitSet::with_capacity(optional.len()),
+            unplaced: required,
+            placed: Vec::new(),
             visited: Visited::new(),
-            deepest: None,
+            longest: None,
         }
     }
 
-    fn run(mut self, budget: &mut Budget<'_>) -> Result<Found<M::State>, Spent> {
-        let mut nodes = vec![self.enter(0, self.model.initial(), budget)?];
-        while self.open > 0 {
-            let Some(node) = nodes.last_mut() else {
-                let (_, deepest) = self.deepest.expect("the search ended in at least one dead end");
-                return Ok(Found::Stuck(deepest));
+    fn run(mut self, budget: &mut Budget<'_>) -> Result<SearchResult<M::State>, BudgetSpent> {
+        let mut branches = vec![self.enter(0, self.model.initial(), budget)?];
+        while self.unplaced > 0 {
+            let Some(branch) = branches.last_mut() else {
+                let (_, longest) = self.longest.expect("the search ended in at least one dead end");
+                return Ok(SearchResult::NoOrder(longest));
             };
-            if let Some((item, state)) = node.successors.next() {
-                let trail = self.trail.len();
+            if let Some((item, state)) = branch.successors.next() {
+                let placed_before = self.placed.len();
                 self.place(item);
-                let node = self.enter(trail, state, budget)?;
-                nodes.push(node);
+                let branch = self.enter(placed_before, state, budget)?;
+                branches.push(branch);
             } else {
-                while self.trail.len() > node.trail {
-                    self.take_back();
+                while self.placed.len() > branch.placed_before {
+                    self.unplace_last();
                 }
-                nodes.pop();
+                branches.pop();
             }
         }
-        Ok(Found::Order)
+        Ok(SearchResult::Order)
     }
 
-    /// Places what can be placed for good, and finds what can come next.
+    /// Places the reads that fit, and finds the items that can come next.
     fn enter(
         &mut self,
-        trail: usize,
+        placed_before: usize,
         state: M::State,
         budget: &mut Budget<'_>,
-    ) -> Result<Node<M::State>, Spent> {
+    ) -> Result<Branch<M::State>, BudgetSpent> {
         let mut required = Vec::new();
         let mut optional: Vec<(usize, M::State)> = Vec::new();
-        let mut classes = Vec::new();
-        let mut at = self.events[ANCHOR].next;
-        while at != ANCHOR && !self.events[at].is_return {
+        let mut tried = Vec::new();
+        let mut at = self.events[SENTINEL].next;
+        while at != SENTINEL && !self.events[at].is_return {
             let number = self.events[at].item;
             let item = &self.items[number];
-            let class = self.places[number].class;
-            if item.returned.is_none() && classes.contains(&class) {
+            let first_equal = self.positions[number].first_equal;
+            if item.returned.is_none() && tried.contains(&first_equal) {
                 at = self.events[at].next;
                 continue;
             }
@@ -225,9 +236,9 @@ impl<'a, M: Model> Search<'a, M> {
             let mut after = state.clone();
             let reply = self.model.apply(&mut after, item.call);
             match item.returned {
-                Some((seen, _)) if *seen != reply => {}
-                Some((seen, _)) if self.model.is_read_only(item.call, seen) => {
-                    assert!(after == state, "{:?}, a read, changed {state:?} to {after:?}", item.call);
+                Some((observed, _)) if *observed != reply => {}
+                Some((observed, _)) if self.model.is_read_only(item.call, observed) => {
+                    assert!(after == state, "the read {:?} changed {state:?} to {after:?}", item.call);
                     let previous = self.events[at].previous;
                     self.place(number);
                     at = self.events[previous].next;
@@ -235,7 +246,7 @@ impl<'a, M: Model> Search<'a, M> {
                 }
                 Some(_) => required.push((number, after)),
                 None => {
-                    classes.push(class);
+                    tried.push(first_equal);
                     if after != state {
                         optional.push((number, after));
                     }
@@ -246,21 +257,21 @@ impl<'a, M: Model> Search<'a, M> {
         required.append(&mut optional);
         required.retain(|(number, after)| self.is_new(*number, after));
         if required.is_empty() {
-            self.note_dead_end(state);
+            self.record_dead_end(state);
         }
-        Ok(Node { trail, successors: required.into_iter() })
+        Ok(Branch { placed_before, successors: required.into_iter() })
     }
 
-    /// Whether placing the item, which makes this state, leads to where the search has not been.
+    /// Whether placing the item, with this state after it, leads to a configuration that the search must enter.
     fn is_new(&mut self, item: usize, after: &M::State) -> bool {
-        let Place { returning, bit, .. } = self.places[item];
-        if returning == ANCHOR {
+        let ItemPosition { return_event, bit, .. } = self.positions[item];
+        if return_event == SENTINEL {
             self.optional.set(bit);
         } else {
             self.required.set(bit);
         }
         let is_new = self.visited.is_new(&self.required, &self.optional, after);
-        if returning == ANCHOR {
+        if return_event == SENTINEL {
             self.optional.clear(bit);
         } else {
             self.required.clear(bit);
@@ -268,47 +279,47 @@ impl<'a, M: Model> Search<'a, M> {
         is_new
     }
 
-    fn note_dead_end(&mut self, state: M::State) {
-        if self.open > 0 && self.deepest.as_ref().is_none_or(|(open, _)| self.open < *open) {
-            self.deepest = Some((self.open, Deepest { order: self.trail.clone(), state }));
+    fn record_dead_end(&mut self, state: M::State) {
+        if self.unplaced > 0 && self.longest.as_ref().is_none_or(|(unplaced, _)| self.unplaced < *unplaced) {
+            self.longest = Some((self.unplaced, LongestOrder { order: self.placed.clone(), state }));
         }
     }
 
     fn place(&mut self, item: usize) {
-        let Place { invocation, returning, bit, .. } = self.places[item];
+        let ItemPosition { invocation, return_event, bit, .. } = self.positions[item];
         self.unlink(invocation);
-        if returning == ANCHOR {
+        if return_event == SENTINEL {
             self.optional.set(bit);
         } else {
-            self.unlink(returning);
+            self.unlink(return_event);
             self.required.set(bit);
-            self.open -= 1;
+            self.unplaced -= 1;
         }
-        self.trail.push(item);
+        self.placed.push(item);
     }
 
-    /// Undoes the last `place`. The links come back in the opposite order, so each finds its neighbours as it left them.
-    fn take_back(&mut self) {
-        let Some(item) = self.trail.pop() else { return };
-        let Place { invocation, returning, bit, .. } = self.places[item];
-        if returning == ANCHOR {
+    /// Undoes the last `place`. Events are linked in the reverse order of unlinking, so that their neighbours are right.
+    fn unplace_last(&mut self) {
+        let Some(item) = self.placed.pop() else { return };
+        let ItemPosition { invocation, return_event, bit, .. } = self.positions[item];
+        if return_event == SENTINEL {
             self.optional.clear(bit);
         } else {
-            self.link(returning);
+            self.link(return_event);
             self.required.clear(bit);
-            self.open += 1;
+            self.unplaced += 1;
         }
         self.link(invocation);
     }
 
     fn unlink(&mut self, at: usize) {
-        let Event { previous, next, .. } = self.events[at];
+        let ListEvent { previous, next, .. } = self.events[at];
         self.events[previous].next = next;
         self.events[next].previous = previous;
     }
 
     fn link(&mut self, at: usize) {
-        let Event { previous, next, .. } = self.events[at];
+        let ListEvent { previous, next, .. } = self.events[at];
         self.events[previous].next = at;
         self.events[next].previous = at;
     }

@@ -1,148 +1,151 @@
-//! What each client saw of one order: its own writes, never less than before, and the same as everybody at the same
-//! place.
+//! Session guarantees (Terry et al. 1994): read your writes and monotonic reads; and consistent prefixes for local reads.
 
 use super::record::ClientId;
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 
-/// A client learnt how far the object is: by a write that was acknowledged, or by a read.
+/// A position in the order of all writes that a client observed, by a write that was acknowledged or by a read.
 ///
-/// A position is a place in the one order of all writes, such as the index of the log; a counter's value or a list's
-/// length serve too. A slice of observations has each client's in the order in which it made them, one after the other.
+/// A position is, for example, a log index, a counter's value or a list's length. A slice of observations has those of
+/// each client in the order in which it made them, one after the other.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Observation<P> {
-    /// Who learnt it.
+    /// The client that observed it.
     pub client: ClientId,
-    /// By what.
+    /// How it observed it.
     pub access: Access,
-    /// Where its write stands in the order, or how much of the order its read saw.
+    /// The position of its write, or of the state that it read.
     pub position: P,
 }
 
-/// How a client learnt a position.
+/// How a client observed a position.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Access {
-    /// An acknowledged write of its own stands there.
+    /// Its own write at this position was acknowledged.
     Write,
-    /// It read a state that had this position.
+    /// It read the state at this position.
     Read,
 }
 
-/// A read saw less than it had to.
+/// A read returned a state that is too old.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("observation {at}: {client} read at {saw:?}, after it {} {needed:?}", match .by {
+#[error("observation {observation}: {client} read at {position:?}, after it {} {position_min:?}", match .access {
     Access::Write => "wrote at",
     Access::Read => "read at",
 })]
 #[non_exhaustive]
 pub struct StaleRead<P: Debug> {
-    /// Who read.
+    /// The client that read.
     pub client: ClientId,
-    /// Which of the observations, counted from 0.
-    pub at: usize,
-    /// What it saw.
-    pub saw: P,
-    /// What it had to see at least.
-    pub needed: P,
-    /// What it had done there before.
-    pub by: Access,
+    /// The read: its position in the slice of observations.
+    pub observation: usize,
+    /// The position of the state that it read.
+    pub position: P,
+    /// The position that it should have read, or a later one.
+    pub position_min: P,
+    /// How the client had observed `position_min` before.
+    pub access: Access,
 }
 
 /// Each read sees every earlier acknowledged write of its own client.
 pub fn read_your_writes<P: Ord + Copy + Debug>(observations: &[Observation<P>]) -> Result<(), StaleRead<P>> {
-    not_before(Access::Write, observations)
+    no_stale_read(observations, Access::Write)
 }
 
-/// No read sees less than an earlier read of its own client.
+/// No read returns an older state than an earlier read of its own client.
 pub fn monotonic_reads<P: Ord + Copy + Debug>(observations: &[Observation<P>]) -> Result<(), StaleRead<P>> {
-    not_before(Access::Read, observations)
+    no_stale_read(observations, Access::Read)
 }
 
-fn not_before<P: Ord + Copy + Debug>(
-    by: Access,
+fn no_stale_read<P: Ord + Copy + Debug>(
     observations: &[Observation<P>],
+    after: Access,
 ) -> Result<(), StaleRead<P>> {
-    let mut known: BTreeMap<ClientId, P> = BTreeMap::new();
-    for (at, Observation { client, access, position }) in observations.iter().enumerate() {
-        if let (Access::Read, Some(needed)) = (access, known.get(client))
-            && position < needed
+    let mut positions_min: BTreeMap<ClientId, P> = BTreeMap::new();
+    for (number, Observation { client, access, position }) in observations.iter().enumerate() {
+        let (client, position) = (*client, *position);
+        if let (Access::Read, Some(position_min)) = (access, positions_min.get(&client).copied())
+            && position < position_min
         {
-            return Err(StaleRead { client: *client, at, saw: *position, needed: *needed, by });
+            return Err(StaleRead { client, observation: number, position, position_min, access: after });
         }
-        if *access == by {
-            let known = known.entry(*client).or_insert(*position);
-            *known = (*known).max(*position);
+        if *access == after {
+            let position_min = positions_min.entry(client).or_insert(position);
+            *position_min = (*position_min).max(position);
         }
     }
     Ok(())
 }
 
-/// A local read: the position of the state that it saw, and what it saw there (a digest, or the answer itself).
+/// A read that a node served from its own state, which may be behind.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct LocalRead<P, V> {
-    /// Who read, always at one and the same node.
+    /// The client that read. All its reads are at one node.
     pub client: ClientId,
-    /// How much of the order the node had applied.
+    /// The position in the order of all writes that the node had applied.
     pub position: P,
-    /// What the read saw.
-    pub seen: V,
+    /// The result of the read, or a digest of the state.
+    pub value: V,
 }
 
-/// Local reads that no single order explains.
+/// Local reads that no single order of writes explains.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum LocalReadError<P: Debug, V: Debug> {
-    /// A client was taken back in time.
-    #[error("read {at}: {client} saw position {saw:?} after {before:?}")]
+    /// A client read an older state than before.
+    #[error("read {read}: {client} read at {position:?} after {position_before:?}")]
     WentBack {
-        /// Who read.
+        /// The client.
         client: ClientId,
-        /// Which of the reads, counted from 0.
-        at: usize,
-        /// What it saw.
-        saw: P,
-        /// What it had seen.
-        before: P,
+        /// The read: its position in the slice of reads.
+        read: usize,
+        /// The position of the state that it read.
+        position: P,
+        /// The position that the client had read before.
+        position_before: P,
     },
-    /// Two states stand at one position: the nodes do not follow one order.
-    #[error("position {position:?} is {seen:?} in read {at}, and {other:?} in read {before}")]
+    /// Two reads of one position differ: the nodes did not apply the same order of writes.
+    #[error(
+        "position {position:?} is {value:?} in read {read}, and {earlier_value:?} in read {earlier_read}"
+    )]
     Differs {
         /// The position.
         position: P,
-        /// Which of the reads, counted from 0.
-        at: usize,
-        /// What it saw.
-        seen: V,
+        /// One read: its position in the slice of reads.
+        read: usize,
+        /// Its value.
+        value: V,
         /// An earlier read of the same position.
-        before: usize,
-        /// What that one saw.
-        other: V,
+        earlier_read: usize,
+        /// Its value.
+        earlier_value: V,
     },
 }
 
-/// Local reads are sequentially consistent: every client sees ever longer prefixes of one order, the same for all. A
-/// read may be behind; it may not be beside.
+/// Local reads are sequentially consistent: all clients read prefixes of one order of writes, and none reads a shorter one
+/// than before. A read may be stale; it may not contradict another.
 ///
-/// The slice has each client's reads in the order in which it made them. What is read must be the same question
-/// everywhere; of different questions, give each a slice of its own.
+/// The slice has each client's reads in the order in which it made them. All reads in it must ask for the same thing; check
+/// different ones separately.
 pub fn consistent_prefix_reads<P, V>(reads: &[LocalRead<P, V>]) -> Result<(), LocalReadError<P, V>>
 where
     P: Ord + Copy + Debug,
     V: PartialEq + Clone + Debug,
 {
-    let mut reached: BTreeMap<ClientId, P> = BTreeMap::new();
-    let mut states: BTreeMap<P, usize> = BTreeMap::new();
-    for (at, LocalRead { client, position, seen }) in reads.iter().enumerate() {
-        if let Some(before) = reached.insert(*client, *position)
-            && *position < before
+    let mut positions: BTreeMap<ClientId, P> = BTreeMap::new();
+    let mut first_reads: BTreeMap<P, usize> = BTreeMap::new();
+    for (read, LocalRead { client, position, value }) in reads.iter().enumerate() {
+        let (client, position) = (*client, *position);
+        if let Some(position_before) = positions.insert(client, position)
+            && position < position_before
         {
-            return Err(LocalReadError::WentBack { client: *client, at, saw: *position, before });
+            return Err(LocalReadError::WentBack { client, read, position, position_before });
         }
-        let before = *states.entry(*position).or_insert(at);
-        let other = &reads[before].seen;
-        if other != seen {
-            let (seen, other) = (seen.clone(), other.clone());
-            return Err(LocalReadError::Differs { position: *position, at, seen, before, other });
+        let earlier_read = *first_reads.entry(position).or_insert(read);
+        let earlier_value = &reads[earlier_read].value;
+        if earlier_value != value {
+            let (value, earlier_value) = (value.clone(), earlier_value.clone());
+            return Err(LocalReadError::Differs { position, read, value, earlier_read, earlier_value });
         }
     }
     Ok(())

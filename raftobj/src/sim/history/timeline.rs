@@ -1,11 +1,11 @@
-//! A counterexample as text: one row a client, bars for operations, and where the longest order gets stuck.
+//! A counterexample as text: a row for each client, a bar for each operation, and the replies that fit no order.
 
 use super::model::Model;
 use super::record::{ClientId, History, OperationId, Outcome, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
-/// Wider drawings name the operations by letters and spell them out below.
+/// Wider drawings label the operations with letters and list the texts below.
 const COLUMNS_MAX: usize = 100;
 
 /// One operation as it is drawn.
@@ -13,11 +13,11 @@ struct Bar {
     client: ClientId,
     label: String,
     begin: Timestamp,
-    /// `None` where it may take effect at any later time.
+    /// `None` if it may take effect at any later time.
     end: Option<Timestamp>,
 }
 
-/// Draws the operations, then says which order was found and what does not fit after it.
+/// Draws the operations; then lists the longest order and the replies that do not fit after it.
 pub(super) fn draw<M: Model>(
     model: &M,
     history: &History<M::Call, M::Reply>,
@@ -72,15 +72,15 @@ pub(super) fn draw<M: Model>(
     drawn
 }
 
-/// The required operations that could come next: those not placed and invoked before the first return among them.
+/// The required operations that could come next: of those not placed, the ones invoked before the first return.
 fn next<C, R>(history: &History<C, R>, required: &[OperationId], order: &[OperationId]) -> Vec<OperationId> {
-    let open = || required.iter().filter(|id| !order.contains(id)).copied();
+    let unplaced = || required.iter().filter(|id| !order.contains(id)).copied();
     let end = |id: OperationId| match history.operation(id).outcome {
         Outcome::Returned { at, .. } => Some(at),
         _ => None,
     };
-    let first = open().filter_map(end).min();
-    open().filter(|id| first.is_none_or(|first| history.operation(*id).invoked_at <= first)).collect()
+    let first = unplaced().filter_map(end).min();
+    unplaced().filter(|id| first.is_none_or(|first| history.operation(*id).invoked_at <= first)).collect()
 }
 
 /// a, b, … z, a1, b1, …
@@ -89,8 +89,8 @@ fn letters(number: usize) -> String {
     if number < 26 { letter.into() } else { format!("{letter}{}", number / 26) }
 }
 
-/// Columns are dealt out event by event, wide enough for the label between the two ends of a bar: order is kept,
-/// distances mean nothing.
+/// Assigns columns event by event, wide enough for the label between the two ends of a bar. Only the order of columns
+/// has a meaning, distances have none.
 fn rows(bars: &[Bar]) -> String {
     let mut events: Vec<(Timestamp, bool, usize)> = Vec::new();
     for (number, bar) in bars.iter().enumerate() {
@@ -112,10 +112,11 @@ fn rows(bars: &[Bar]) -> String {
         column += 1;
         was_end = is_end;
     }
-    let edge = (0..bars.len()).map(|number| ends[number].unwrap_or(begins[number] + width(&bars[number])));
-    let edge = edge.max().unwrap_or(0) + 1;
+    let line_width =
+        (0..bars.len()).map(|number| ends[number].unwrap_or(begins[number] + width(&bars[number])));
+    let line_width = line_width.max().unwrap_or(0) + 1;
 
-    // A client that went on without an answer has bars that overlap: it gets one more row.
+    // A client that did not wait for a reply has bars that overlap: it gets one more row.
     let mut lanes: BTreeMap<(ClientId, usize), (Option<usize>, Vec<char>)> = BTreeMap::new();
     let mut order: Vec<usize> = (0..bars.len()).collect();
     order.sort_by_key(|number| begins[*number]);
@@ -127,16 +128,17 @@ fn rows(bars: &[Bar]) -> String {
         {
             lane += 1;
         }
-        let (until, line) = lanes.entry((bar.client, lane)).or_insert_with(|| (Some(0), vec![' '; edge]));
+        let (until, line) =
+            lanes.entry((bar.client, lane)).or_insert_with(|| (Some(0), vec![' '; line_width]));
         *until = ends[number];
-        paint(line, bar, begins[number], ends[number].unwrap_or(edge - 1));
+        paint(line, bar, begins[number], ends[number].unwrap_or(line_width - 1));
     }
     let names: BTreeSet<String> = bars.iter().map(|bar| bar.client.to_string()).collect();
-    let room = names.iter().map(String::len).max().unwrap_or(0);
+    let name_width = names.iter().map(String::len).max().unwrap_or(0);
     let mut text = String::new();
     for ((client, _), (_, line)) in lanes {
         let line: String = line.into_iter().collect();
-        let _ = writeln!(text, "{:room$}  {}", client.to_string(), line.trim_end());
+        let _ = writeln!(text, "{:name_width$}  {}", client.to_string(), line.trim_end());
     }
     text
 }

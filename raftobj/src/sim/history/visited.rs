@@ -1,4 +1,4 @@
-//! Where a search has been: sets of operations, and the configurations that need no second visit.
+//! The configurations that a search has visited, with the sets of operations that they consist of.
 
 use crate::hash::{hash_bytes, mix};
 use std::collections::BTreeMap;
@@ -6,10 +6,10 @@ use std::hash::{Hash, Hasher};
 
 /// A set of small numbers.
 #[derive(Clone, Default)]
-pub(super) struct Bits(Vec<u64>);
+pub(super) struct BitSet(Vec<u64>);
 
-impl Bits {
-    pub(super) fn with_room(bits: usize) -> Self {
+impl BitSet {
+    pub(super) fn with_capacity(bits: usize) -> Self {
         Self(vec![0; bits.div_ceil(64)])
     }
 
@@ -21,9 +21,9 @@ impl Bits {
         self.0[bit / 64] &= !(1 << (bit % 64));
     }
 
-    /// Without the full words at its beginning and the empty ones at its end, with the number of the former: one spelling
-    /// for each set. Calls are taken nearly in the order of their invocation, so this is one word or two however long
-    /// the history is.
+    /// The canonical form: without the full words at the beginning, which are counted, and the empty ones at the end.
+    /// Operations are placed nearly in the order of their invocation, so that this is one word or two, however long the
+    /// history is.
     fn trimmed(&self) -> Trimmed {
         let skipped = self.0.iter().take_while(|word| **word == u64::MAX).count();
         let end = self.0.iter().rposition(|word| *word != 0).map_or(0, |last| last + 1);
@@ -51,12 +51,12 @@ impl Trimmed {
     }
 }
 
-/// The configurations that a search has seen: which required operations are placed, which optional ones, and the state.
+/// The configurations that a search has visited: the required operations placed, the optional ones placed, and the state.
 ///
-/// A `BTreeMap` over a fixed hash, and not a `HashMap`: the same run does the same steps on every machine. What is
-/// found never depends on the hash, because configurations are compared in full.
+/// A `BTreeMap` with a fixed hash, not a `HashMap`: the same search takes the same steps on every machine. The result
+/// never depends on the hash, because configurations are compared in full.
 pub(super) struct Visited<S> {
-    seen: BTreeMap<u64, Vec<Configuration<S>>>,
+    by_hash: BTreeMap<u64, Vec<Configuration<S>>>,
 }
 
 struct Configuration<S> {
@@ -67,23 +67,23 @@ struct Configuration<S> {
 
 impl<S: Clone + Eq + Hash> Visited<S> {
     pub(super) fn new() -> Self {
-        Self { seen: BTreeMap::new() }
+        Self { by_hash: BTreeMap::new() }
     }
 
-    /// Whether the configuration needs a visit, which is noted. It needs none where one has been seen with the same
-    /// required operations, the same state, and no optional operation that this one has not used up as well: whatever
-    /// is possible from here was possible from there.
-    pub(super) fn is_new(&mut self, required: &Bits, optional: &Bits, state: &S) -> bool {
+    /// Whether the configuration must be entered; if so, it is recorded. It need not be if an earlier one covers it: with
+    /// the same required operations and state, and a subset of the optional operations. Every order that is possible from
+    /// this configuration is then possible from that one.
+    pub(super) fn is_new(&mut self, required: &BitSet, optional: &BitSet, state: &S) -> bool {
         let (required, optional) = (required.trimmed(), optional.trimmed());
         let mut hasher = FixedHasher(required.skipped as u64);
         required.words.hash(&mut hasher);
         state.hash(&mut hasher);
-        let seen = self.seen.entry(hasher.finish()).or_default();
-        let is_covered = seen.iter().any(|earlier| {
+        let visited = self.by_hash.entry(hasher.finish()).or_default();
+        let is_covered = visited.iter().any(|earlier| {
             earlier.optional.is_subset(&optional) && earlier.required == required && earlier.state == *state
         });
         if !is_covered {
-            seen.push(Configuration { required, optional, state: state.clone() });
+            visited.push(Configuration { required, optional, state: state.clone() });
         }
         !is_covered
     }
@@ -109,16 +109,16 @@ impl Hasher for FixedHasher {
 mod tests {
     use super::*;
 
-    fn bits(of: &[usize]) -> Bits {
-        let mut bits = Bits::with_room(200);
+    fn bits(of: &[usize]) -> BitSet {
+        let mut bits = BitSet::with_capacity(200);
         of.iter().for_each(|bit| bits.set(*bit));
         bits
     }
 
-    /// If a configuration with more optional operations spent counted as new, a search would be exponential in them;
-    /// if one with fewer, or others, counted as seen, an order would be missed.
+    /// If a configuration with more optional operations placed were new, a search would be exponential in them; if one with
+    /// fewer or other ones were covered, an order would be missed.
     #[test]
-    fn only_what_an_earlier_configuration_covers_is_left_out() {
+    fn only_configurations_that_an_earlier_one_covers_are_skipped() {
         let mut visited = Visited::new();
         assert!(visited.is_new(&bits(&[1]), &bits(&[3, 150]), &"a"));
         assert!(!visited.is_new(&bits(&[1]), &bits(&[3, 150]), &"a"));

@@ -1,14 +1,14 @@
-//! Counterexamples are true, minimal, and can be read.
+//! Counterexamples are real, minimal and readable.
 
 use super::super::{Counterexample, History, Model, OperationId, Outcome, Verdict, check};
 use super::diagrams::{queue_history, register_history};
-use super::random::{atomic, copy, queue_call, register_call, spoilt};
+use super::random::{altered, history_of, linearizable, queue_call, register_call};
 use super::twin::naive;
 use super::{queue, register};
 use crate::object::fixture::TestRandom;
 
-/// The history with only these operations: required, or let go.
-fn part<C: Clone, R: Clone>(
+/// The history with only these operations: required, or optional.
+fn part_of<C: Clone, R: Clone>(
     history: &History<C, R>,
     required: &[OperationId],
     optional: &[OperationId],
@@ -19,7 +19,7 @@ fn part<C: Clone, R: Clone>(
         operation.outcome = Outcome::Unknown;
         operation
     });
-    copy(required.chain(optional))
+    history_of(required.chain(optional))
 }
 
 fn without(ids: &[OperationId], at: usize) -> Vec<OperationId> {
@@ -28,9 +28,12 @@ fn without(ids: &[OperationId], at: usize) -> Vec<OperationId> {
     rest
 }
 
-/// What `counterexample` promises, by the twin.
-fn is_true_and_smallest<M: Model>(model: &M, history: &History<M::Call, M::Reply>, found: &Counterexample)
-where
+/// Asserts by the naive twin what `counterexample` guarantees.
+fn assert_is_real_and_minimal<M: Model>(
+    model: &M,
+    history: &History<M::Call, M::Reply>,
+    found: &Counterexample,
+) where
     M::Call: Clone,
     M::Reply: Clone,
 {
@@ -42,25 +45,29 @@ where
         .collect();
     let text = || format!("{found}\n{history:#?}");
     assert!(found.is_minimal, "{}", text());
-    assert!(!naive(model, &part(history, required, &others)), "the others explain it: {}", text());
+    assert!(!naive(model, &part_of(history, required, &others)), "the others explain it: {}", text());
     assert!(
-        !naive(model, &part(history, required, optional)),
-        "what is shown is no contradiction: {}",
+        !naive(model, &part_of(history, required, optional)),
+        "the operations shown do not contradict each other: {}",
         text()
     );
     let each_is_needed = |optional: &[OperationId]| {
         (0..required.len()).all(|at| {
-            let free: Vec<OperationId> = optional.iter().copied().chain([required[at]]).collect();
-            naive(model, &part(history, &without(required, at), &free))
+            let made_optional: Vec<OperationId> = optional.iter().copied().chain([required[at]]).collect();
+            naive(model, &part_of(history, &without(required, at), &made_optional))
         })
     };
-    assert!(each_is_needed(optional), "something is not needed: {}", text());
+    assert!(each_is_needed(optional), "a required operation is not needed: {}", text());
     for at in 0..optional.len() {
-        assert!(!each_is_needed(&without(optional, at)), "a helper helps nothing: {}", text());
+        assert!(!each_is_needed(&without(optional, at)), "an optional operation is not needed: {}", text());
     }
 }
 
-fn all_are_smallest<M: Model>(model: &M, seeds: u64, call: impl Fn(&mut TestRandom) -> M::Call) -> u64
+fn check_all_counterexamples<M: Model>(
+    model: &M,
+    seeds: u64,
+    call: impl Fn(&mut TestRandom) -> M::Call,
+) -> u64
 where
     M::Call: Clone,
     M::Reply: Clone,
@@ -69,22 +76,22 @@ where
     for seed in 0..seeds {
         let mut random = TestRandom(seed);
         let size = (2 + random.below(3), 4 + random.below(4) as usize);
-        let history = atomic(model, &mut random, size, &call);
-        let history = spoilt(&history, &mut random);
+        let history = linearizable(model, &mut random, size, &call);
+        let history = altered(&history, &mut random);
         if let Verdict::NotLinearizable(counterexample) = check(model, &history) {
-            is_true_and_smallest(model, &history, &counterexample);
+            assert_is_real_and_minimal(model, &history, &counterexample);
             found += 1;
         }
     }
     found
 }
 
-/// If shrinking removed what it must not, the twin would find an order with the removed ones given back; if it kept too
-/// much, the twin would still find none with one more let go.
+/// If minimizing removed too much, the twin would find an order with the removed operations added again; if it kept too
+/// much, the twin would still find none with one more operation made optional.
 #[test]
-fn counterexamples_are_true_and_smallest() {
-    assert!(all_are_smallest(&register(), 1_000, register_call) > 100);
-    assert!(all_are_smallest(&queue(), 600, queue_call) > 100);
+fn counterexamples_are_real_and_minimal() {
+    assert!(check_all_counterexamples(&register(), 1_000, register_call) > 100);
+    assert!(check_all_counterexamples(&queue(), 600, queue_call) > 100);
 }
 
 #[track_caller]
@@ -95,8 +102,8 @@ fn drawn<M: Model>(model: &M, history: &History<M::Call, M::Reply>) -> String {
     }
 }
 
-/// Three of eleven calls show a stale read. The write of 1 stays, although a contradiction would remain without it: a
-/// read of a value that nobody wrote, which is not what happened.
+/// Three of eleven calls show a stale read. The write of 1 stays although the rest is a contradiction without it: a read
+/// of a value that was never written, which is not what happened.
 #[test]
 fn a_stale_read_is_shown_with_its_two_writes() {
     let history = register_history(&[
@@ -107,7 +114,7 @@ fn a_stale_read_is_shown_with_its_two_writes() {
     assert_eq!(
         drawn(&register(), &history),
         "\
-not linearizable: 3 of 11 calls; the others do not explain them, whenever they took effect
+not linearizable: 3 of 11 calls; the others do not explain these, whenever they took effect
 client 0  |--write 1--| |--write 2--|
 client 1                              |--read -> 1--|
 longest order: write 1; write 2
@@ -117,14 +124,14 @@ then the state is Some(2), where
     );
 }
 
-/// A value of a write of unknown outcome is seen, then no more: without the write, the first read would look wrong.
+/// The value of a write of unknown outcome is read, and then no more: without the write, the first read would look wrong.
 #[test]
-fn a_helper_is_shown() {
+fn an_optional_operation_is_shown() {
     let history = register_history(&["|w1-| |w5-| |w2~", "                |r2-| |r5-|"]);
     assert_eq!(
         drawn(&register(), &history),
         "\
-not linearizable: 4 of 5 calls; the others do not explain them, whenever they took effect
+not linearizable: 4 of 5 calls; the others do not explain these, whenever they took effect
 client 0  |--write 5--| |~~write 2~~~~~~~~~~~~~~~~~~~~~~
 client 1                 |--read -> 2--| |--read -> 5--|
   ~ may have taken effect at any later time, or never
@@ -135,14 +142,14 @@ then the state is Some(2), where
     );
 }
 
-/// Two increments that saw the same, among others that did not.
+/// Two swaps replied with the same value, among others that did not.
 #[test]
 fn a_lost_update_is_two_swaps() {
     let history = register_history(&["|s1=_---| |s2=1---|    |s4=3---| |r4-|", "            |s3=1---|"]);
     assert_eq!(
         drawn(&register(), &history),
         "\
-not linearizable: 3 of 5 calls; the others do not explain them, whenever they took effect
+not linearizable: 3 of 5 calls; the others do not explain these, whenever they took effect
 client 0  |~~swap 1~~~~~~~~~~~
 client 0   |--swap 2 -> 1--|
 client 1    |--swap 3 -> 1---|
@@ -154,7 +161,7 @@ then the state is Some(2), where
     );
 }
 
-/// A drawing that is too wide uses letters.
+/// A drawing that is too wide uses letters as labels.
 #[test]
 fn wide_drawings_use_letters() {
     let rows =
@@ -162,7 +169,7 @@ fn wide_drawings_use_letters() {
     assert_eq!(
         drawn(&register(), &register_history(&rows)),
         "\
-not linearizable: 3 of 4 calls; the others do not explain them, whenever they took effect
+not linearizable: 3 of 4 calls; the others do not explain these, whenever they took effect
 client 0  |--a--| |--b--| |--c--|
   a = write 100000000000000001
   b = write 100000000000000002
@@ -174,14 +181,14 @@ then the state is Some(100000000000000002), where
     );
 }
 
-/// The pop that was let go may have taken 1, and so helps 3 to be nearly right.
+/// The pop made optional may have removed 1, so that the pop of 3 is wrong only because of 2.
 #[test]
 fn a_queue_out_of_order() {
     let rows = ["|e1-| |e2-| |e3-| |e4-| |e5-| |e6-|", "           |d1-|               |d3-|"];
     assert_eq!(
         drawn(&queue(), &queue_history(&rows)),
         "\
-not linearizable: 5 of 8 calls; the others do not explain them, whenever they took effect
+not linearizable: 5 of 8 calls; the others do not explain these, whenever they took effect
 client 0  |--Push(1) -> None--| |--Push(2) -> None--|  |~~Push(3)~~~~~~~~~~~
 client 1                                              |~~Pop~~~~~~~~~~~~~~~~
 client 1                                                |--Pop -> Some(3)--|

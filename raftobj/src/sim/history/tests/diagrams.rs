@@ -1,8 +1,8 @@
-//! Histories as they are drawn: a row a client, columns are points.
+//! Histories drawn as text: a row for each client, columns are timestamps.
 //!
 //! `|w1---|` is an operation that returned, `|w1~` one of unknown outcome, `|w1x` one that failed. Calls of a register:
-//! `w1` write, `r1` read that saw 1, `r_` that saw nothing, `s2=1` swap that replied 1, `c1,2+` and `c1,2!` a
-//! compare-and-set that did and did not. Of a queue: `e1` push, `d1` pop, `d_` pop of nothing.
+//! `w1` write, `r1` read of 1, `r_` read of no value, `s2=1` swap that replied 1, `c1,2+` and `c1,2!` a compare-and-set
+//! that did and did not set. Of a queue: `e1` push, `d1` pop of 1, `d_` pop of the empty queue.
 
 use super::super::{
     ClientId, History, Operation, Outcome, QueueCall, RegisterCall, RegisterReply, Timestamp,

@@ -1,4 +1,4 @@
-//! Single promises: each check accepts what keeps its promise, and names what breaks it.
+//! Checks of single guarantees: each accepts a history that keeps the guarantee, and names the operation that breaks it.
 
 use super::super::{
     Access, ChainError, ClientId, ExactlyOnceError, History, LocalRead, Observation, OperationId,
@@ -6,8 +6,8 @@ use super::super::{
     read_your_writes,
 };
 
-fn observations(of: &[(u64, Access, u64)]) -> Vec<Observation<u64>> {
-    of.iter()
+fn observations(list: &[(u64, Access, u64)]) -> Vec<Observation<u64>> {
+    list.iter()
         .map(|(client, access, position)| Observation {
             client: ClientId(*client),
             access: *access,
@@ -16,7 +16,7 @@ fn observations(of: &[(u64, Access, u64)]) -> Vec<Observation<u64>> {
         .collect()
 }
 
-/// A write is owed to its own client only, a read that went back is another promise.
+/// A client need not read the writes of others; a read older than the one before breaks another guarantee.
 #[test]
 fn clients_read_their_writes() {
     use Access::{Read, Write};
@@ -31,28 +31,28 @@ fn clients_read_their_writes() {
     assert_eq!(error.to_string(), "observation 2: client 1 read at 4, after it wrote at 5");
 }
 
-/// Local reads may be behind, not beside and not back.
+/// Local reads may be stale; they may not go back, and two reads of one position may not differ.
 #[test]
-fn local_reads_see_prefixes_of_one_order() {
-    let reads = |of: &[(u64, u64, &'static str)]| -> Vec<LocalRead<u64, &'static str>> {
-        of.iter()
-            .map(|(client, position, seen)| LocalRead {
+fn local_reads_return_prefixes_of_one_order() {
+    let reads = |list: &[(u64, u64, &'static str)]| -> Vec<LocalRead<u64, &'static str>> {
+        list.iter()
+            .map(|(client, position, value)| LocalRead {
                 client: ClientId(*client),
                 position: *position,
-                seen: *seen,
+                value: *value,
             })
             .collect()
     };
     let fine = reads(&[(1, 2, "ab"), (2, 1, "a"), (2, 1, "a"), (2, 3, "abc"), (1, 3, "abc")]);
     assert_eq!(consistent_prefix_reads(&fine), Ok(()));
     let back = consistent_prefix_reads(&reads(&[(1, 2, "ab"), (1, 1, "a")])).unwrap_err();
-    assert_eq!(back.to_string(), "read 1: client 1 saw position 1 after 2");
-    let beside = consistent_prefix_reads(&reads(&[(1, 2, "ab"), (3, 1, "a"), (2, 2, "ac")])).unwrap_err();
-    assert_eq!(beside.to_string(), "position 2 is \"ac\" in read 2, and \"ab\" in read 0");
+    assert_eq!(back.to_string(), "read 1: client 1 read at 1 after 2");
+    let different = consistent_prefix_reads(&reads(&[(1, 2, "ab"), (3, 1, "a"), (2, 2, "ac")])).unwrap_err();
+    assert_eq!(different.to_string(), "position 2 is \"ac\" in read 2, and \"ab\" in read 0");
 }
 
 /// Four calls: 1 and 2 acknowledged, 3 of unknown outcome, 4 failed.
-fn four() -> History<u64, ()> {
+fn four_calls() -> History<u64, ()> {
     let mut history = History::new();
     let ids: Vec<OperationId> = (1..=4).map(|serial| history.invoke(ClientId(serial), serial)).collect();
     history.complete(ids[0], ());
@@ -62,47 +62,47 @@ fn four() -> History<u64, ()> {
     history
 }
 
-/// Each way of not being there exactly once has its own error.
+/// Each way in which a serial can be missing or superfluous has its own error.
 #[test]
-fn serials_are_there_exactly_once() {
-    let check = |left: &[u64]| exactly_once(&four(), |call| Some(*call), left.iter().copied());
+fn each_serial_occurs_exactly_once() {
+    let check = |found: &[u64]| exactly_once(&four_calls(), |call| Some(*call), found.iter().copied());
     assert_eq!(check(&[2, 1]), Ok(()));
     assert_eq!(check(&[1, 3, 2]), Ok(()));
     let operation = OperationId(0);
     assert_eq!(check(&[2]), Err(ExactlyOnceError::Lost { serial: 1, operation }));
-    assert_eq!(check(&[1, 2, 1]), Err(ExactlyOnceError::Repeated { serial: 1, operation, times: 2 }));
+    assert_eq!(check(&[1, 2, 1]), Err(ExactlyOnceError::Repeated { serial: 1, operation, count: 2 }));
     let operation = OperationId(2);
-    assert_eq!(check(&[1, 2, 3, 3]), Err(ExactlyOnceError::Repeated { serial: 3, operation, times: 2 }));
+    assert_eq!(check(&[1, 2, 3, 3]), Err(ExactlyOnceError::Repeated { serial: 3, operation, count: 2 }));
     let operation = OperationId(3);
     assert_eq!(check(&[1, 2, 4]), Err(ExactlyOnceError::FailedTookEffect { serial: 4, operation }));
     assert_eq!(check(&[1, 2, 5]), Err(ExactlyOnceError::Phantom { serial: 5 }));
-    let reused = exactly_once(&four(), |_| Some(1), [1]).unwrap_err();
+    let reused = exactly_once(&four_calls(), |_| Some(1), [1]).unwrap_err();
     assert_eq!(reused.to_string(), "serial 1 is in two calls, 0 and 1");
 }
 
-/// What ended a call: a reply with what was before, unknown, or failed.
-enum End {
+/// How a call ended: with a reply that has its predecessor, with an unknown outcome, or failed.
+enum CallEnd {
     After(Option<u64>),
     Unknown,
     Failed,
 }
-use End::{After, Failed, Unknown};
+use CallEnd::{After, Failed, Unknown};
 
 /// Calls with the serials 1, 2, …
-fn chain(ends: impl IntoIterator<Item = End>, end: Option<u64>) -> Result<(), ChainError<u64>> {
+fn chain(ends: impl IntoIterator<Item = CallEnd>, end: Option<u64>) -> Result<(), ChainError<u64>> {
     let mut history = History::new();
     for (serial, end) in (1..).zip(ends) {
         let id = history.invoke(ClientId(0), serial);
         match end {
-            After(before) => history.complete(id, before),
+            After(predecessor) => history.complete(id, predecessor),
             Unknown => history.mark_unknown(id),
             Failed => history.fail(id),
         }
     }
-    predecessor_chain(&history, |call| Some(*call), |before| *before, end)
+    predecessor_chain(&history, |call| Some(*call), |predecessor| *predecessor, end)
 }
 
-/// Replies form one chain, with calls of unknown outcome as links where they are needed.
+/// Replies form one chain, which may contain calls of unknown outcome.
 #[test]
 fn replies_form_one_chain() {
     assert_eq!(chain([], None), Ok(()));
@@ -120,15 +120,15 @@ fn broken_chains_are_named() {
     let (first, second) = (OperationId(0), OperationId(1));
     assert_eq!(
         chain([After(None), After(None)], Some(2)),
-        Err(ChainError::Fork { before: None, first, second })
+        Err(ChainError::Fork { predecessor: None, first, second })
     );
     assert_eq!(
         chain([After(None), After(Some(7))], Some(2)),
-        Err(ChainError::Phantom { before: 7, operation: second })
+        Err(ChainError::Phantom { predecessor: 7, operation: second })
     );
     assert_eq!(
         chain([Failed, After(Some(1))], Some(2)),
-        Err(ChainError::Phantom { before: 1, operation: second })
+        Err(ChainError::Phantom { predecessor: 1, operation: second })
     );
     let replaced_by = Some(second);
     assert_eq!(
@@ -137,7 +137,7 @@ fn broken_chains_are_named() {
     );
     assert_eq!(chain([After(None)], None), Err(ChainError::WrongEnd { end: None, replaced_by: Some(first) }));
     assert_eq!(chain([After(None)], Some(9)), Err(ChainError::WrongEnd { end: Some(9), replaced_by: None }));
-    // With a call of unknown outcome somewhere, a circle could hide from the walk that begins at the end.
+    // The walk from the final serial alone would miss this cycle, because a call of unknown outcome ends the walk.
     assert_eq!(
         chain([After(Some(2)), After(Some(1)), Unknown], Some(3)),
         Err(ChainError::Cycle { operation: first })
@@ -146,21 +146,21 @@ fn broken_chains_are_named() {
         chain([After(Some(2)), After(Some(1)), After(None)], Some(3)),
         Err(ChainError::NotOnChain { operation: first, end: Some(3) })
     );
-    // 3 followed the unknown 2; but nothing follows 1, which is the end, and nothing comes before it.
+    // 3 followed the unknown 2; but nothing follows 1, the final serial, and nothing comes before it.
     assert_eq!(
         chain([After(None), Unknown, After(Some(2))], Some(1)),
         Err(ChainError::NotOnChain { operation: OperationId(2), end: Some(1) })
     );
 }
 
-/// A call without any end is found; "unknown" is an end.
+/// Calls that never ended are found; an unknown outcome is an end.
 #[test]
-fn hanging_callers_are_named() {
-    let mut history = four();
+fn pending_calls_are_named() {
+    let mut history = four_calls();
     assert_eq!(none_pending(&history), Ok(()));
     history.invoke(ClientId(1), 5);
     history.invoke(ClientId(1), 6);
     let error = none_pending(&history).unwrap_err();
     assert_eq!(error.operations, [OperationId(4), OperationId(5)]);
-    assert_eq!(error.to_string(), "2 calls were never answered, the first of them 4");
+    assert_eq!(error.to_string(), "2 operations never ended, the first of them 4");
 }

@@ -1,4 +1,4 @@
-//! Histories drawn as pictures, histories by chance, and a naive twin of the checker.
+//! Histories drawn as diagrams, random histories, and a naive twin of the checker.
 
 mod counterexamples;
 mod diagrams;

@@ -1,62 +1,67 @@
-//! Histories by chance: of an object that is atomic, of one that is spoilt, and of none at all.
+//! Random histories: linearizable ones, and the same with random changes.
 
 use super::super::{ClientId, History, Model, Operation, OperationId, Outcome, QueueCall, RegisterCall};
 use crate::object::fixture::TestRandom;
 
-/// What a client is doing.
-enum Doing<R> {
-    Nothing,
-    Waiting(OperationId),
-    Served(OperationId, R),
+/// The state of a client.
+enum ClientState<R> {
+    Idle,
+    Invoked(OperationId),
+    /// Its operation took effect, and has not returned.
+    Applied(OperationId, R),
 }
 
-/// Clients of an object that really is atomic: each call takes effect at one moment between its invocation and its
-/// return. Some are given up, and take effect before, later or never; some are refused.
-pub(super) fn atomic<M: Model>(
+/// A linearizable history: each call takes effect at one point between its invocation and its return. Some calls get an
+/// unknown outcome, and took effect before, take effect later or never; some fail.
+pub(super) fn linearizable<M: Model>(
     model: &M,
     random: &mut TestRandom,
-    (clients, calls): (u64, usize),
+    (clients_total, calls_total): (u64, usize),
     mut call: impl FnMut(&mut TestRandom) -> M::Call,
 ) -> History<M::Call, M::Reply> {
     let mut history = History::new();
     let mut state = model.initial();
-    let mut doing: Vec<Doing<M::Reply>> = (0..clients).map(|_| Doing::Nothing).collect();
-    let mut given_up = Vec::new();
-    while history.operations().len() < calls || doing.iter().any(|doing| !matches!(doing, Doing::Nothing)) {
-        if !given_up.is_empty() && random.one_in(8) {
-            let late: OperationId = given_up.swap_remove(random.below(given_up.len() as u64) as usize);
+    let mut clients: Vec<ClientState<M::Reply>> = (0..clients_total).map(|_| ClientState::Idle).collect();
+    let mut unknown = Vec::new();
+    while history.operations().len() < calls_total
+        || clients.iter().any(|client| !matches!(client, ClientState::Idle))
+    {
+        if !unknown.is_empty() && random.one_in(8) {
+            let late: OperationId = unknown.swap_remove(random.below(unknown.len() as u64) as usize);
             model.apply(&mut state, &history.operation(late).call);
         }
-        let at = random.below(clients) as usize;
-        doing[at] = match std::mem::replace(&mut doing[at], Doing::Nothing) {
-            Doing::Nothing if history.operations().len() == calls => Doing::Nothing,
-            Doing::Nothing => Doing::Waiting(history.invoke(ClientId(at as u64), call(random))),
-            Doing::Waiting(id) if random.one_in(12) => {
+        let at = random.below(clients_total) as usize;
+        clients[at] = match std::mem::replace(&mut clients[at], ClientState::Idle) {
+            ClientState::Idle if history.operations().len() == calls_total => ClientState::Idle,
+            ClientState::Idle => ClientState::Invoked(history.invoke(ClientId(at as u64), call(random))),
+            ClientState::Invoked(id) if random.one_in(12) => {
                 history.mark_unknown(id);
-                given_up.push(id);
-                Doing::Nothing
+                unknown.push(id);
+                ClientState::Idle
             }
-            Doing::Waiting(id) if random.one_in(12) => {
+            ClientState::Invoked(id) if random.one_in(12) => {
                 history.fail(id);
-                Doing::Nothing
+                ClientState::Idle
             }
-            Doing::Waiting(id) => Doing::Served(id, model.apply(&mut state, &history.operation(id).call)),
-            Doing::Served(id, _) if random.one_in(12) => {
+            ClientState::Invoked(id) => {
+                ClientState::Applied(id, model.apply(&mut state, &history.operation(id).call))
+            }
+            ClientState::Applied(id, _) if random.one_in(12) => {
                 history.mark_unknown(id);
-                Doing::Nothing
+                ClientState::Idle
             }
-            Doing::Served(id, reply) => {
+            ClientState::Applied(id, reply) => {
                 history.complete(id, reply);
-                Doing::Nothing
+                ClientState::Idle
             }
         };
     }
     history
 }
 
-/// The same history with the reply of one call put to another, or one outcome forgotten, or a failure that was one of the
-/// unknown. Still valid, perhaps: that is for a checker to say.
-pub(super) fn spoilt<C: Clone, R: Clone>(history: &History<C, R>, random: &mut TestRandom) -> History<C, R> {
+/// The same history with one or two changes: a call gets the reply of another, or an unknown outcome, or fails. The result
+/// may or may not be linearizable.
+pub(super) fn altered<C: Clone, R: Clone>(history: &History<C, R>, random: &mut TestRandom) -> History<C, R> {
     let mut operations: Vec<Operation<C, R>> = history.operations().to_vec();
     for _ in 0..=random.below(2) {
         let at = random.below(operations.len() as u64) as usize;
@@ -71,10 +76,10 @@ pub(super) fn spoilt<C: Clone, R: Clone>(history: &History<C, R>, random: &mut T
             (outcome, _) => *outcome = Outcome::Failed,
         }
     }
-    copy(operations)
+    history_of(operations)
 }
 
-pub(super) fn copy<C, R>(operations: impl IntoIterator<Item = Operation<C, R>>) -> History<C, R> {
+pub(super) fn history_of<C, R>(operations: impl IntoIterator<Item = Operation<C, R>>) -> History<C, R> {
     let mut history = History::new();
     for operation in operations {
         history.push(operation);
@@ -82,7 +87,7 @@ pub(super) fn copy<C, R>(operations: impl IntoIterator<Item = Operation<C, R>>) 
     history
 }
 
-/// Few values, so that histories are often ambiguous.
+/// Uses few values, so that histories are often ambiguous.
 pub(super) fn register_call(random: &mut TestRandom) -> RegisterCall<u64> {
     let value = random.below(3);
     match random.below(6) {
@@ -96,7 +101,7 @@ pub(super) fn register_call(random: &mut TestRandom) -> RegisterCall<u64> {
     }
 }
 
-/// Every value is written once, and compared with what may have been there lately.
+/// Writes every value once, and compares with values that were written recently.
 pub(super) fn serial_call(random: &mut TestRandom, serial: u64) -> RegisterCall<u64> {
     match random.below(6) {
         0 | 1 => RegisterCall::Read,

@@ -1,12 +1,12 @@
-//! The checker against a twin that tries every order.
+//! Compares the checker with a naive twin that tries every order.
 
 use super::super::{Checker, History, Model, Operation, Outcome, Verdict, check};
-use super::random::{atomic, queue_call, register_call, serial_call, spoilt};
+use super::random::{altered, linearizable, queue_call, register_call, serial_call};
 use super::{queue, register};
 use crate::object::fixture::TestRandom;
 
-/// Linearizable, by the definition and nothing else: there is a choice of the operations of unknown outcome, and an order of
-/// it and all that returned, which keeps the order of real time and in which the model gives the replies.
+/// Linearizable by definition: there is a subset of the operations of unknown outcome, and an order of it and all that
+/// returned, that keeps real-time order and in which the model gives the replies.
 pub(super) fn naive<M: Model>(model: &M, history: &History<M::Call, M::Reply>) -> bool {
     let operations: Vec<&Operation<M::Call, M::Reply>> = history
         .operations()
@@ -15,8 +15,8 @@ pub(super) fn naive<M: Model>(model: &M, history: &History<M::Call, M::Reply>) -
         .collect();
     let (returned, unknown): (Vec<_>, Vec<_>) =
         operations.into_iter().partition(|operation| matches!(operation.outcome, Outcome::Returned { .. }));
-    (0..1 << unknown.len()).any(|choice: u32| {
-        let chosen = unknown.iter().enumerate().filter(|(bit, _)| choice & (1 << bit) != 0);
+    (0..1 << unknown.len()).any(|subset: u32| {
+        let chosen = unknown.iter().enumerate().filter(|(bit, _)| subset & (1 << bit) != 0);
         let mut order: Vec<_> =
             returned.iter().copied().chain(chosen.map(|(_, operation)| *operation)).collect();
         any_order(&mut order, 0, &mut |order| explains(model, order))
@@ -50,8 +50,8 @@ fn explains<M: Model>(model: &M, order: &[&Operation<M::Call, M::Reply>]) -> boo
         })
 }
 
-/// Returns how many of the spoilt histories were invalid.
-fn agree<M: Model>(model: &M, seeds: u64, call: impl Fn(&mut TestRandom) -> M::Call) -> u64
+/// Asserts that checker and twin agree. Returns how many of the altered histories were not linearizable.
+fn assert_agree<M: Model>(model: &M, seeds: u64, call: impl Fn(&mut TestRandom) -> M::Call) -> u64
 where
     M::Call: Clone,
     M::Reply: Clone,
@@ -60,11 +60,11 @@ where
     for seed in 0..seeds {
         let mut random = TestRandom(seed);
         let size = (2 + random.below(4), 3 + random.below(4) as usize);
-        let history = atomic(model, &mut random, size, &call);
-        assert!(naive(model, &history), "seed {seed}: the twin refuses {history:#?}");
+        let history = linearizable(model, &mut random, size, &call);
+        assert!(naive(model, &history), "seed {seed}: the twin rejects {history:#?}");
         let verdict = check(model, &history);
         assert_eq!(verdict, Verdict::Linearizable, "seed {seed}: {history:#?}");
-        let history = spoilt(&history, &mut random);
+        let history = altered(&history, &mut random);
         let (verdict, right) = (check(model, &history), naive(model, &history));
         assert_eq!(verdict.is_linearizable(), right, "seed {seed}: {verdict:#?} {history:#?}");
         invalid += u64::from(!right);
@@ -72,11 +72,11 @@ where
     invalid
 }
 
-/// If the search left out an order that counts, or took one that does not, the two would differ.
+/// If the search missed a valid order or accepted an invalid one, the two would differ.
 #[test]
-fn verdicts_are_those_of_the_twin() {
-    let registers = agree(&register(), 4_000, register_call);
-    let queues = agree(&queue(), 2_000, queue_call);
+fn verdicts_equal_those_of_the_twin() {
+    let registers = assert_agree(&register(), 4_000, register_call);
+    let queues = assert_agree(&queue(), 2_000, queue_call);
     assert!(
         (800..3_200).contains(&registers),
         "{registers} of 4,000 registers were invalid: too few or too many"
@@ -84,14 +84,14 @@ fn verdicts_are_those_of_the_twin() {
     assert!((300..1_700).contains(&queues), "{queues} of 2,000 queues were invalid: too few or too many");
 }
 
-/// The longest key of a simulated run: eight clients, a fifth of the calls given up, values as a simulator makes them. If a
-/// change made the search forget less cleverly, it would need more steps than this.
+/// A key as long as the longest of a simulated run: eight clients, a fifth of the calls with an unknown outcome, values as
+/// the simulator makes them. If a change made the search skip fewer configurations, it would need more steps than this.
 #[test]
 fn three_hundred_calls_take_few_steps() {
     for seed in 0..60 {
         let mut random = TestRandom(seed);
         let mut serial = 0;
-        let history = atomic(&register(), &mut random, (8, 300), |random| {
+        let history = linearizable(&register(), &mut random, (8, 300), |random| {
             serial += 1;
             serial_call(random, serial)
         });
@@ -99,7 +99,7 @@ fn three_hundred_calls_take_few_steps() {
         let verdict = Checker::new(&model).steps_max(200_000).check(&history);
         assert_eq!(verdict, Verdict::Linearizable, "seed {seed}");
         if seed < 8 {
-            let verdict = check(&model, &spoilt(&history, &mut random));
+            let verdict = check(&model, &altered(&history, &mut random));
             assert!(!matches!(verdict, Verdict::Undecided { .. }), "seed {seed}");
         }
     }
