@@ -11,7 +11,7 @@ use crate::calls::outcome::{Outcome, ReadError};
 use crate::calls::{CallId, ReadTicket};
 use crate::codec::Sink;
 use crate::codec::message::Message;
-use crate::net::{Lane, Net, NetOptions, Payload, PeerKey, race};
+use crate::net::{Lane, Net, NetOptions, Payload, PeerKey, first_ready};
 use crate::node::status::{Role, Status};
 use crate::node::{Effects, Node};
 use crate::persistence::Write;
@@ -123,9 +123,9 @@ impl Engine {
     /// by its yielding where there is no time to sleep.
     async fn wait(&self) {
         let Engine { setup, gate, net, next_tick, .. } = self;
-        let messages = race(net.arrived(), gate.touched());
-        let sooner = race(setup.mailbox.woken(), messages);
-        let mut event = pin!(race(sooner, tokio::time::sleep_until(*next_tick)));
+        let messages = first_ready(net.arrived(), gate.touched());
+        let sooner = first_ready(setup.mailbox.woken(), messages);
+        let mut event = pin!(first_ready(sooner, tokio::time::sleep_until(*next_tick)));
         let mut slept = false;
         poll_fn(|context| {
             let poll = event.as_mut().poll(context);

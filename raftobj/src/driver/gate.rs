@@ -1,6 +1,6 @@
 //! What the connections ask the node: who we are, who may connect, who is there.
 
-use crate::net::{Closed, Gate, Lane, LinkId, PeerKey, Side};
+use crate::net::{CloseReason, Gate, Lane, LinkId, PeerKey, Side};
 use crate::node::Node;
 use crate::raft::types::NodeId;
 use bytes::Bytes;
@@ -96,7 +96,7 @@ impl Gate for NodeGate {
         self.touched.notify_one();
     }
 
-    fn disconnected(&self, peer: PeerKey, lane: Lane, side: Side<'_>, why: &Closed) {
+    fn disconnected(&self, peer: PeerKey, lane: Lane, side: Side<'_>, why: &CloseReason) {
         if let Side::Dialled { address, .. } = side {
             tracing::debug!("connection to {address} ({lane:?}) ended: {why}");
             self.node.borrow_mut().disconnected(NodeId(peer.0));

@@ -7,12 +7,12 @@
 //! at most: the newest, because a peer that lost the older one knows before we do.
 
 use super::backoff::Backoff;
-use super::closed::Closed;
+use super::close_reason::CloseReason;
 use super::frame::Decoder;
 use super::options::ms;
 use super::status::{AcceptedStatus, Counter};
-use super::warnings::Warnings;
-use super::{Lane, PeerKey, Shared, Side, handshake, socket, traffic};
+use super::warn_once::WarnOnce;
+use super::{Lane, PeerKey, Shared, Side, handshake, tcp_options, transfer};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::io;
@@ -28,7 +28,7 @@ use tracing::{debug, warn};
 #[derive(Debug, Default)]
 pub(super) struct Accepted {
     table: RefCell<Table>,
-    warnings: RefCell<Warnings>,
+    warnings: RefCell<WarnOnce>,
 }
 
 #[derive(Debug, Default)]
@@ -84,10 +84,10 @@ async fn serve(shared: Rc<Shared>, mut stream: TcpStream, from: SocketAddr, numb
     let side = Side::Accepted { from };
     let mut decoder = Decoder::new(options.handshake_bytes_max);
     let shake = async {
-        socket::tune(&stream, options)?;
+        tcp_options::set_tcp_options(&stream, options)?;
         handshake::answer(&mut stream, &mut decoder, gate, side, options.handshake_bytes_max).await
     };
-    let judged = timeout(ms(options.handshake_ms_max), shake).await.unwrap_or(Err(Closed::Silent));
+    let judged = timeout(ms(options.handshake_ms_max), shake).await.unwrap_or(Err(CloseReason::Silent));
     let Some(task) = shared.accepted.end(number) else {
         return;
     };
@@ -100,7 +100,7 @@ async fn serve(shared: Rc<Shared>, mut stream: TcpStream, from: SocketAddr, numb
     let (peer, lane, former) = match registered {
         Ok(registered) => registered,
         Err(closed) => {
-            if let Closed::RefusedByThem(reason) = &closed {
+            if let CloseReason::RefusedByThem(reason) = &closed {
                 gate.refused(side, reason);
             }
             return shared.accepted.tell(from, &closed);
@@ -108,13 +108,13 @@ async fn serve(shared: Rc<Shared>, mut stream: TcpStream, from: SocketAddr, numb
     };
     if let Some(from) = former {
         debug!(%from, ?lane, ?peer, "replaced by a newer connection");
-        gate.disconnected(peer, lane, Side::Accepted { from }, &Closed::Replaced);
+        gate.disconnected(peer, lane, Side::Accepted { from }, &CloseReason::Replaced);
     }
     debug!(%from, ?lane, ?peer, "accepted");
     gate.connected(peer, lane, side);
     decoder.set_limit(options.frame_bytes_max);
     let mailbox = shared.inbox.mailbox(peer, lane);
-    let received = traffic::receive(&mut stream, &mut decoder, &shared.inbox, &mailbox, &counter).await;
+    let received = transfer::receive(&mut stream, &mut decoder, &shared.inbox, &mailbox, &counter).await;
     let closed = received.unwrap_or_else(|closed| closed);
     shared.accepted.tell(from, &closed);
     if shared.accepted.unregister(peer, lane, number) {
@@ -156,10 +156,10 @@ impl Accepted {
         lane: Lane,
         entry: Peer,
         accepted_max: usize,
-    ) -> Result<Option<SocketAddr>, Closed> {
+    ) -> Result<Option<SocketAddr>, CloseReason> {
         let peers = &mut self.table.borrow_mut().peers;
         if peers.len() >= accepted_max && !peers.contains_key(&(peer, lane)) {
-            return Err(Closed::TooMany);
+            return Err(CloseReason::TooMany);
         }
         let former = peers.insert((peer, lane), entry);
         Ok(former.map(|former| {
@@ -178,7 +178,7 @@ impl Accepted {
         is_ours
     }
 
-    fn tell(&self, from: SocketAddr, closed: &Closed) {
+    fn tell(&self, from: SocketAddr, closed: &CloseReason) {
         // By host: ports are new each time.
         if closed.is_alarming() && self.is_news(&format!("{}: {}", from.ip(), closed.topic())) {
             warn!(%from, reason = %closed, "closed an accepted connection");

@@ -8,13 +8,13 @@
 //!      └───────────── wait (back-off) ◀───────────┘
 //! ```
 
-use super::closed::Closed;
+use super::close_reason::CloseReason;
+use super::first_ready::first_ready;
 use super::options::ms;
-use super::race::race;
 use super::status::{Counter, DialledStatus};
-use super::warnings::Warnings;
+use super::warn_once::WarnOnce;
 use super::{
-    Lane, LinkId, PeerKey, Shared, Side, backoff::Backoff, handshake, outbox::Outbox, socket, traffic,
+    Lane, LinkId, PeerKey, Shared, Side, backoff::Backoff, handshake, outbox::Outbox, tcp_options, transfer,
 };
 use std::cell::{Cell, RefCell};
 use std::io;
@@ -31,7 +31,7 @@ pub(super) struct Link {
     pub(super) address: String,
     /// In the order of [`Lane::ALL`].
     pub(super) lanes: [LinkLane; 2],
-    warnings: RefCell<Warnings>,
+    warnings: RefCell<WarnOnce>,
 }
 
 /// One of its two connections.
@@ -102,40 +102,40 @@ pub(super) async fn keep_connected(shared: Rc<Shared>, link: Rc<Link>, lane: Lan
         };
         tell(&link, lane, &closed);
         let refused = match &closed {
-            Closed::RefusedByThem(reason) => {
+            CloseReason::RefusedByThem(reason) => {
                 shared.gate.refused(link.side(), reason);
                 true
             }
-            Closed::RefusedByUs(_) => true,
+            CloseReason::RefusedByUs(_) => true,
             _ => false,
         };
         let wait = if refused { backoff.longest() } else { backoff.next() };
-        race(sleep(wait), this.hurry.notified()).await;
+        first_ready(sleep(wait), this.hurry.notified()).await;
     }
 }
 
 /// One attempt, up to a connection that both ends accepted.
-async fn connect(shared: &Shared, link: &Link, lane: Lane) -> Result<(TcpStream, PeerKey), Closed> {
+async fn connect(shared: &Shared, link: &Link, lane: Lane) -> Result<(TcpStream, PeerKey), CloseReason> {
     let options = &shared.options;
     let mut stream = reach(&link.address, options.connect_ms_max).await?;
-    socket::tune(&stream, options)?;
+    tcp_options::set_tcp_options(&stream, options)?;
     let gate = &*shared.gate;
     let shake = handshake::dial(&mut stream, gate, link.side(), lane, options.handshake_bytes_max);
-    let peer = timeout(ms(options.handshake_ms_max), shake).await.map_err(|_| Closed::Silent)??;
+    let peer = timeout(ms(options.handshake_ms_max), shake).await.map_err(|_| CloseReason::Silent)??;
     Ok((stream, peer))
 }
 
 /// A connection to any of the addresses that the name has now.
-async fn reach(address: &str, connect_ms_max: u64) -> Result<TcpStream, Closed> {
-    let mut failure = Closed::NoAddress;
+async fn reach(address: &str, connect_ms_max: u64) -> Result<TcpStream, CloseReason> {
+    let mut failure = CloseReason::NoAddress;
     // NB: without a timeout of ours. The lookup runs on a thread that cannot be stopped; giving it up would only
     // start another one beside it. The resolver has its own timeouts.
-    for one in lookup_host(address).await.map_err(Closed::Resolve)? {
+    for one in lookup_host(address).await.map_err(CloseReason::Resolve)? {
         match timeout(ms(connect_ms_max), TcpStream::connect(one)).await {
-            Ok(Ok(stream)) if is_loop(&stream) => failure = Closed::Itself,
+            Ok(Ok(stream)) if is_loop(&stream) => failure = CloseReason::Itself,
             Ok(Ok(stream)) => return Ok(stream),
-            Ok(Err(error)) => failure = Closed::Io(error),
-            Err(_) => failure = Closed::NoAnswer,
+            Ok(Err(error)) => failure = CloseReason::Io(error),
+            Err(_) => failure = CloseReason::NoAnswer,
         }
     }
     Err(failure)
@@ -148,7 +148,13 @@ fn is_loop(stream: &TcpStream) -> bool {
     ends.is_ok_and(|(local, peer)| local == peer)
 }
 
-async fn serve(shared: &Shared, link: &Link, lane: Lane, mut stream: TcpStream, peer: PeerKey) -> Closed {
+async fn serve(
+    shared: &Shared,
+    link: &Link,
+    lane: Lane,
+    mut stream: TcpStream,
+    peer: PeerKey,
+) -> CloseReason {
     let this = &link.lanes[lane as usize];
     debug!(address = %link.address, ?lane, ?peer, "connected");
     link.warnings.borrow_mut().forget();
@@ -157,14 +163,14 @@ async fn serve(shared: &Shared, link: &Link, lane: Lane, mut stream: TcpStream, 
     this.outbox.open();
     shared.gate.connected(peer, lane, link.side());
     let stall = ms(shared.options.stall_ms_max);
-    let closed = traffic::send(&mut stream, &this.outbox, &this.counter, stall).await;
+    let closed = transfer::send(&mut stream, &this.outbox, &this.counter, stall).await;
     this.outbox.close();
     this.connected.set(None);
     shared.gate.disconnected(peer, lane, link.side(), &closed);
     closed
 }
 
-fn tell(link: &Link, lane: Lane, closed: &Closed) {
+fn tell(link: &Link, lane: Lane, closed: &CloseReason) {
     // Said once for both lanes.
     let alarming = closed.is_alarming();
     if alarming && link.warnings.borrow_mut().is_new(&closed.topic(), std::time::Instant::now()) {

@@ -1,7 +1,7 @@
 //! The fuzzers' door to what a connection brings: frames, and the handshake before them.
 
 use super::batch::{Batch, SLICES};
-use super::closed::Closed;
+use super::close_reason::CloseReason;
 use super::frame::{Decoder, seal};
 use super::handshake::{answer, dial};
 use super::{Gate, Lane, LinkId, PeerKey, Side};
@@ -148,7 +148,7 @@ impl Gate for AnyHello {
 
     fn connected(&self, _peer: PeerKey, _lane: Lane, _side: Side<'_>) {}
 
-    fn disconnected(&self, _peer: PeerKey, _lane: Lane, _side: Side<'_>, _why: &Closed) {}
+    fn disconnected(&self, _peer: PeerKey, _lane: Lane, _side: Side<'_>, _why: &CloseReason) {}
 }
 
 /// Both ends of a handshake in turn, each against a peer that sends this.
@@ -175,7 +175,7 @@ fn dialled(stream: &[u8], lane: Lane) -> Option<PeerKey> {
 }
 
 /// What a handshake came to. Nothing in it waits: all that the peer sends is there.
-fn ended<T>(shake: impl Future<Output = Result<T, Closed>>) -> Option<T> {
+fn ended<T>(shake: impl Future<Output = Result<T, CloseReason>>) -> Option<T> {
     match pin!(shake).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(Ok(peer)) => Some(peer),
         Poll::Ready(Err(closed)) => {

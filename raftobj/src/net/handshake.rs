@@ -22,7 +22,7 @@
 //! Versions are in the introductions: frames and tags are the same in all of them.
 //! The dialler does not wait after Ready: its first messages may come in the same packet.
 
-use super::closed::Closed;
+use super::close_reason::CloseReason;
 use super::frame::{self, Decoder};
 use super::{Gate, Lane, PeerKey, Side};
 use bytes::{Buf, Bytes};
@@ -35,7 +35,7 @@ pub(super) async fn dial(
     side: Side<'_>,
     lane: Lane,
     bytes_max: usize,
-) -> Result<PeerKey, Closed> {
+) -> Result<PeerKey, CloseReason> {
     send(stream, hello_tag(lane), &gate.hello(lane, side), bytes_max).await?;
     // Nothing follows the answer: the acceptor does not speak after it.
     let mut decoder = Decoder::new(bytes_max);
@@ -48,8 +48,8 @@ pub(super) async fn dial(
             }
             Err(reason) => Err(refuse(stream, reason, bytes_max).await),
         },
-        REFUSED => Err(Closed::RefusedByThem(introduction)),
-        _ => Err(Closed::Breach("neither a welcome nor a refusal")),
+        REFUSED => Err(CloseReason::RefusedByThem(introduction)),
+        _ => Err(CloseReason::Breach("neither a welcome nor a refusal")),
     }
 }
 
@@ -60,12 +60,12 @@ pub(super) async fn answer(
     gate: &dyn Gate,
     side: Side<'_>,
     bytes_max: usize,
-) -> Result<(PeerKey, Lane), Closed> {
+) -> Result<(PeerKey, Lane), CloseReason> {
     let (tag, introduction) = receive(stream, decoder).await?;
     let lane = Lane::ALL
         .into_iter()
         .find(|&lane| hello_tag(lane) == tag)
-        .ok_or(Closed::Breach("it does not begin with a hello"))?;
+        .ok_or(CloseReason::Breach("it does not begin with a hello"))?;
     let peer = match gate.judge(&introduction, lane, side) {
         Ok(peer) => peer,
         Err(reason) => return Err(refuse(stream, reason, bytes_max).await),
@@ -73,8 +73,8 @@ pub(super) async fn answer(
     send(stream, WELCOME, &gate.hello(lane, side), bytes_max).await?;
     match receive(stream, decoder).await? {
         (READY, rest) if rest.is_empty() => Ok((peer, lane)),
-        (REFUSED, reason) => Err(Closed::RefusedByThem(reason)),
-        _ => Err(Closed::Breach("neither ready nor a refusal")),
+        (REFUSED, reason) => Err(CloseReason::RefusedByThem(reason)),
+        _ => Err(CloseReason::Breach("neither ready nor a refusal")),
     }
 }
 
@@ -83,11 +83,11 @@ async fn refuse(
     stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
     reason: Bytes,
     bytes_max: usize,
-) -> Closed {
+) -> CloseReason {
     let told = &reason[..reason.len().min(bytes_max - 1)];
     // What counts is that it is refused; that it was not told is its end of the connection's affair.
     let _ = send(stream, REFUSED, told, bytes_max).await;
-    Closed::RefusedByUs(reason)
+    CloseReason::RefusedByUs(reason)
 }
 
 async fn send(
@@ -95,9 +95,9 @@ async fn send(
     tag: u8,
     rest: &[u8],
     bytes_max: usize,
-) -> Result<(), Closed> {
+) -> Result<(), CloseReason> {
     if rest.len() >= bytes_max {
-        return Err(Closed::Breach("our own introduction is over the limit"));
+        return Err(CloseReason::Breach("our own introduction is over the limit"));
     }
     let payload = [&[tag], rest].concat();
     Ok(stream.write_all(&frame::seal(&payload)).await?)
@@ -106,13 +106,13 @@ async fn send(
 async fn receive(
     stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
     decoder: &mut Decoder,
-) -> Result<(u8, Bytes), Closed> {
+) -> Result<(u8, Bytes), CloseReason> {
     loop {
         if let Some(mut payload) = decoder.next()? {
             return Ok((payload.get_u8(), payload));
         }
         if stream.read_buf(decoder.space()).await? == 0 {
-            return Err(if decoder.is_inside_frame() { Closed::Cut } else { Closed::Ended });
+            return Err(if decoder.is_inside_frame() { CloseReason::Cut } else { CloseReason::Ended });
         }
     }
 }

@@ -11,14 +11,16 @@
 //! the driver and nothing of the driver waits here: queues are bounded, and what does not fit is dropped and
 //! said so ([`Dropped`]), because the protocol above sends again what still matters.
 //!
-//! A message passes `batch` in an `outbox` → `traffic` → (TCP) → `traffic` → `frame` → `inbox`; connections are made by
+//! A message passes `batch` in an `outbox` → `transfer` → (TCP) → `transfer` → `frame` → `inbox`; connections are made by
 //! `dialled` and `accepted`, which agree by `handshake`.
 
 mod accepted;
 mod backoff;
 mod batch;
-mod closed;
+mod bind;
+mod close_reason;
 mod dialled;
+mod first_ready;
 mod frame;
 #[cfg(raftobj_fuzz)]
 pub(crate) mod fuzz;
@@ -26,22 +28,21 @@ mod handshake;
 mod inbox;
 mod options;
 mod outbox;
-mod race;
-mod socket;
 mod status;
-mod traffic;
-mod warnings;
+mod tcp_options;
+mod transfer;
+mod warn_once;
 
 #[cfg(test)]
 mod tests;
 
 pub(crate) use batch::Payload;
-pub(crate) use closed::Closed;
+pub(crate) use bind::bind;
+pub(crate) use close_reason::CloseReason;
+pub(crate) use first_ready::first_ready;
 pub(crate) use inbox::Inbound;
 pub(crate) use options::NetOptions;
 pub(crate) use outbox::Dropped;
-pub(crate) use race::race;
-pub(crate) use socket::bind;
 pub(crate) use status::NetStatus;
 
 use bytes::Bytes;
@@ -108,7 +109,7 @@ pub(crate) trait Gate {
 
     /// A connection that was `connected` ended. What it brought may still wait in the inbox. Not called by
     /// [`Net::shutdown`].
-    fn disconnected(&self, peer: PeerKey, lane: Lane, side: Side<'_>, why: &Closed);
+    fn disconnected(&self, peer: PeerKey, lane: Lane, side: Side<'_>, why: &CloseReason);
 }
 
 /// All connections of a node. Dropping it ends them, once the `LocalSet` runs or is dropped.

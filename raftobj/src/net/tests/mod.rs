@@ -3,8 +3,8 @@
 //! All of a test's nodes share a thread, as a node's parts do. Nothing sleeps to let something happen: each test
 //! waits for what it asserts, with a bound.
 
-mod hostile;
-mod peers;
+mod correct_peers;
+mod faulty_peers;
 
 use super::*;
 use std::time::Duration;
@@ -70,7 +70,7 @@ impl Gate for TestGate {
         self.events.borrow_mut().push(Event::Connected(peer.0, lane, end(side)));
     }
 
-    fn disconnected(&self, peer: PeerKey, lane: Lane, side: Side<'_>, why: &Closed) {
+    fn disconnected(&self, peer: PeerKey, lane: Lane, side: Side<'_>, why: &CloseReason) {
         let event = Event::Disconnected(peer.0, lane, end(side), why.to_string());
         self.events.borrow_mut().push(event);
     }

@@ -6,12 +6,12 @@ use std::time::{Duration, Instant};
 /// Remembers what was said, so that each is said once. Bounded: when it is full it is forgotten, at most once a
 /// minute; until then what is new is not said either.
 #[derive(Debug, Default)]
-pub(super) struct Warnings {
+pub(super) struct WarnOnce {
     said: BTreeSet<String>,
     forgotten: Option<Instant>,
 }
 
-impl Warnings {
+impl WarnOnce {
     /// Whether this is to be said now.
     pub(super) fn is_new(&mut self, warning: &str, now: Instant) -> bool {
         if self.said.contains(warning) {
@@ -43,7 +43,7 @@ mod tests {
 
     #[test]
     fn each_is_said_once_and_a_flood_is_cut() {
-        let mut warnings = Warnings::default();
+        let mut warnings = WarnOnce::default();
         let now = Instant::now();
         assert!(warnings.is_new("garbage", now));
         assert!(!warnings.is_new("garbage", now));

@@ -78,7 +78,7 @@ fn control_messages_overtake_a_large_one() {
                 match b.net.pop() {
                     Some(message) if message.lane == Lane::Bulk => return message.payload,
                     Some(_) => b.send(to_a, Lane::Control, b"pong").unwrap(),
-                    None => race(a.net.arrived(), b.net.arrived()).await,
+                    None => first_ready(a.net.arrived(), b.net.arrived()).await,
                 }
             }
         })

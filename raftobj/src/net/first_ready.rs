@@ -5,7 +5,7 @@ use std::pin::pin;
 use std::task::Poll;
 
 /// The value of whichever future is ready first, `a` when both are; the other one is dropped.
-pub(crate) async fn race<T>(a: impl Future<Output = T>, b: impl Future<Output = T>) -> T {
+pub(crate) async fn first_ready<T>(a: impl Future<Output = T>, b: impl Future<Output = T>) -> T {
     let mut a = pin!(a);
     let mut b = pin!(b);
     poll_fn(|context| {

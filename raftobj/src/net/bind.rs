@@ -1,10 +1,8 @@
-//! What the operating system is told about our sockets.
+//! Listens on an address.
 
-use super::options::NetOptions;
-use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
+use socket2::{Domain, Protocol, Socket, Type};
 use std::io;
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
-use std::time::Duration;
 
 /// Why an address cannot be listened on.
 #[derive(Debug, thiserror::Error)]
@@ -58,20 +56,6 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     socket.listen(BACKLOG)?;
     socket.set_nonblocking(true)?;
     Ok(socket.into())
-}
-
-/// Small messages go out at once, and a connection that leads nowhere any more is noticed.
-pub(super) fn tune(stream: &tokio::net::TcpStream, options: &NetOptions) -> io::Result<()> {
-    let socket = SockRef::from(stream);
-    socket.set_tcp_nodelay(true)?;
-    let keepalive = TcpKeepalive::new()
-        .with_time(Duration::from_secs(options.keepalive_idle_s))
-        .with_interval(Duration::from_secs(options.keepalive_interval_s))
-        .with_retries(options.keepalive_probes);
-    socket.set_tcp_keepalive(&keepalive)?;
-    #[cfg(target_os = "linux")]
-    socket.set_tcp_user_timeout(Some(Duration::from_millis(options.user_timeout_ms.into())))?;
-    Ok(())
 }
 
 /// Connections that the system holds for us until they are accepted: a thousand at once are no reason to drop

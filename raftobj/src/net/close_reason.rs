@@ -6,7 +6,7 @@ use std::io;
 
 /// The end of a connection, or of an attempt at one.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum Closed {
+pub(crate) enum CloseReason {
     /// The other end closed it between two frames.
     #[error("closed by the other end")]
     Ended,
@@ -54,25 +54,25 @@ pub(crate) enum Closed {
     TooMany,
 }
 
-impl Closed {
+impl CloseReason {
     /// Whether somebody should look at it: not the usual comings and goings of processes and networks.
     pub(super) fn is_alarming(&self) -> bool {
         match self {
-            Closed::Garbage(_)
-            | Closed::Breach(_)
-            | Closed::Silent
-            | Closed::RefusedByThem(_)
-            | Closed::RefusedByUs(_)
-            | Closed::Stalled
-            | Closed::Resolve(_)
-            | Closed::NoAddress
-            | Closed::TooMany => true,
-            Closed::Ended
-            | Closed::Cut
-            | Closed::Io(_)
-            | Closed::NoAnswer
-            | Closed::Itself
-            | Closed::Replaced => false,
+            CloseReason::Garbage(_)
+            | CloseReason::Breach(_)
+            | CloseReason::Silent
+            | CloseReason::RefusedByThem(_)
+            | CloseReason::RefusedByUs(_)
+            | CloseReason::Stalled
+            | CloseReason::Resolve(_)
+            | CloseReason::NoAddress
+            | CloseReason::TooMany => true,
+            CloseReason::Ended
+            | CloseReason::Cut
+            | CloseReason::Io(_)
+            | CloseReason::NoAnswer
+            | CloseReason::Itself
+            | CloseReason::Replaced => false,
         }
     }
 
@@ -80,7 +80,7 @@ impl Closed {
     pub(super) fn topic(&self) -> String {
         match self {
             // Its numbers differ with every attempt.
-            Closed::Garbage(_) => "garbage".to_string(),
+            CloseReason::Garbage(_) => "garbage".to_string(),
             other => other.to_string(),
         }
     }

@@ -4,11 +4,11 @@
 //! after [`BYTES_A_TURN`] the other tasks have theirs.
 
 use super::batch::{Batch, SLICES};
-use super::closed::Closed;
+use super::close_reason::CloseReason;
+use super::first_ready::first_ready;
 use super::frame::Decoder;
 use super::inbox::{Inbox, Mailbox};
 use super::outbox::Outbox;
-use super::race::race;
 use super::status::Counter;
 use std::io::IoSlice;
 use std::rc::Rc;
@@ -24,9 +24,9 @@ pub(super) async fn send(
     outbox: &Outbox,
     counter: &Counter,
     stall: Duration,
-) -> Closed {
+) -> CloseReason {
     let (mut reader, mut writer) = stream.split();
-    race(
+    first_ready(
         async { write(&mut writer, outbox, counter, stall).await.unwrap_or_else(|closed| closed) },
         listen_for_end(&mut reader),
     )
@@ -40,7 +40,7 @@ pub(super) async fn receive(
     inbox: &Inbox,
     mailbox: &Rc<Mailbox>,
     counter: &Counter,
-) -> Result<Closed, Closed> {
+) -> Result<CloseReason, CloseReason> {
     let mut bytes_this_turn = 0;
     loop {
         let mut frames = 0;
@@ -56,7 +56,7 @@ pub(super) async fn receive(
         }
         let bytes = stream.read_buf(decoder.space()).await?;
         if bytes == 0 {
-            return Ok(if decoder.is_inside_frame() { Closed::Cut } else { Closed::Ended });
+            return Ok(if decoder.is_inside_frame() { CloseReason::Cut } else { CloseReason::Ended });
         }
         counter.add_bytes(bytes);
         bytes_this_turn += bytes;
@@ -68,7 +68,7 @@ async fn write(
     outbox: &Outbox,
     counter: &Counter,
     stall: Duration,
-) -> Result<Closed, Closed> {
+) -> Result<CloseReason, CloseReason> {
     let mut batch = Batch::default();
     loop {
         batch = outbox.next(batch).await;
@@ -78,9 +78,9 @@ async fn write(
             let slices = batch.slices(&mut slices);
             // Each write that takes a byte is progress; the time runs from the last one.
             let written = timeout(stall, writer.write_vectored(slices)).await;
-            let bytes = written.map_err(|_| Closed::Stalled)??;
+            let bytes = written.map_err(|_| CloseReason::Stalled)??;
             if bytes == 0 {
-                return Ok(Closed::Ended);
+                return Ok(CloseReason::Ended);
             }
             batch.advance(bytes);
             outbox.sent_bytes(bytes);
@@ -97,11 +97,11 @@ async fn write(
 }
 
 /// Nothing comes back on a dialled connection but its end.
-async fn listen_for_end(reader: &mut (impl AsyncReadExt + Unpin)) -> Closed {
+async fn listen_for_end(reader: &mut (impl AsyncReadExt + Unpin)) -> CloseReason {
     match reader.read(&mut [0; 1]).await {
-        Ok(0) => Closed::Ended,
-        Ok(_) => Closed::Breach("the accepting end spoke after the handshake"),
-        Err(error) => Closed::Io(error),
+        Ok(0) => CloseReason::Ended,
+        Ok(_) => CloseReason::Breach("the accepting end spoke after the handshake"),
+        Err(error) => CloseReason::Io(error),
     }
 }
 
