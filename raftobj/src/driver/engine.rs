@@ -11,7 +11,7 @@ use crate::calls::outcome::{Outcome, ReadError};
 use crate::calls::{CallId, ReadTicket};
 use crate::codec::Sink;
 use crate::codec::message::Message;
-use crate::net::{Lane, Net, NetOptions, Payload, PeerKey, first_ready};
+use crate::net::{Lane, Net, NetOptions, PayloadWriter, PeerKey, first_ready};
 use crate::node::status::{Role, Status};
 use crate::node::{Effects, Node};
 use crate::persistence::Write;
@@ -144,7 +144,7 @@ impl Engine {
             self.handle(event);
         }
         for address in self.gate.take_arrived() {
-            self.net.hurry(self.net.dial(&address));
+            self.net.redial_now(self.net.dial(&address));
         }
         for _ in 0..MESSAGES_A_TURN {
             let Some(inbound) = self.net.pop() else { break };
@@ -356,7 +356,7 @@ impl Drop for Rest {
 }
 
 /// Encodes into a connection's queue.
-struct Outgoing<'a, 'b>(&'a mut Payload<'b>);
+struct Outgoing<'a, 'b>(&'a mut PayloadWriter<'b>);
 
 impl Sink for Outgoing<'_, '_> {
     fn buffer(&mut self) -> &mut Vec<u8> {

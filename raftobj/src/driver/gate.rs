@@ -1,6 +1,6 @@
 //! What the connections ask the node: who we are, who may connect, who is there.
 
-use crate::net::{CloseReason, Gate, Lane, LinkId, PeerKey, Side};
+use crate::net::{CloseReason, ConnectionHandler, Lane, LinkId, PeerKey, Side};
 use crate::node::Node;
 use crate::raft::types::NodeId;
 use bytes::Bytes;
@@ -54,12 +54,12 @@ impl NodeGate {
     }
 }
 
-impl Gate for NodeGate {
+impl ConnectionHandler for NodeGate {
     fn hello(&self, _lane: Lane, _side: Side<'_>) -> Bytes {
         Bytes::from(self.node.borrow().hello().encode())
     }
 
-    fn judge(&self, hello: &[u8], _lane: Lane, side: Side<'_>) -> Result<PeerKey, Bytes> {
+    fn check_hello(&self, hello: &[u8], _lane: Lane, side: Side<'_>) -> Result<PeerKey, Bytes> {
         let dialled = match side {
             Side::Dialled { address, .. } => Some(address),
             Side::Accepted { .. } => None,

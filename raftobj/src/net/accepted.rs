@@ -10,9 +10,9 @@ use super::backoff::Backoff;
 use super::close_reason::CloseReason;
 use super::frame::Decoder;
 use super::options::ms;
-use super::status::{AcceptedStatus, Counter};
+use super::status::{AcceptedStatus, LaneCounts};
 use super::warn_once::WarnOnce;
-use super::{Lane, PeerKey, Shared, Side, handshake, tcp_options, transfer};
+use super::{Lane, NetState, PeerKey, Side, handshake, tcp_options, transfer};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::io;
@@ -36,34 +36,34 @@ struct Table {
     /// The number of the last connection; numbers are never used again.
     last: u64,
     /// In their handshake, oldest first.
-    strangers: BTreeMap<u64, AbortHandle>,
-    peers: BTreeMap<(PeerKey, Lane), Peer>,
+    unidentified: BTreeMap<u64, AbortHandle>,
+    peers: BTreeMap<(PeerKey, Lane), AcceptedPeer>,
 }
 
 /// A connection whose handshake is done.
 #[derive(Debug)]
-struct Peer {
+struct AcceptedPeer {
     number: u64,
     task: AbortHandle,
     from: SocketAddr,
-    counter: Rc<Counter>,
+    counts: Rc<LaneCounts>,
 }
 
 /// Accepts until the task is aborted.
-pub(super) async fn accept(shared: Rc<Shared>, listener: TcpListener) {
-    let mut backoff = Backoff::new(ACCEPT_WAIT_MIN, ACCEPT_WAIT_MAX, shared.options.seed);
+pub(super) async fn accept(state: Rc<NetState>, listener: TcpListener) {
+    let mut backoff = Backoff::new(ACCEPT_WAIT_MIN, ACCEPT_WAIT_MAX, state.options.seed);
     loop {
         match listener.accept().await {
             Ok((stream, from)) => {
                 backoff.reset();
-                admit(&shared, stream, from);
+                spawn_serve(&state, stream, from);
             }
             // The one that was to be accepted is gone; the next may be fine.
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
             // Out of descriptors or memory, most likely. The oldest stranger gives some back.
             Err(error) => {
-                shared.accepted.close_oldest_stranger();
-                if shared.accepted.is_news(&format!("accept: {}", error.kind())) {
+                state.accepted.close_oldest_unidentified();
+                if state.accepted.should_warn(&format!("accept: {}", error.kind())) {
                     warn!(%error, "cannot accept connections, trying again");
                 }
                 sleep(backoff.next()).await;
@@ -72,53 +72,54 @@ pub(super) async fn accept(shared: Rc<Shared>, listener: TcpListener) {
     }
 }
 
-fn admit(shared: &Rc<Shared>, stream: TcpStream, from: SocketAddr) {
-    let number = shared.accepted.next_number();
-    let task = shared.spawn(serve(shared.clone(), stream, from, number));
-    shared.accepted.begin(number, task, shared.options.handshakes_max);
+fn spawn_serve(state: &Rc<NetState>, stream: TcpStream, from: SocketAddr) {
+    let number = state.accepted.next_number();
+    let task = state.spawn(serve(state.clone(), stream, from, number));
+    state.accepted.begin_handshake(number, task, state.options.handshakes_max);
 }
 
 /// The life of one accepted connection.
-async fn serve(shared: Rc<Shared>, mut stream: TcpStream, from: SocketAddr, number: u64) {
-    let (gate, options) = (&*shared.gate, &shared.options);
+async fn serve(state: Rc<NetState>, mut stream: TcpStream, from: SocketAddr, number: u64) {
+    let (handler, options) = (&*state.handler, &state.options);
     let side = Side::Accepted { from };
     let mut decoder = Decoder::new(options.handshake_bytes_max);
     let shake = async {
         tcp_options::set_tcp_options(&stream, options)?;
-        handshake::answer(&mut stream, &mut decoder, gate, side, options.handshake_bytes_max).await
+        handshake::answer(&mut stream, &mut decoder, handler, side, options.handshake_bytes_max).await
     };
-    let judged = timeout(ms(options.handshake_ms_max), shake).await.unwrap_or(Err(CloseReason::Silent));
-    let Some(task) = shared.accepted.end(number) else {
+    let judged =
+        timeout(ms(options.handshake_ms_max), shake).await.unwrap_or(Err(CloseReason::HandshakeTimeout));
+    let Some(task) = state.accepted.end_handshake(number) else {
         return;
     };
-    let counter = Rc::new(Counter::default());
+    let counts = Rc::new(LaneCounts::default());
     let registered = judged.and_then(|(peer, lane)| {
-        let entry = Peer { number, task, from, counter: counter.clone() };
-        let former = shared.accepted.register(peer, lane, entry, options.accepted_max)?;
+        let entry = AcceptedPeer { number, task, from, counts: counts.clone() };
+        let former = state.accepted.register(peer, lane, entry, options.accepted_max)?;
         Ok((peer, lane, former))
     });
     let (peer, lane, former) = match registered {
         Ok(registered) => registered,
         Err(closed) => {
-            if let CloseReason::RefusedByThem(reason) = &closed {
-                gate.refused(side, reason);
+            if let CloseReason::RefusedByPeer(reason) = &closed {
+                handler.refused(side, reason);
             }
-            return shared.accepted.tell(from, &closed);
+            return state.accepted.log_close(from, &closed);
         }
     };
     if let Some(from) = former {
         debug!(%from, ?lane, ?peer, "replaced by a newer connection");
-        gate.disconnected(peer, lane, Side::Accepted { from }, &CloseReason::Replaced);
+        handler.disconnected(peer, lane, Side::Accepted { from }, &CloseReason::Replaced);
     }
     debug!(%from, ?lane, ?peer, "accepted");
-    gate.connected(peer, lane, side);
+    handler.connected(peer, lane, side);
     decoder.set_limit(options.frame_bytes_max);
-    let mailbox = shared.inbox.mailbox(peer, lane);
-    let received = transfer::receive(&mut stream, &mut decoder, &shared.inbox, &mailbox, &counter).await;
+    let queue = state.inbox.queue(peer, lane);
+    let received = transfer::receive_messages(&mut stream, &mut decoder, &state.inbox, &queue, &counts).await;
     let closed = received.unwrap_or_else(|closed| closed);
-    shared.accepted.tell(from, &closed);
-    if shared.accepted.unregister(peer, lane, number) {
-        gate.disconnected(peer, lane, side, &closed);
+    state.accepted.log_close(from, &closed);
+    if state.accepted.unregister(peer, lane, number) {
+        handler.disconnected(peer, lane, side, &closed);
     }
 }
 
@@ -129,24 +130,24 @@ impl Accepted {
         table.last
     }
 
-    fn begin(&self, number: u64, task: AbortHandle, strangers_max: usize) {
-        if self.handshakes() >= strangers_max {
-            self.close_oldest_stranger();
-            if self.is_news("handshakes_max") {
-                warn!(strangers_max, "too many connections in their handshake, closing the oldest");
+    fn begin_handshake(&self, number: u64, task: AbortHandle, handshakes_max: usize) {
+        if self.handshakes() >= handshakes_max {
+            self.close_oldest_unidentified();
+            if self.should_warn("handshakes_max") {
+                warn!(handshakes_max, "too many connections in their handshake, closing the oldest");
             }
         }
-        self.table.borrow_mut().strangers.insert(number, task);
+        self.table.borrow_mut().unidentified.insert(number, task);
     }
 
-    fn close_oldest_stranger(&self) {
-        if let Some((_, oldest)) = self.table.borrow_mut().strangers.pop_first() {
+    fn close_oldest_unidentified(&self) {
+        if let Some((_, oldest)) = self.table.borrow_mut().unidentified.pop_first() {
             oldest.abort();
         }
     }
 
-    fn end(&self, number: u64) -> Option<AbortHandle> {
-        self.table.borrow_mut().strangers.remove(&number)
+    fn end_handshake(&self, number: u64) -> Option<AbortHandle> {
+        self.table.borrow_mut().unidentified.remove(&number)
     }
 
     /// Enters the connection, and ends the one whose place it takes: where that came from.
@@ -154,12 +155,12 @@ impl Accepted {
         &self,
         peer: PeerKey,
         lane: Lane,
-        entry: Peer,
+        entry: AcceptedPeer,
         accepted_max: usize,
     ) -> Result<Option<SocketAddr>, CloseReason> {
         let peers = &mut self.table.borrow_mut().peers;
         if peers.len() >= accepted_max && !peers.contains_key(&(peer, lane)) {
-            return Err(CloseReason::TooMany);
+            return Err(CloseReason::TooManyConnections);
         }
         let former = peers.insert((peer, lane), entry);
         Ok(former.map(|former| {
@@ -178,28 +179,28 @@ impl Accepted {
         is_ours
     }
 
-    fn tell(&self, from: SocketAddr, closed: &CloseReason) {
+    fn log_close(&self, from: SocketAddr, closed: &CloseReason) {
         // By host: ports are new each time.
-        if closed.is_alarming() && self.is_news(&format!("{}: {}", from.ip(), closed.topic())) {
+        if closed.deserves_warning() && self.should_warn(&format!("{}: {}", from.ip(), closed.topic())) {
             warn!(%from, reason = %closed, "closed an accepted connection");
         } else {
             debug!(%from, reason = %closed, "closed an accepted connection");
         }
     }
 
-    fn is_news(&self, warning: &str) -> bool {
-        self.warnings.borrow_mut().is_new(warning, std::time::Instant::now())
+    fn should_warn(&self, warning: &str) -> bool {
+        self.warnings.borrow_mut().should_warn(warning, std::time::Instant::now())
     }
 
     pub(super) fn handshakes(&self) -> usize {
-        self.table.borrow().strangers.len()
+        self.table.borrow().unidentified.len()
     }
 
     pub(super) fn status(&self) -> Vec<AcceptedStatus> {
-        let status = |(&(peer, _), entry): (&(PeerKey, Lane), &Peer)| AcceptedStatus {
+        let status = |(&(peer, _), entry): (&(PeerKey, Lane), &AcceptedPeer)| AcceptedStatus {
             peer,
-            frames: entry.counter.frames(),
-            bytes: entry.counter.bytes(),
+            frames: entry.counts.frames(),
+            bytes: entry.counts.bytes(),
         };
         self.table.borrow().peers.iter().map(status).collect()
     }

@@ -3,7 +3,7 @@
 //! Pure: it may not know sockets, nor what a payload means. Begin with [`Batch`].
 //!
 //! Frames are encoded into one vector, header and payload, one after the other. Large bytes that are shared
-//! already ([`Payload::share`]) are not copied into it; they are noted with the place where they belong, and
+//! already ([`PayloadWriter::share`]) are not copied into it; they are noted with the place where they belong, and
 //! the write gathers them:
 //!
 //! ```text
@@ -19,7 +19,7 @@ use std::io::IoSlice;
 #[derive(Debug, Default)]
 pub(super) struct Batch {
     copied: Vec<u8>,
-    shared: Vec<Shared>,
+    shared: Vec<SharedBytes>,
     frames: usize,
     copied_sent: usize,
     shared_sent: usize,
@@ -29,17 +29,17 @@ pub(super) struct Batch {
 
 /// Bytes that belong between `copied[..at]` and `copied[at..]`.
 #[derive(Debug)]
-struct Shared {
+struct SharedBytes {
     at: usize,
     bytes: Bytes,
 }
 
 impl Batch {
     /// Begins a frame at the end.
-    pub(super) fn begin(&mut self) -> Payload<'_> {
+    pub(super) fn begin(&mut self) -> PayloadWriter<'_> {
         let (start, shared_start) = (self.copied.len(), self.shared.len());
         self.copied.extend_from_slice(&[0; HEADER_BYTES]);
-        Payload { batch: self, start, shared_start }
+        PayloadWriter { batch: self, start, shared_start }
     }
 
     pub(super) fn frames(&self) -> usize {
@@ -107,7 +107,7 @@ impl Batch {
 
 /// A message's payload while it is written.
 #[derive(Debug)]
-pub(crate) struct Payload<'a> {
+pub(crate) struct PayloadWriter<'a> {
     batch: &'a mut Batch,
     /// Where this frame's header stands in `batch.copied`.
     start: usize,
@@ -115,7 +115,7 @@ pub(crate) struct Payload<'a> {
     shared_start: usize,
 }
 
-impl Payload<'_> {
+impl PayloadWriter<'_> {
     /// The end of the payload; append to it, and never take from it.
     pub(crate) fn bytes(&mut self) -> &mut Vec<u8> {
         &mut self.batch.copied
@@ -126,7 +126,7 @@ impl Payload<'_> {
         if bytes.len() < SHARE_BYTES_MIN {
             self.batch.copied.extend_from_slice(bytes);
         } else {
-            self.batch.shared.push(Shared { at: self.batch.copied.len(), bytes: bytes.clone() });
+            self.batch.shared.push(SharedBytes { at: self.batch.copied.len(), bytes: bytes.clone() });
         }
     }
 
@@ -152,12 +152,12 @@ impl Payload<'_> {
     }
 
     /// Leaves nothing of it.
-    pub(super) fn take_back(self) {
+    pub(super) fn discard(self) {
         self.batch.copied.truncate(self.start);
         self.batch.shared.truncate(self.shared_start);
     }
 
-    fn shared(&self) -> &[Shared] {
+    fn shared(&self) -> &[SharedBytes] {
         &self.batch.shared[self.shared_start..]
     }
 }
@@ -207,7 +207,7 @@ pub(super) mod tests {
         payloads
     }
 
-    fn push(batch: &mut Batch, write: impl FnOnce(&mut Payload<'_>)) {
+    fn push(batch: &mut Batch, write: impl FnOnce(&mut PayloadWriter<'_>)) {
         let mut payload = batch.begin();
         write(&mut payload);
         payload.seal();

@@ -9,16 +9,16 @@ use std::io;
 pub(crate) enum CloseReason {
     /// The other end closed it between two frames.
     #[error("closed by the other end")]
-    Ended,
+    ClosedByPeer,
     /// The other end closed it within a frame.
     #[error("closed by the other end in the middle of a frame")]
-    Cut,
+    ClosedInFrame,
     /// TCP gave it up, or never got there.
     #[error("{0}")]
     Io(#[from] io::Error),
     /// Nobody answered at any address of the name.
     #[error("no answer within the connect timeout")]
-    NoAnswer,
+    ConnectTimeout,
     /// The name is not known, or nobody can be asked.
     #[error("the address does not resolve: {0}")]
     Resolve(io::Error),
@@ -27,19 +27,19 @@ pub(crate) enum CloseReason {
     NoAddress,
     /// The port is nobody's, and TCP gave us a connection to ourselves.
     #[error("connected to itself")]
-    Itself,
+    SelfConnection,
     /// The other end sends something else than frames.
     #[error("not a row of frames: {0}")]
-    Garbage(#[from] FrameError),
+    InvalidFrame(#[from] FrameError),
     /// A frame that does not belong here.
     #[error("a breach of the handshake: {0}")]
-    Breach(&'static str),
+    ProtocolViolation(&'static str),
     /// Introductions were not exchanged in time.
     #[error("the handshake was not finished in time")]
-    Silent,
+    HandshakeTimeout,
     /// The other end refused us, with its reason.
     #[error("refused by the other end: {}", readable(.0))]
-    RefusedByThem(Bytes),
+    RefusedByPeer(Bytes),
     /// Our gate refused the other end, with its reason.
     #[error("refused: {}", readable(.0))]
     RefusedByUs(Bytes),
@@ -51,27 +51,27 @@ pub(crate) enum CloseReason {
     Replaced,
     /// A limit on connections was reached.
     #[error("too many connections")]
-    TooMany,
+    TooManyConnections,
 }
 
 impl CloseReason {
     /// Whether somebody should look at it: not the usual comings and goings of processes and networks.
-    pub(super) fn is_alarming(&self) -> bool {
+    pub(super) fn deserves_warning(&self) -> bool {
         match self {
-            CloseReason::Garbage(_)
-            | CloseReason::Breach(_)
-            | CloseReason::Silent
-            | CloseReason::RefusedByThem(_)
+            CloseReason::InvalidFrame(_)
+            | CloseReason::ProtocolViolation(_)
+            | CloseReason::HandshakeTimeout
+            | CloseReason::RefusedByPeer(_)
             | CloseReason::RefusedByUs(_)
             | CloseReason::Stalled
             | CloseReason::Resolve(_)
             | CloseReason::NoAddress
-            | CloseReason::TooMany => true,
-            CloseReason::Ended
-            | CloseReason::Cut
+            | CloseReason::TooManyConnections => true,
+            CloseReason::ClosedByPeer
+            | CloseReason::ClosedInFrame
             | CloseReason::Io(_)
-            | CloseReason::NoAnswer
-            | CloseReason::Itself
+            | CloseReason::ConnectTimeout
+            | CloseReason::SelfConnection
             | CloseReason::Replaced => false,
         }
     }
@@ -80,7 +80,7 @@ impl CloseReason {
     pub(super) fn topic(&self) -> String {
         match self {
             // Its numbers differ with every attempt.
-            CloseReason::Garbage(_) => "garbage".to_string(),
+            CloseReason::InvalidFrame(_) => "garbage".to_string(),
             other => other.to_string(),
         }
     }

@@ -28,8 +28,8 @@ pub(crate) enum FrameError {
     #[error("a frame of {length} bytes, over the limit of {limit}")]
     TooLong { length: u32, limit: usize },
     /// The bytes are not those that were sent.
-    #[error("a frame whose checksum is {told:08x} while its bytes give {found:08x}")]
-    Checksum { told: u32, found: u32 },
+    #[error("a frame whose checksum is {expected:08x} while its bytes give {computed:08x}")]
+    Checksum { expected: u32, computed: u32 },
 }
 
 /// The checksum of a frame before its payload; append the payload's parts with [`crc32c::crc32c_append`].
@@ -73,7 +73,7 @@ pub(crate) struct Decoder {
     limit: usize,
     buffer: BytesMut,
     read_bytes: usize,
-    large: Option<Large>,
+    large: Option<LargeFrame>,
 }
 
 impl Decoder {
@@ -116,20 +116,20 @@ impl Decoder {
             let large = self.large.take().expect("it was there two lines above");
             return large.finish().map(Some);
         }
-        let Some((length, told)) = self.peek_header()? else {
+        let Some((length, expected)) = self.peek_header()? else {
             return Ok(None);
         };
         let size = length as usize;
         if self.buffer.len() < HEADER_BYTES + size {
             if HEADER_BYTES + size > self.read_bytes {
-                self.large = Some(Large::new(length, told, &self.buffer[HEADER_BYTES..]));
+                self.large = Some(LargeFrame::new(length, expected, &self.buffer[HEADER_BYTES..]));
                 self.buffer.clear();
             }
             return Ok(None);
         }
         self.buffer.advance(HEADER_BYTES);
         let payload = self.buffer.split_to(size).freeze();
-        verify(told, crc32c::crc32c_append(checksum_of_length(length), &payload))?;
+        verify(expected, crc32c::crc32c_append(checksum_of_length(length), &payload))?;
         Ok(Some(payload))
     }
 
@@ -150,28 +150,34 @@ impl Decoder {
         if length as usize > self.limit && !planted!(FrameWithoutLimit) {
             return Err(FrameError::TooLong { length, limit: self.limit });
         }
-        Ok(rest.first_chunk::<4>().map(|told| (length, u32::from_le_bytes(*told))))
+        Ok(rest.first_chunk::<4>().map(|expected| (length, u32::from_le_bytes(*expected))))
     }
 }
 
 /// A frame that does not fit the read buffer, on its way.
 #[derive(Debug)]
-struct Large {
+struct LargeFrame {
     length: u32,
-    told: u32,
+    expected: u32,
     /// The checksum of the first `checked` bytes: counted as they come, while they are still in the cache.
-    found: u32,
+    computed: u32,
     checked: usize,
     /// Takes not one byte more than the payload has.
     payload: Limit<Vec<u8>>,
 }
 
-impl Large {
-    fn new(length: u32, told: u32, begun: &[u8]) -> Large {
+impl LargeFrame {
+    fn new(length: u32, expected: u32, begun: &[u8]) -> LargeFrame {
         let mut payload = Vec::with_capacity((length as usize).min(LARGE_BYTES_MIN.max(begun.len())));
         payload.extend_from_slice(begun);
         let left = length as usize - begun.len();
-        Large { length, told, found: checksum_of_length(length), checked: 0, payload: payload.limit(left) }
+        LargeFrame {
+            length,
+            expected,
+            computed: checksum_of_length(length),
+            checked: 0,
+            payload: payload.limit(left),
+        }
     }
 
     /// Makes room when there is none: as much again as has come, so that what a peer makes us hold is at most
@@ -187,19 +193,19 @@ impl Large {
 
     fn is_complete(&mut self) -> bool {
         let payload = self.payload.get_ref();
-        self.found = crc32c::crc32c_append(self.found, &payload[self.checked..]);
+        self.computed = crc32c::crc32c_append(self.computed, &payload[self.checked..]);
         self.checked = payload.len();
         self.payload.remaining_mut() == 0
     }
 
     fn finish(self) -> Result<Bytes, FrameError> {
-        verify(self.told, self.found)?;
+        verify(self.expected, self.computed)?;
         Ok(Bytes::from(self.payload.into_inner()))
     }
 }
 
-fn verify(told: u32, found: u32) -> Result<(), FrameError> {
-    if told == found { Ok(()) } else { Err(FrameError::Checksum { told, found }) }
+fn verify(expected: u32, computed: u32) -> Result<(), FrameError> {
+    if expected == computed { Ok(()) } else { Err(FrameError::Checksum { expected, computed }) }
 }
 
 /// The read buffer of a phase whose payloads have this limit.

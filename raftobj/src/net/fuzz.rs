@@ -4,7 +4,7 @@ use super::batch::{Batch, SLICES};
 use super::close_reason::CloseReason;
 use super::frame::{Decoder, seal};
 use super::handshake::{answer, dial};
-use super::{Gate, Lane, LinkId, PeerKey, Side};
+use super::{ConnectionHandler, Lane, LinkId, PeerKey, Side};
 use crate::__fuzz::{Check, Input, Memory, Target, codec, put_slice};
 use crate::codec::hello::Hello;
 use bytes::Bytes;
@@ -41,12 +41,12 @@ pub(crate) fn targets() -> Vec<Target> {
 
 /// What a stream gives when it is read in pieces: the payloads, and whether it ends as frames do.
 #[derive(Debug, PartialEq, Eq)]
-struct Stream {
+struct Decoded {
     payloads: Vec<Bytes>,
     is_whole: bool,
 }
 
-fn read(stream: &[u8], piece: usize) -> Stream {
+fn read(stream: &[u8], piece: usize) -> Decoded {
     let mut decoder = Decoder::new(LIMIT);
     let mut payloads = Vec::new();
     let mut rest = stream;
@@ -60,11 +60,11 @@ fn read(stream: &[u8], piece: usize) -> Stream {
             match decoder.next() {
                 Ok(Some(payload)) => payloads.push(payload),
                 Ok(None) => break,
-                Err(_) => return Stream { payloads, is_whole: false },
+                Err(_) => return Decoded { payloads, is_whole: false },
             }
         }
     }
-    Stream { payloads, is_whole: !decoder.is_inside_frame() }
+    Decoded { payloads, is_whole: !decoder.is_inside_frame() }
 }
 
 /// A byte of how reads cut the stream, then the stream as it comes.
@@ -126,18 +126,18 @@ fn sealed(bytes: &[u8]) -> Option<Check> {
         stream.extend_from_slice(&taken);
     }
     let found = read(&stream, piece);
-    Some(Box::new(move || assert_eq!(found, Stream { payloads: sent, is_whole: true })))
+    Some(Box::new(move || assert_eq!(found, Decoded { payloads: sent, is_whole: true })))
 }
 
 /// Takes whoever says hello.
-struct AnyHello;
+struct AcceptAny;
 
-impl Gate for AnyHello {
+impl ConnectionHandler for AcceptAny {
     fn hello(&self, _lane: Lane, _side: Side<'_>) -> Bytes {
         codec::sample_hello().encode().into()
     }
 
-    fn judge(&self, hello: &[u8], _lane: Lane, _side: Side<'_>) -> Result<PeerKey, Bytes> {
+    fn check_hello(&self, hello: &[u8], _lane: Lane, _side: Side<'_>) -> Result<PeerKey, Bytes> {
         match Hello::decode(Bytes::copy_from_slice(hello)) {
             Ok(hello) => Ok(PeerKey(hello.node.0)),
             Err(error) => Err(error.to_string().into()),
@@ -152,7 +152,7 @@ impl Gate for AnyHello {
 }
 
 /// Both ends of a handshake in turn, each against a peer that sends this.
-fn shake(stream: &[u8]) -> Option<Check> {
+fn both_ends(stream: &[u8]) -> Option<Check> {
     let accepted = answered(stream);
     let dialled = Lane::ALL.map(|lane| dialled(stream, lane));
     let is_accepted = accepted.is_some() || dialled.iter().any(Option::is_some);
@@ -164,18 +164,18 @@ fn answered(stream: &[u8]) -> Option<(PeerKey, Lane)> {
     let side = Side::Accepted { from: ([127, 0, 0, 1], 4321).into() };
     let mut both = tokio::io::join(stream, Vec::new());
     let mut decoder = Decoder::new(HANDSHAKE_LIMIT);
-    let answer = answer(&mut both, &mut decoder, &AnyHello, side, HANDSHAKE_LIMIT);
-    ended(answer)
+    let answer = answer(&mut both, &mut decoder, &AcceptAny, side, HANDSHAKE_LIMIT);
+    outcome(answer)
 }
 
 fn dialled(stream: &[u8], lane: Lane) -> Option<PeerKey> {
     let side = Side::Dialled { link: LinkId(0), address: "host1:4321" };
     let mut both = tokio::io::join(stream, Vec::new());
-    ended(dial(&mut both, &AnyHello, side, lane, HANDSHAKE_LIMIT))
+    outcome(dial(&mut both, &AcceptAny, side, lane, HANDSHAKE_LIMIT))
 }
 
 /// What a handshake came to. Nothing in it waits: all that the peer sends is there.
-fn ended<T>(shake: impl Future<Output = Result<T, CloseReason>>) -> Option<T> {
+fn outcome<T>(shake: impl Future<Output = Result<T, CloseReason>>) -> Option<T> {
     match pin!(shake).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(Ok(peer)) => Some(peer),
         Poll::Ready(Err(closed)) => {
@@ -188,7 +188,7 @@ fn ended<T>(shake: impl Future<Output = Result<T, CloseReason>>) -> Option<T> {
 
 /// The stream as it comes.
 fn handshake(bytes: &[u8]) -> Option<Check> {
-    shake(bytes)
+    both_ends(bytes)
 }
 
 /// Frames' payloads, tags included, then whatever follows.
@@ -199,7 +199,7 @@ fn handshake_sealed(bytes: &[u8]) -> Option<Check> {
         stream.extend_from_slice(&seal(input.slice()));
     }
     stream.extend_from_slice(input.rest());
-    shake(&stream)
+    both_ends(&stream)
 }
 
 fn raw_seeds() -> Vec<(&'static str, Vec<u8>)> {

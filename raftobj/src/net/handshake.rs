@@ -24,32 +24,32 @@
 
 use super::close_reason::CloseReason;
 use super::frame::{self, Decoder};
-use super::{Gate, Lane, PeerKey, Side};
+use super::{ConnectionHandler, Lane, PeerKey, Side};
 use bytes::{Buf, Bytes};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 /// The dialler's part. The peer that answered.
 pub(super) async fn dial(
     stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
-    gate: &dyn Gate,
+    handler: &dyn ConnectionHandler,
     side: Side<'_>,
     lane: Lane,
     bytes_max: usize,
 ) -> Result<PeerKey, CloseReason> {
-    send(stream, hello_tag(lane), &gate.hello(lane, side), bytes_max).await?;
+    send(stream, hello_tag(lane), &handler.hello(lane, side), bytes_max).await?;
     // Nothing follows the answer: the acceptor does not speak after it.
     let mut decoder = Decoder::new(bytes_max);
     let (tag, introduction) = receive(stream, &mut decoder).await?;
     match tag {
-        WELCOME => match gate.judge(&introduction, lane, side) {
+        WELCOME => match handler.check_hello(&introduction, lane, side) {
             Ok(peer) => {
                 send(stream, READY, &[], bytes_max).await?;
                 Ok(peer)
             }
             Err(reason) => Err(refuse(stream, reason, bytes_max).await),
         },
-        REFUSED => Err(CloseReason::RefusedByThem(introduction)),
-        _ => Err(CloseReason::Breach("neither a welcome nor a refusal")),
+        REFUSED => Err(CloseReason::RefusedByPeer(introduction)),
+        _ => Err(CloseReason::ProtocolViolation("neither a welcome nor a refusal")),
     }
 }
 
@@ -57,7 +57,7 @@ pub(super) async fn dial(
 pub(super) async fn answer(
     stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
     decoder: &mut Decoder,
-    gate: &dyn Gate,
+    handler: &dyn ConnectionHandler,
     side: Side<'_>,
     bytes_max: usize,
 ) -> Result<(PeerKey, Lane), CloseReason> {
@@ -65,16 +65,16 @@ pub(super) async fn answer(
     let lane = Lane::ALL
         .into_iter()
         .find(|&lane| hello_tag(lane) == tag)
-        .ok_or(CloseReason::Breach("it does not begin with a hello"))?;
-    let peer = match gate.judge(&introduction, lane, side) {
+        .ok_or(CloseReason::ProtocolViolation("it does not begin with a hello"))?;
+    let peer = match handler.check_hello(&introduction, lane, side) {
         Ok(peer) => peer,
         Err(reason) => return Err(refuse(stream, reason, bytes_max).await),
     };
-    send(stream, WELCOME, &gate.hello(lane, side), bytes_max).await?;
+    send(stream, WELCOME, &handler.hello(lane, side), bytes_max).await?;
     match receive(stream, decoder).await? {
         (READY, rest) if rest.is_empty() => Ok((peer, lane)),
-        (REFUSED, reason) => Err(CloseReason::RefusedByThem(reason)),
-        _ => Err(CloseReason::Breach("neither ready nor a refusal")),
+        (REFUSED, reason) => Err(CloseReason::RefusedByPeer(reason)),
+        _ => Err(CloseReason::ProtocolViolation("neither ready nor a refusal")),
     }
 }
 
@@ -97,7 +97,7 @@ async fn send(
     bytes_max: usize,
 ) -> Result<(), CloseReason> {
     if rest.len() >= bytes_max {
-        return Err(CloseReason::Breach("our own introduction is over the limit"));
+        return Err(CloseReason::ProtocolViolation("our own introduction is over the limit"));
     }
     let payload = [&[tag], rest].concat();
     Ok(stream.write_all(&frame::seal(&payload)).await?)
@@ -112,7 +112,11 @@ async fn receive(
             return Ok((payload.get_u8(), payload));
         }
         if stream.read_buf(decoder.space()).await? == 0 {
-            return Err(if decoder.is_inside_frame() { CloseReason::Cut } else { CloseReason::Ended });
+            return Err(if decoder.is_inside_frame() {
+                CloseReason::ClosedInFrame
+            } else {
+                CloseReason::ClosedByPeer
+            });
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Frames, connections, back-off: bytes from node to node.
 //!
 //! An introduction and a message are bytes to this room; what they mean, and who may connect, says the driver
-//! through its [`Gate`]. Begin with [`Net`].
+//! through its [`ConnectionHandler`]. Begin with [`Net`].
 //!
 //! Each node dials two connections to each peer, a [`Lane`] each, and sends only on those; on those it accepts it
 //! only receives. A large command on the bulk lane therefore never delays a heartbeat on the control lane, and
@@ -9,7 +9,7 @@
 //!
 //! Everything runs on the thread that calls [`Net::start`], as tasks of its `LocalSet`. Nothing here waits for
 //! the driver and nothing of the driver waits here: queues are bounded, and what does not fit is dropped and
-//! said so ([`Dropped`]), because the protocol above sends again what still matters.
+//! said so ([`SendError`]), because the protocol above sends again what still matters.
 //!
 //! A message passes `batch` in an `outbox` → `transfer` → (TCP) → `transfer` → `frame` → `inbox`; connections are made by
 //! `dialled` and `accepted`, which agree by `handshake`.
@@ -36,17 +36,17 @@ mod warn_once;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use batch::Payload;
+pub(crate) use batch::PayloadWriter;
 pub(crate) use bind::bind;
 pub(crate) use close_reason::CloseReason;
 pub(crate) use first_ready::first_ready;
 pub(crate) use inbox::Inbound;
 pub(crate) use options::NetOptions;
-pub(crate) use outbox::Dropped;
+pub(crate) use outbox::SendError;
 pub(crate) use status::NetStatus;
 
 use bytes::Bytes;
-use dialled::Link;
+use dialled::PeerLink;
 use std::cell::RefCell;
 use std::io;
 use std::net::SocketAddr;
@@ -68,7 +68,7 @@ impl Lane {
     pub(crate) const ALL: [Lane; 2] = [Lane::Control, Lane::Bulk];
 }
 
-/// Who the other end is, by the judgement of the gate. Equal keys are one peer.
+/// Who the other end is, by the judgement of the handler. Equal keys are one peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct PeerKey(pub(crate) u64);
 
@@ -89,8 +89,8 @@ pub(crate) enum Side<'a> {
 ///
 /// Called on the engine thread, between two of the driver's own steps. A callback does not wait; it may call
 /// whatever it likes on the [`Net`].
-pub(crate) trait Gate {
-    /// Our introduction, for a Hello if we dialled and for a Welcome if we accepted; after `judge` in the latter
+pub(crate) trait ConnectionHandler {
+    /// Our introduction, for a Hello if we dialled and for a Welcome if we accepted; after `check_hello` in the latter
     /// case. Below `handshake_bytes_max`, or the connection is not made.
     fn hello(&self, lane: Lane, side: Side<'_>) -> Bytes;
 
@@ -99,7 +99,7 @@ pub(crate) trait Gate {
     ///
     /// # Errors
     /// The refusal.
-    fn judge(&self, hello: &[u8], lane: Lane, side: Side<'_>) -> Result<PeerKey, Bytes>;
+    fn check_hello(&self, hello: &[u8], lane: Lane, side: Side<'_>) -> Result<PeerKey, Bytes>;
 
     /// The other end's gate refused us. Called for each attempt; attempts go on, at the longest wait.
     fn refused(&self, side: Side<'_>, reason: &[u8]);
@@ -114,17 +114,17 @@ pub(crate) trait Gate {
 
 /// All connections of a node. Dropping it ends them, once the `LocalSet` runs or is dropped.
 pub(crate) struct Net {
-    shared: Rc<Shared>,
+    state: Rc<NetState>,
 }
 
 /// What the tasks share.
-struct Shared {
-    gate: Rc<dyn Gate>,
+struct NetState {
+    handler: Rc<dyn ConnectionHandler>,
     options: NetOptions,
     inbox: inbox::Inbox,
     accepted: accepted::Accepted,
     /// By [`LinkId`].
-    links: RefCell<Vec<Rc<Link>>>,
+    links: RefCell<Vec<Rc<PeerLink>>>,
     tasks: RefCell<JoinSet<()>>,
 }
 
@@ -138,36 +138,36 @@ impl Net {
     /// The options break a rule of [`NetOptions::check`].
     pub(crate) fn start(
         listener: std::net::TcpListener,
-        gate: Rc<dyn Gate>,
+        handler: Rc<dyn ConnectionHandler>,
         options: NetOptions,
     ) -> io::Result<Net> {
         assert_eq!(options.check(), Ok(()), "options are checked where they are given");
         listener.set_nonblocking(true)?;
         let listener = tokio::net::TcpListener::from_std(listener)?;
-        let shared = Rc::new(Shared {
-            gate,
-            inbox: inbox::Inbox::new(options.inbox_bytes_max, options.mailbox_bytes_max),
+        let state = Rc::new(NetState {
+            handler,
+            inbox: inbox::Inbox::new(options.inbox_bytes_max, options.receive_queue_bytes_max),
             accepted: accepted::Accepted::default(),
             links: RefCell::default(),
             tasks: RefCell::default(),
             options,
         });
-        shared.spawn(accepted::accept(shared.clone(), listener));
-        Ok(Net { shared })
+        state.spawn(accepted::accept(state.clone(), listener));
+        Ok(Net { state })
     }
 
     /// Keeps two connections to the node at `address` (`host:port`, `1.2.3.4:port` or `[::1]:port`; a name is
     /// resolved at each attempt). The same address gives the same link.
     pub(crate) fn dial(&self, address: &str) -> LinkId {
-        let links = &mut *self.shared.links.borrow_mut();
+        let links = &mut *self.state.links.borrow_mut();
         if let Some(link) = links.iter().find(|link| link.address == address) {
             return link.id;
         }
         let id = LinkId(u32::try_from(links.len()).expect("fewer than 4 billion peers in one life"));
-        let link = Link::new(id, address, self.shared.options.outbox_limits());
+        let link = PeerLink::new(id, address, self.state.options.outbox_limits());
         for lane in Lane::ALL {
-            let keep = dialled::keep_connected(self.shared.clone(), link.clone(), lane);
-            self.shared.spawn(keep);
+            let keep = dialled::keep_connected(self.state.clone(), link.clone(), lane);
+            self.state.spawn(keep);
         }
         links.push(link);
         id
@@ -175,9 +175,9 @@ impl Net {
 
     /// Tries again now, where an attempt is waited for: the peer is known to be there, for example because it
     /// has just connected to us.
-    pub(crate) fn hurry(&self, id: LinkId) {
+    pub(crate) fn redial_now(&self, id: LinkId) {
         if let Some(link) = self.link(id) {
-            link.hurry();
+            link.redial_now();
         }
     }
 
@@ -191,34 +191,34 @@ impl Net {
         &self,
         to: LinkId,
         lane: Lane,
-        write: impl FnOnce(&mut Payload<'_>),
-    ) -> Result<(), Dropped> {
-        let links = self.shared.links.borrow();
+        write: impl FnOnce(&mut PayloadWriter<'_>),
+    ) -> Result<(), SendError> {
+        let links = self.state.links.borrow();
         match links.get(to.0 as usize) {
             Some(link) => link.lanes[lane as usize].outbox.push(write),
-            None => Err(Dropped::Disconnected),
+            None => Err(SendError::Disconnected),
         }
     }
 
     /// The next message, peers and lanes taking turns.
     pub(crate) fn pop(&self) -> Option<Inbound> {
-        self.shared.inbox.pop()
+        self.state.inbox.pop()
     }
 
     /// Waits until [`Net::pop`] has something. May be dropped at any time.
     pub(crate) async fn arrived(&self) {
-        self.shared.inbox.arrived().await;
+        self.state.inbox.arrived().await;
     }
 
     /// All connections, as they are now.
     pub(crate) fn status(&self) -> NetStatus {
-        let links = self.shared.links.borrow();
-        let status = |link: &Rc<Link>| Lane::ALL.map(|lane| link.status(lane));
+        let links = self.state.links.borrow();
+        let status = |link: &Rc<PeerLink>| Lane::ALL.map(|lane| link.status(lane));
         NetStatus {
             dialled: links.iter().flat_map(status).collect(),
-            accepted: self.shared.accepted.status(),
-            handshakes: self.shared.accepted.handshakes(),
-            inbox_bytes: self.shared.inbox.bytes(),
+            accepted: self.state.accepted.status(),
+            handshakes: self.state.accepted.handshakes(),
+            inbox_bytes: self.state.inbox.bytes(),
         }
     }
 
@@ -227,28 +227,28 @@ impl Net {
     /// NB: a name that is just being resolved holds a thread of the runtime until the resolver gives up; end the
     /// runtime with `shutdown_timeout` or `shutdown_background`.
     pub(crate) async fn shutdown(self) {
-        let deadline = Instant::now() + options::ms(self.shared.options.flush_ms_max);
-        let links: Vec<_> = self.shared.links.borrow().iter().cloned().collect();
+        let deadline = Instant::now() + options::ms(self.state.options.flush_ms_max);
+        let links: Vec<_> = self.state.links.borrow().iter().cloned().collect();
         for lane in links.iter().flat_map(|link| &link.lanes) {
             // What did not go out in time is lost, as it is when a process is killed.
             let _ = timeout_at(deadline, lane.outbox.drained()).await;
         }
-        let mut tasks = self.shared.tasks.take();
+        let mut tasks = self.state.tasks.take();
         tasks.shutdown().await;
     }
 
-    fn link(&self, id: LinkId) -> Option<Rc<Link>> {
-        self.shared.links.borrow().get(id.0 as usize).cloned()
+    fn link(&self, id: LinkId) -> Option<Rc<PeerLink>> {
+        self.state.links.borrow().get(id.0 as usize).cloned()
     }
 }
 
 impl Drop for Net {
     fn drop(&mut self) {
-        self.shared.tasks.borrow_mut().abort_all();
+        self.state.tasks.borrow_mut().abort_all();
     }
 }
 
-impl Shared {
+impl NetState {
     /// Runs a task until it ends, or all do.
     fn spawn(&self, task: impl Future<Output = ()> + 'static) -> AbortHandle {
         let tasks = &mut *self.tasks.borrow_mut();

@@ -36,7 +36,7 @@ pub(crate) struct NetOptions {
     /// Waiting for the driver, from all peers together.
     pub(crate) inbox_bytes_max: usize,
     /// Waiting for the driver, from one lane of one peer.
-    pub(crate) mailbox_bytes_max: usize,
+    pub(crate) receive_queue_bytes_max: usize,
     /// Silence after which TCP probes the other end. Whole seconds, at least one.
     pub(crate) keepalive_idle_s: u64,
     /// Between probes. Whole seconds, at least one.
@@ -70,7 +70,7 @@ impl Default for NetOptions {
             outbox_bytes_max: 64 * MIB,
             outbox_frames_max: 65_536,
             inbox_bytes_max: 64 * MIB,
-            mailbox_bytes_max: 8 * MIB,
+            receive_queue_bytes_max: 8 * MIB,
             keepalive_idle_s: 5,
             keepalive_interval_s: 1,
             keepalive_probes: 3,
@@ -101,8 +101,8 @@ impl NetOptions {
         rules.into_iter().find(|(holds, _)| !holds).map_or(Ok(()), |(_, rule)| Err(rule))
     }
 
-    pub(super) fn outbox_limits(&self) -> outbox::Limits {
-        outbox::Limits {
+    pub(super) fn outbox_limits(&self) -> outbox::OutboxLimits {
+        outbox::OutboxLimits {
             frame_bytes_max: self.frame_bytes_max,
             bytes_max: self.outbox_bytes_max,
             frames_max: self.outbox_frames_max,

@@ -3,14 +3,14 @@
 //! It may not know sockets, nor what a payload means. Begin with [`Outbox::push`]; the writer's side is
 //! [`Outbox::next`].
 
-use super::batch::{Batch, Payload};
+use super::batch::{Batch, PayloadWriter};
 use super::frame::HEADER_BYTES;
 use std::cell::RefCell;
 use tokio::sync::Notify;
 
 /// Why a message was not queued. It is gone: the protocol above sends again what still matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum Dropped {
+pub(crate) enum SendError {
     /// Nobody is there; what waited for a connection would be stale when it comes.
     #[error("not connected")]
     Disconnected,
@@ -25,15 +25,15 @@ pub(crate) enum Dropped {
 /// The bounded queue of one lane. Open while there is a connection.
 #[derive(Debug)]
 pub(super) struct Outbox {
-    limits: Limits,
-    queue: RefCell<Queue>,
+    limits: OutboxLimits,
+    queue: RefCell<SendQueue>,
     filled: Notify,
     drained: Notify,
 }
 
 /// How much an outbox takes.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Limits {
+pub(super) struct OutboxLimits {
     pub(super) frame_bytes_max: usize,
     pub(super) bytes_max: usize,
     pub(super) frames_max: usize,
@@ -41,7 +41,7 @@ pub(super) struct Limits {
 
 /// Invariant: `bytes` and `frames` count `batch` and what the writer has taken and not yet sent.
 #[derive(Debug, Default)]
-struct Queue {
+struct SendQueue {
     open: bool,
     batch: Batch,
     bytes: usize,
@@ -50,12 +50,12 @@ struct Queue {
 }
 
 impl Outbox {
-    pub(super) fn new(limits: Limits) -> Outbox {
+    pub(super) fn new(limits: OutboxLimits) -> Outbox {
         Outbox { limits, queue: RefCell::default(), filled: Notify::new(), drained: Notify::new() }
     }
 
     /// Queues the message that `write` encodes, whole or not at all. Never waits.
-    pub(super) fn push(&self, write: impl FnOnce(&mut Payload<'_>)) -> Result<(), Dropped> {
+    pub(super) fn push(&self, write: impl FnOnce(&mut PayloadWriter<'_>)) -> Result<(), SendError> {
         let queue = &mut *self.queue.borrow_mut();
         let pushed = queue.push(self.limits, write);
         match pushed {
@@ -76,7 +76,7 @@ impl Outbox {
     pub(super) fn close(&self) {
         let queue = &mut *self.queue.borrow_mut();
         let dropped = queue.dropped + queue.frames as u64;
-        *queue = Queue { dropped, ..Queue::default() };
+        *queue = SendQueue { dropped, ..SendQueue::default() };
         self.drained.notify_one();
     }
 
@@ -128,28 +128,32 @@ impl Outbox {
     }
 }
 
-impl Queue {
+impl SendQueue {
     /// True when the batch was empty before.
-    fn push(&mut self, limits: Limits, write: impl FnOnce(&mut Payload<'_>)) -> Result<bool, Dropped> {
+    fn push(
+        &mut self,
+        limits: OutboxLimits,
+        write: impl FnOnce(&mut PayloadWriter<'_>),
+    ) -> Result<bool, SendError> {
         if !self.open {
-            return Err(Dropped::Disconnected);
+            return Err(SendError::Disconnected);
         }
         if self.frames >= limits.frames_max {
-            return Err(Dropped::Full);
+            return Err(SendError::Full);
         }
         let mut payload = self.batch.begin();
         write(&mut payload);
         let length = payload.length();
         let size = HEADER_BYTES + length;
         let verdict = if length > limits.frame_bytes_max {
-            Err(Dropped::TooLarge(length))
+            Err(SendError::TooLarge(length))
         } else if self.bytes + size > limits.bytes_max {
-            Err(Dropped::Full)
+            Err(SendError::Full)
         } else {
             Ok(())
         };
         if let Err(dropped) = verdict {
-            payload.take_back();
+            payload.discard();
             return Err(dropped);
         }
         payload.seal();
@@ -165,7 +169,8 @@ mod tests {
     use super::*;
     use bytes::Bytes;
 
-    const LIMITS: Limits = Limits { frame_bytes_max: 1 << 20, bytes_max: 3 << 20, frames_max: 100 };
+    const LIMITS: OutboxLimits =
+        OutboxLimits { frame_bytes_max: 1 << 20, bytes_max: 3 << 20, frames_max: 100 };
 
     fn open() -> Outbox {
         let outbox = Outbox::new(LIMITS);
@@ -188,12 +193,12 @@ mod tests {
                 payload.share(bytes);
             })
         };
-        assert_eq!(push(&large), Err(Dropped::TooLarge((1 << 20) + 1)));
+        assert_eq!(push(&large), Err(SendError::TooLarge((1 << 20) + 1)));
         let fits = large.slice(20..);
         for _ in 0..3 {
             push(&fits).unwrap();
         }
-        assert_eq!(push(&fits), Err(Dropped::Full));
+        assert_eq!(push(&fits), Err(SendError::Full));
         push(&Bytes::from_static(b"y")).unwrap();
         assert_eq!(outbox.dropped(), 2);
         let found = payloads(&mut take(&outbox), usize::MAX);
@@ -206,10 +211,10 @@ mod tests {
         let outbox = open();
         let push = || outbox.push(|payload| payload.bytes().push(1));
         (0..100).for_each(|_| push().unwrap());
-        assert_eq!(push(), Err(Dropped::Full));
+        assert_eq!(push(), Err(SendError::Full));
         let batch = take(&outbox);
         // What is on its way still counts: it waits in this process.
-        assert_eq!(push(), Err(Dropped::Full));
+        assert_eq!(push(), Err(SendError::Full));
         outbox.sent_bytes(100 * 9);
         outbox.sent_frames(batch.frames());
         assert_eq!(outbox.bytes(), 0);
@@ -221,7 +226,7 @@ mod tests {
         let outbox = open();
         outbox.push(|payload| payload.bytes().push(1)).unwrap();
         outbox.close();
-        assert_eq!(outbox.push(|_| panic!("encoded for nobody")), Err(Dropped::Disconnected));
+        assert_eq!(outbox.push(|_| panic!("encoded for nobody")), Err(SendError::Disconnected));
         assert_eq!((outbox.dropped(), outbox.bytes()), (2, 0));
     }
 }

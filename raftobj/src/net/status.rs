@@ -5,12 +5,12 @@ use std::cell::Cell;
 
 /// What went over one lane, over all its connections.
 #[derive(Debug, Default)]
-pub(super) struct Counter {
+pub(super) struct LaneCounts {
     frames: Cell<u64>,
     bytes: Cell<u64>,
 }
 
-impl Counter {
+impl LaneCounts {
     pub(super) fn add_frames(&self, frames: usize) {
         self.frames.set(self.frames.get() + frames as u64);
     }

@@ -7,9 +7,9 @@ use super::batch::{Batch, SLICES};
 use super::close_reason::CloseReason;
 use super::first_ready::first_ready;
 use super::frame::Decoder;
-use super::inbox::{Inbox, Mailbox};
+use super::inbox::{Inbox, ReceiveQueue};
 use super::outbox::Outbox;
-use super::status::Counter;
+use super::status::LaneCounts;
 use std::io::IoSlice;
 use std::rc::Rc;
 use std::time::Duration;
@@ -19,54 +19,58 @@ use tokio::task::yield_now;
 use tokio::time::timeout;
 
 /// The dialled end: sends what is in the outbox until the connection ends.
-pub(super) async fn send(
+pub(super) async fn send_messages(
     stream: &mut TcpStream,
     outbox: &Outbox,
-    counter: &Counter,
+    counts: &LaneCounts,
     stall: Duration,
 ) -> CloseReason {
     let (mut reader, mut writer) = stream.split();
     first_ready(
-        async { write(&mut writer, outbox, counter, stall).await.unwrap_or_else(|closed| closed) },
-        listen_for_end(&mut reader),
+        async { write_batches(&mut writer, outbox, counts, stall).await.unwrap_or_else(|closed| closed) },
+        wait_for_close(&mut reader),
     )
     .await
 }
 
-/// The accepted end: fills the mailbox until the connection ends.
-pub(super) async fn receive(
+/// The accepted end: fills the queue until the connection ends.
+pub(super) async fn receive_messages(
     stream: &mut TcpStream,
     decoder: &mut Decoder,
     inbox: &Inbox,
-    mailbox: &Rc<Mailbox>,
-    counter: &Counter,
+    queue: &Rc<ReceiveQueue>,
+    counts: &LaneCounts,
 ) -> Result<CloseReason, CloseReason> {
     let mut bytes_this_turn = 0;
     loop {
         let mut frames = 0;
         while let Some(payload) = decoder.next()? {
-            inbox.push(mailbox, payload);
+            inbox.push(queue, payload);
             frames += 1;
         }
-        counter.add_frames(frames);
-        inbox.room(mailbox).await;
+        counts.add_frames(frames);
+        inbox.wait_for_room(queue).await;
         if bytes_this_turn >= BYTES_A_TURN {
             bytes_this_turn = 0;
             yield_now().await;
         }
         let bytes = stream.read_buf(decoder.space()).await?;
         if bytes == 0 {
-            return Ok(if decoder.is_inside_frame() { CloseReason::Cut } else { CloseReason::Ended });
+            return Ok(if decoder.is_inside_frame() {
+                CloseReason::ClosedInFrame
+            } else {
+                CloseReason::ClosedByPeer
+            });
         }
-        counter.add_bytes(bytes);
+        counts.add_bytes(bytes);
         bytes_this_turn += bytes;
     }
 }
 
-async fn write(
+async fn write_batches(
     writer: &mut (impl AsyncWriteExt + Unpin),
     outbox: &Outbox,
-    counter: &Counter,
+    counts: &LaneCounts,
     stall: Duration,
 ) -> Result<CloseReason, CloseReason> {
     let mut batch = Batch::default();
@@ -80,11 +84,11 @@ async fn write(
             let written = timeout(stall, writer.write_vectored(slices)).await;
             let bytes = written.map_err(|_| CloseReason::Stalled)??;
             if bytes == 0 {
-                return Ok(CloseReason::Ended);
+                return Ok(CloseReason::ClosedByPeer);
             }
             batch.advance(bytes);
             outbox.sent_bytes(bytes);
-            counter.add_bytes(bytes);
+            counts.add_bytes(bytes);
             bytes_this_turn += bytes;
             if bytes_this_turn >= BYTES_A_TURN {
                 bytes_this_turn = 0;
@@ -92,15 +96,15 @@ async fn write(
             }
         }
         outbox.sent_frames(batch.frames());
-        counter.add_frames(batch.frames());
+        counts.add_frames(batch.frames());
     }
 }
 
 /// Nothing comes back on a dialled connection but its end.
-async fn listen_for_end(reader: &mut (impl AsyncReadExt + Unpin)) -> CloseReason {
+async fn wait_for_close(reader: &mut (impl AsyncReadExt + Unpin)) -> CloseReason {
     match reader.read(&mut [0; 1]).await {
-        Ok(0) => CloseReason::Ended,
-        Ok(_) => CloseReason::Breach("the accepting end spoke after the handshake"),
+        Ok(0) => CloseReason::ClosedByPeer,
+        Ok(_) => CloseReason::ProtocolViolation("the accepting end spoke after the handshake"),
         Err(error) => CloseReason::Io(error),
     }
 }

@@ -21,7 +21,7 @@ fn both_lanes_bring_messages_in_order() {
                         let message = to.receive().await;
                         let (head, body) = message.payload.split_first_chunk().unwrap();
                         let expected = &mut next[message.lane as usize];
-                        assert_eq!(message.from, PeerKey(from.gate.key));
+                        assert_eq!(message.from, PeerKey(from.handler.key));
                         assert_eq!(u32::from_le_bytes(*head), *expected, "on {:?}", message.lane);
                         assert!(body.iter().all(|&byte| byte == *expected as u8));
                         *expected += 1;
@@ -42,16 +42,16 @@ fn a_peer_that_restarts_is_found_again() {
     run(async {
         let (a, b) = (Node::start(1), Node::start(2));
         let link = a.connect(&b.address).await;
-        b.hears(&a, link).await;
+        b.receives_from(&a, link).await;
         let address = b.address.clone();
         b.net.shutdown().await;
         until("the end is seen", || !a.net.status().dialled.iter().any(|lane| lane.connected.is_some()))
             .await;
-        assert_eq!(a.send(link, Lane::Control, b"x"), Err(Dropped::Disconnected));
-        assert_eq!(a.gate.count(|event| matches!(event, Event::Disconnected(2, _, End::Dialled, _))), 2);
+        assert_eq!(a.send(link, Lane::Control, b"x"), Err(SendError::Disconnected));
+        assert_eq!(a.handler.count(|event| matches!(event, Event::Disconnected(2, _, End::Dialled, _))), 2);
         let b = Node::with(3, &address, quick());
         until("it is found again", || a.is_connected(link)).await;
-        b.hears(&a, link).await;
+        b.receives_from(&a, link).await;
         let control = &a.net.status().dialled[0];
         assert_eq!((control.connections, control.dropped), (2, 1));
         assert_eq!(control.connected, Some(PeerKey(3)));
@@ -96,14 +96,14 @@ fn names_and_ipv6_addresses_are_dialled() {
         let b = Node::with(2, "localhost:0", quick());
         let port = b.address.rsplit(':').next().unwrap();
         let link = a.connect(&format!("localhost:{port}")).await;
-        b.hears(&a, link).await;
+        b.receives_from(&a, link).await;
         let Ok(listener) = bind("[::1]:0") else {
             return eprintln!("no IPv6 on this machine: not tested");
         };
         let c = Node::on(3, listener, quick());
         assert!(c.address.starts_with("[::1]:"), "{}", c.address);
         let link = a.connect(&c.address).await;
-        c.hears(&a, link).await;
+        c.receives_from(&a, link).await;
     });
 }
 
@@ -112,22 +112,22 @@ fn names_and_ipv6_addresses_are_dialled() {
 fn a_refusal_reaches_both_ends() {
     run(async {
         let (a, b) = (Node::start(1), Node::start(2));
-        b.gate.refuses.borrow_mut().push(1);
+        b.handler.refuses.borrow_mut().push(1);
         let link = a.net.dial(&b.address);
         let told = Event::Refused(End::Dialled, "2 does not want 1".to_string());
-        until("the acceptor's refusal is told", || a.gate.count(|event| *event == told) >= 2).await;
-        assert_eq!(a.send(link, Lane::Control, b"x"), Err(Dropped::Disconnected));
+        until("the acceptor's refusal is told", || a.handler.count(|event| *event == told) >= 2).await;
+        assert_eq!(a.send(link, Lane::Control, b"x"), Err(SendError::Disconnected));
 
         // The dialler's refusal, after the acceptor's welcome.
-        b.gate.refuses.borrow_mut().clear();
-        a.gate.refuses.borrow_mut().push(2);
+        b.handler.refuses.borrow_mut().clear();
+        a.handler.refuses.borrow_mut().push(2);
         let told = Event::Refused(End::Accepted, "1 does not want 2".to_string());
-        until("the dialler's refusal is told", || b.gate.count(|event| *event == told) >= 2).await;
-        assert_eq!(b.gate.count(|event| matches!(event, Event::Connected(..))), 0);
+        until("the dialler's refusal is told", || b.handler.count(|event| *event == told) >= 2).await;
+        assert_eq!(b.handler.count(|event| matches!(event, Event::Connected(..))), 0);
 
-        a.gate.refuses.borrow_mut().clear();
+        a.handler.refuses.borrow_mut().clear();
         until("all is well", || a.is_connected(link)).await;
-        b.hears(&a, link).await;
+        b.receives_from(&a, link).await;
     });
 }
 
@@ -138,21 +138,21 @@ fn a_newer_connection_replaces_the_older() {
         let b = Node::start(2);
         let first = Node::start(1);
         let link = first.connect(&b.address).await;
-        b.hears(&first, link).await;
+        b.receives_from(&first, link).await;
         let second = Node::start(1);
         let link = second.connect(&b.address).await;
         let replaced =
             |lane| Event::Disconnected(1, lane, End::Accepted, "replaced by a newer connection".to_string());
         until("both are replaced", || {
-            Lane::ALL.iter().all(|&lane| b.gate.count(|event| *event == replaced(lane)) > 0)
+            Lane::ALL.iter().all(|&lane| b.handler.count(|event| *event == replaced(lane)) > 0)
         })
         .await;
         let ended = |event: &Event| matches!(event, Event::Disconnected(2, _, End::Dialled, _));
-        until("the older ones are closed", || first.gate.count(ended) >= 2).await;
+        until("the older ones are closed", || first.handler.count(ended) >= 2).await;
         first.net.shutdown().await;
         until("the newer ones are there", || b.net.status().accepted.len() == 2 && second.is_connected(link))
             .await;
-        b.hears(&second, link).await;
+        b.receives_from(&second, link).await;
     });
 }
 
@@ -191,11 +191,11 @@ fn hurry_ends_the_wait() {
         }
         let b = Node::with(2, &address, quick());
         until("it is there", || {
-            a.net.hurry(link);
+            a.net.redial_now(link);
             a.is_connected(link)
         })
         .await;
-        b.hears(&a, link).await;
+        b.receives_from(&a, link).await;
     });
 }
 

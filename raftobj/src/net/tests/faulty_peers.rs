@@ -7,16 +7,16 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 /// A connection that went through the handshake as the peer `key`, and from there on does as it likes.
-async fn shake(to: &Node, key: u64, lane: Lane) -> TcpStream {
+async fn connect_as_peer(to: &Node, key: u64, lane: Lane) -> TcpStream {
     let mut stream = TcpStream::connect(&to.address).await.unwrap();
-    let gate = TestGate::new(key);
+    let handler = TestHandler::new(key);
     let side = Side::Dialled { link: LinkId(0), address: &to.address };
-    handshake::dial(&mut stream, &*gate, side, lane, 4096).await.unwrap();
+    handshake::dial(&mut stream, &*handler, side, lane, 4096).await.unwrap();
     stream
 }
 
 /// Reads until the other end has closed, one way or the other.
-async fn is_closed(stream: &mut TcpStream) {
+async fn wait_until_closed(stream: &mut TcpStream) {
     let mut bytes = Vec::new();
     let _ = bounded("it is closed", stream.read_to_end(&mut bytes)).await;
 }
@@ -39,21 +39,21 @@ fn garbage_closes_its_connection_only() {
         let (a, b) = (Node::start(1), Node::start(2));
         let link = a.connect(&b.address).await;
         for (what, bytes) in broken_frames() {
-            let mut stranger = TcpStream::connect(&b.address).await.unwrap();
-            stranger.write_all(&bytes).await.unwrap();
-            is_closed(&mut stranger).await;
+            let mut stream = TcpStream::connect(&b.address).await.unwrap();
+            stream.write_all(&bytes).await.unwrap();
+            wait_until_closed(&mut stream).await;
 
-            let mut peer = shake(&b, 9, Lane::Bulk).await;
+            let mut peer = connect_as_peer(&b, 9, Lane::Bulk).await;
             peer.write_all(&[seal(b"good"), bytes].concat()).await.unwrap();
-            is_closed(&mut peer).await;
+            wait_until_closed(&mut peer).await;
             assert_eq!(b.receive().await.payload, "good", "what came before {what}");
             until("the gate is told", || b.net.status().accepted.len() == 2).await;
-            let event = b.gate.events.borrow().last().cloned();
+            let event = b.handler.events.borrow().last().cloned();
             let Some(Event::Disconnected(9, Lane::Bulk, End::Accepted, why)) = event else {
                 panic!("{what}: {event:?}");
             };
             assert!(why.contains("not a row of frames"), "{what}: {why}");
-            b.hears(&a, link).await;
+            b.receives_from(&a, link).await;
         }
         assert_eq!(b.net.status().inbox_bytes, 0);
     });
@@ -76,14 +76,14 @@ fn a_breach_of_the_handshake_is_refused() {
             seal(&[1, 2, 3]),
             long,
         ] {
-            let mut stranger = TcpStream::connect(&b.address).await.unwrap();
-            stranger.write_all(&bytes).await.unwrap();
-            is_closed(&mut stranger).await;
+            let mut stream = TcpStream::connect(&b.address).await.unwrap();
+            stream.write_all(&bytes).await.unwrap();
+            wait_until_closed(&mut stream).await;
         }
-        assert!(b.gate.events.borrow().is_empty(), "{:?}", b.gate.events.borrow());
+        assert!(b.handler.events.borrow().is_empty(), "{:?}", b.handler.events.borrow());
         // The same words in the right order, and a message behind them.
-        let mut stranger = TcpStream::connect(&b.address).await.unwrap();
-        stranger.write_all(&[hello, ready, seal(b"message")].concat()).await.unwrap();
+        let mut stream = TcpStream::connect(&b.address).await.unwrap();
+        stream.write_all(&[hello, ready, seal(b"message")].concat()).await.unwrap();
         assert_eq!(b.receive().await.payload, "message");
     });
 }
@@ -94,9 +94,9 @@ fn a_silent_peer_is_closed() {
     run(async {
         let b = Node::with(2, "127.0.0.1:0", NetOptions { handshake_ms_max: 50, ..quick() });
         for beginning in [&b""[..], &seal(b"\x01introduction")[..10]] {
-            let mut stranger = TcpStream::connect(&b.address).await.unwrap();
-            stranger.write_all(beginning).await.unwrap();
-            is_closed(&mut stranger).await;
+            let mut stream = TcpStream::connect(&b.address).await.unwrap();
+            stream.write_all(beginning).await.unwrap();
+            wait_until_closed(&mut stream).await;
         }
         until("nothing is left of them", || b.net.status().handshakes == 0).await;
     });
@@ -113,7 +113,7 @@ fn a_dialler_gives_up_on_what_does_not_answer() {
         for answer in [&b""[..], b"HTTP/1.1 400 Bad Request\r\n\r\n", &[0xff; 8]] {
             let (mut stream, _) = bounded("it dials again", listener.accept()).await.unwrap();
             stream.write_all(answer).await.unwrap();
-            is_closed(&mut stream).await;
+            wait_until_closed(&mut stream).await;
         }
         assert!(!a.is_connected(link));
     });
@@ -124,13 +124,13 @@ fn a_dialler_gives_up_on_what_does_not_answer() {
 fn a_thousand_silent_connections_keep_no_peer_out() {
     run(async {
         let b = Node::with(2, "127.0.0.1:0", NetOptions { handshake_ms_max: 60_000, ..quick() });
-        let mut strangers = Vec::new();
+        let mut unidentified = Vec::new();
         for _ in 0..1000 {
-            strangers.push(TcpStream::connect(&b.address).await.unwrap());
+            unidentified.push(TcpStream::connect(&b.address).await.unwrap());
         }
         let a = Node::start(1);
         let link = a.connect(&b.address).await;
-        b.hears(&a, link).await;
+        b.receives_from(&a, link).await;
         let handshakes = b.net.status().handshakes;
         assert!(handshakes <= NetOptions::default().handshakes_max, "{handshakes} at once");
     });
@@ -145,13 +145,13 @@ fn peers_are_bounded() {
         let link = a.connect(&b.address).await;
         let mut streams = Vec::new();
         for key in 10..20 {
-            streams.push(shake(&b, key, Lane::Control).await);
+            streams.push(connect_as_peer(&b, key, Lane::Control).await);
         }
         for stream in &mut streams[2..] {
-            is_closed(stream).await;
+            wait_until_closed(stream).await;
         }
         assert_eq!(b.net.status().accepted.len(), 4);
-        b.hears(&a, link).await;
+        b.receives_from(&a, link).await;
     });
 }
 
@@ -176,9 +176,9 @@ fn a_hung_reader_delays_nobody() {
         for _ in Lane::ALL {
             let (mut stream, from) = listener.accept().await.unwrap();
             let mut decoder = Decoder::new(4096);
-            let gate = TestGate::new(9);
+            let handler = TestHandler::new(9);
             let side = Side::Accepted { from };
-            handshake::answer(&mut stream, &mut decoder, &*gate, side, 4096).await.unwrap();
+            handshake::answer(&mut stream, &mut decoder, &*handler, side, 4096).await.unwrap();
             streams.push(stream);
         }
         let good = a.connect(&b.address).await;
@@ -189,7 +189,7 @@ fn a_hung_reader_delays_nobody() {
             loop {
                 match push() {
                     Ok(()) => tokio::task::yield_now().await,
-                    Err(Dropped::Full) => return,
+                    Err(SendError::Full) => return,
                     Err(other) => panic!("{other}"),
                 }
             }
@@ -197,12 +197,12 @@ fn a_hung_reader_delays_nobody() {
         .await;
         let bulk = a.net.status().dialled[1].clone();
         assert!(bulk.bytes_waiting <= 2 << 20 && bulk.dropped == 1, "{bulk:?}");
-        b.hears(&a, good).await;
+        b.receives_from(&a, good).await;
         let stalled = |event: &Event| matches!(event, Event::Disconnected(9, Lane::Bulk, _, why) if why.contains("takes nothing"));
-        until("it is given up", || a.gate.count(stalled) == 1).await;
+        until("it is given up", || a.handler.count(stalled) == 1).await;
         assert_eq!(a.net.status().dialled[1].bytes_waiting, 0);
         bounded("it is dialled again", listener.accept()).await.unwrap();
-        b.hears(&a, good).await;
+        b.receives_from(&a, good).await;
     });
 }
 
@@ -210,7 +210,7 @@ fn a_hung_reader_delays_nobody() {
 #[test]
 fn readers_stop_when_the_inbox_is_full() {
     run(async {
-        let options = NetOptions { mailbox_bytes_max: 100_000, inbox_bytes_max: 1_000_000, ..quick() };
+        let options = NetOptions { receive_queue_bytes_max: 100_000, inbox_bytes_max: 1_000_000, ..quick() };
         let (a, b) = (Node::start(1), Node::with(2, "127.0.0.1:0", options));
         let link = a.connect(&b.address).await;
         let total = 60_000_u32;

@@ -10,7 +10,7 @@ use super::*;
 use std::time::Duration;
 
 /// A gate whose introductions are eight bytes: the key.
-struct TestGate {
+struct TestHandler {
     key: u64,
     /// Whom it refuses.
     refuses: RefCell<Vec<u64>>,
@@ -37,9 +37,9 @@ fn end(side: Side<'_>) -> End {
     }
 }
 
-impl TestGate {
-    fn new(key: u64) -> Rc<TestGate> {
-        Rc::new(TestGate { key, refuses: RefCell::default(), events: RefCell::default() })
+impl TestHandler {
+    fn new(key: u64) -> Rc<TestHandler> {
+        Rc::new(TestHandler { key, refuses: RefCell::default(), events: RefCell::default() })
     }
 
     fn count(&self, wanted: impl Fn(&Event) -> bool) -> usize {
@@ -47,12 +47,12 @@ impl TestGate {
     }
 }
 
-impl Gate for TestGate {
+impl ConnectionHandler for TestHandler {
     fn hello(&self, _: Lane, _: Side<'_>) -> Bytes {
         Bytes::copy_from_slice(&self.key.to_le_bytes())
     }
 
-    fn judge(&self, hello: &[u8], _: Lane, _: Side<'_>) -> Result<PeerKey, Bytes> {
+    fn check_hello(&self, hello: &[u8], _: Lane, _: Side<'_>) -> Result<PeerKey, Bytes> {
         let key = hello.try_into().map_err(|_| Bytes::from_static(b"an introduction has eight bytes"))?;
         let key = u64::from_le_bytes(key);
         if self.refuses.borrow().contains(&key) {
@@ -78,7 +78,7 @@ impl Gate for TestGate {
 
 struct Node {
     net: Net,
-    gate: Rc<TestGate>,
+    handler: Rc<TestHandler>,
     address: String,
 }
 
@@ -93,8 +93,8 @@ impl Node {
 
     fn on(key: u64, listener: std::net::TcpListener, options: NetOptions) -> Node {
         let address = listener.local_addr().unwrap().to_string();
-        let gate = TestGate::new(key);
-        Node { net: Net::start(listener, gate.clone(), options).unwrap(), gate, address }
+        let handler = TestHandler::new(key);
+        Node { net: Net::start(listener, handler.clone(), options).unwrap(), handler, address }
     }
 
     /// Dials and waits for both lanes.
@@ -109,7 +109,7 @@ impl Node {
         dialled.iter().filter(|lane| lane.link == link && lane.connected.is_some()).count() == 2
     }
 
-    fn send(&self, to: LinkId, lane: Lane, payload: &[u8]) -> Result<(), Dropped> {
+    fn send(&self, to: LinkId, lane: Lane, payload: &[u8]) -> Result<(), SendError> {
         self.net.send(to, lane, |out| out.bytes().extend_from_slice(payload))
     }
 
@@ -119,11 +119,11 @@ impl Node {
     }
 
     /// A message of another node arrives here: the connection serves.
-    async fn hears(&self, from: &Node, link: LinkId) {
+    async fn receives_from(&self, from: &Node, link: LinkId) {
         from.send(link, Lane::Control, b"are you there?").unwrap();
         loop {
             let message = self.receive().await;
-            if message.from.0 == from.gate.key && message.payload == "are you there?" {
+            if message.from.0 == from.handler.key && message.payload == "are you there?" {
                 return;
             }
         }
