@@ -11,8 +11,7 @@ const ROOMS: [(&str, &[&str]); 14] = [
     ("marks", &[]),
     ("planted", &[]),
     ("raft", &["hash"]),
-    // Codec and object name each other: commands carry method ids, methods are called with commands.
-    ("codec", &["raft", "object", "hash"]),
+    ("codec", &["raft", "hash"]),
     ("object", &["raft", "codec", "hash", "replica", "__private"]),
     ("storage", &["raft", "codec", "hash"]),
     ("calls", &["raft", "codec", "object"]),

@@ -90,11 +90,12 @@ extern crate self as raftobj;
 pub use calls::outcome::{
     AppliedReason, CallError, Committed, NotAppliedReason, ReadError, Retry, UnknownReason,
 };
+pub use codec::method::{Method, MethodId};
 pub use node::status::{PeerStatus, Role, Status, Traffic};
 pub use object::context::ApplyContext;
 pub use object::lock::ReadGuard;
 pub use object::machine::OnPanic;
-pub use object::{Method, MethodError, MethodId, Object, Replicated};
+pub use object::{MethodError, Object, Replicated};
 pub use raft::types::{Boot, Incarnation, Index, NodeId, Term, Time};
 pub use raftobj_derive::replicated;
 pub use replica::address::AddressError;

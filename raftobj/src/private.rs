@@ -4,8 +4,9 @@
 //! `do_not_recommend`, so that it shows them and not what stands behind. Generated code names
 //! everything by its full path, so that nothing a user's crate imports or shadows can change its meaning.
 
+pub use crate::codec::method::{Method, MethodId};
 pub use crate::object::context::ApplyContext;
-pub use crate::object::{Method, MethodError, MethodId, Object, Replicated};
+pub use crate::object::{MethodError, Object, Replicated};
 pub use crate::replica::{Call, Core, Handle};
 pub use postcard::to_stdvec as to_vec;
 pub use show::{ShowAnything, ShowDebug, Shown};

@@ -27,8 +27,8 @@ pub(crate) use config::{CallId, CallsConfig, CallsReady, Leader, ReadTicket};
 
 use crate::codec::command::{COMMAND_OVERHEAD_MAX, Command, Number, ObjectId, SessionId};
 use crate::codec::message::CallsRefusal;
+use crate::codec::method::MethodId;
 use crate::marks::mark;
-use crate::object::MethodId;
 use crate::object::reply::{Decision, Reply, Verdict};
 use crate::planted::planted;
 use crate::raft::message::ReadId;

@@ -13,8 +13,8 @@
 
 use super::config::{CallId, CallsConfig};
 use crate::codec::command::{COMMAND_OVERHEAD_MAX, Number};
+use crate::codec::method::MethodId;
 use crate::marks::mark;
-use crate::object::MethodId;
 use bytes::Bytes;
 use std::collections::VecDeque;
 

@@ -13,8 +13,8 @@
 //!
 //! No version of its own: log and handshake carry one for all that is in them.
 
+use super::method::MethodId;
 use super::{DecodeError, Put, Take};
-use crate::object::MethodId;
 use crate::raft::types::{Boot, Incarnation, NodeId};
 use bytes::Bytes;
 

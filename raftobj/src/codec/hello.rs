@@ -15,9 +15,9 @@
 //! It fits in [`HELLO_BYTES_MAX`] or is not sent.
 
 use super::membership::{ADDRESS_BYTES_MAX, MEMBERS_MAX};
+use super::method::{Method, MethodId};
 use super::{DecodeError, Put, Take};
 use crate::hash::fnv1a_32;
-use crate::object::{Method, MethodId};
 use crate::raft::types::{Incarnation, NodeId};
 use bytes::Bytes;
 

@@ -10,6 +10,7 @@ pub(crate) mod entry;
 pub(crate) mod hello;
 pub(crate) mod membership;
 pub(crate) mod message;
+pub(crate) mod method;
 
 use bytes::{Buf, Bytes};
 

@@ -5,9 +5,9 @@
 
 use crate::calls::CallId;
 use crate::calls::outcome::{CallError, NotAppliedReason, Outcome, ReadError, Retry};
+use crate::codec::method::MethodId;
 use crate::node::FoundingWrite;
 use crate::node::status::Status;
-use crate::object::MethodId;
 use crate::object::machine::Applied;
 use crate::raft::PersistId;
 use crate::raft::types::Entry;

@@ -7,8 +7,8 @@ use crate::codec::entry::{put_entry, put_hard_state, take_entry, take_hard_state
 use crate::codec::hello::{Hello, MethodSignature, PROTOCOL};
 use crate::codec::membership::{put_membership, take_membership};
 use crate::codec::message::{Announcement, CallsRefusal, Message};
+use crate::codec::method::MethodId;
 use crate::codec::{DecodeError, Put, Take};
-use crate::object::MethodId;
 use crate::raft::membership::{Member, Membership};
 use crate::raft::message::{Message as RaftMessage, ReadId};
 use crate::raft::types::{

@@ -3,10 +3,11 @@
 use super::codec::sample_command;
 use super::{Check, Input, put_slice};
 use crate::calls::outcome::Committed;
+use crate::codec::method::MethodId;
+use crate::object::Object;
 use crate::object::describe::describe;
 use crate::object::lock::StateLock;
 use crate::object::machine::{Applied, Machine, MachineConfig, OnPanic};
-use crate::object::{MethodId, Object};
 use crate::raft::types::{Entry, EntryId, EntryKind, Index, Term, Time};
 use crate::replica::call::decode_reply;
 use bytes::Bytes;

@@ -5,8 +5,8 @@
 //! difference is known, and who is on which side.
 
 use crate::codec::message::Message;
+use crate::codec::method::MethodId;
 use crate::marks::mark;
-use crate::object::MethodId;
 use crate::object::digest::{self, Checkpoint, DIGEST_RING_MAX, DigestRing};
 use crate::planted::planted;
 use crate::raft::membership::Membership;

@@ -4,7 +4,7 @@ use crate::calls::outcome::{Outcome, ReadError};
 use crate::calls::{CallId, CallsConfig, ReadTicket};
 use crate::codec::hello::MethodSignature;
 use crate::codec::message::Message;
-use crate::object::MethodId;
+use crate::codec::method::MethodId;
 use crate::raft::Persist;
 use crate::raft::config::Config as RaftConfig;
 use crate::raft::membership::Membership;

@@ -1,7 +1,8 @@
 //! An entry in the words of the user's object, for people.
 
-use super::{MethodId, Object};
+use super::Object;
 use crate::codec::command::Command;
+use crate::codec::method::MethodId;
 use crate::raft::types::{Entry, EntryKind};
 
 /// The name of a method, where there is one of this id.

@@ -5,8 +5,8 @@
 //! checkpoints; [`DigestRing`] finds the first index at which two differ, which names the method to look at.
 //! A panic counts as a marker, its text does not: texts may name addresses.
 
-use super::MethodId;
 use super::reply::Reply;
+use crate::codec::method::MethodId;
 use crate::hash::{hash_bytes, mix};
 use crate::raft::types::Index;
 use std::collections::VecDeque;

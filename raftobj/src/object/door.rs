@@ -3,8 +3,8 @@
 //! An entry that cannot be applied stops every replica, over restarts too. So a leader looks at a forwarded command
 //! before it proposes it; what it lets in can only fail in its arguments, which are the method's own to judge.
 
-use super::MethodId;
 use crate::codec::command::{Command, ObjectId};
+use crate::codec::method::MethodId;
 use crate::raft::types::{Incarnation, NodeId};
 
 /// Why a peer's command is not proposed.

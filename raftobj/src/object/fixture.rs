@@ -1,8 +1,9 @@
 //! For tests: an object written without the macro, entries that call it, and random numbers with a seed.
 
 use super::context::ApplyContext;
-use super::{Method, MethodError, MethodId, Object, Replicated};
+use super::{MethodError, Object, Replicated};
 use crate::codec::command::{Command, Number, ObjectId, SessionId};
+use crate::codec::method::{Method, MethodId};
 use crate::raft::types::{Boot, Entry, EntryId, EntryKind, Incarnation, Index, NodeId, Term, Time};
 use crate::replica::{Core, Handle};
 use bytes::Bytes;

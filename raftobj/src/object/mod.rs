@@ -14,7 +14,7 @@ pub(crate) mod machine;
 pub(crate) mod reply;
 pub(crate) mod sessions;
 
-use crate::hash::fnv1a_32;
+use crate::codec::method::{Method, MethodId};
 use context::ApplyContext;
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -25,31 +25,6 @@ use serde::{Serialize, de::DeserializeOwned};
     note = "put `#[raftobj::replicated]` on the struct as well as on its impl block"
 )]
 pub trait Replicated: Serialize + DeserializeOwned + Send + Sync + 'static {}
-
-/// Names a method in the log: a hash of the method's name, or of the one that `#[replicated(name = "…")]` gives.
-/// Never its position, so that methods can be added and moved.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct MethodId(pub u32);
-
-impl MethodId {
-    /// The id of a method of this name: FNV-1a of 32 bits.
-    pub const fn of(name: &str) -> MethodId {
-        MethodId(fnv1a_32(name))
-    }
-}
-
-/// What a node must agree on with others about a method.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Method {
-    /// Its id in the log.
-    pub id: MethodId,
-    /// Its name, for people.
-    pub name: &'static str,
-    /// How many arguments an entry carries (without `self` and the context). Nodes that differ refuse each other.
-    pub arity: u8,
-    /// The arguments' types as spelled, white space normalised. Nodes that differ warn.
-    pub types: &'static str,
-}
 
 /// Why a method could not be called, or its reply not be kept. The first two stop the node: what it would do
 /// next is a guess. The last is an outcome of the call, as a panic is: apply goes on.

@@ -4,9 +4,9 @@ use super::wait::block_on;
 use crate::calls::outcome::{
     AppliedReason, CallError, Committed, NotAppliedReason, Outcome, Retry, UnknownReason,
 };
-use crate::driver::mailbox::{CallTicket, Mailbox};
 #[cfg(any(test, feature = "sim"))]
-use crate::object::MethodId;
+use crate::codec::method::MethodId;
+use crate::driver::mailbox::{CallTicket, Mailbox};
 use crate::object::lock::LockId;
 use bytes::Bytes;
 use serde::de::DeserializeOwned;

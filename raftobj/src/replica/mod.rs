@@ -11,10 +11,11 @@ pub(crate) mod options;
 pub(crate) mod wait;
 
 use crate::calls::outcome::ReadError;
+use crate::codec::method::MethodId;
 use crate::driver::Engine;
 use crate::driver::mailbox::Event;
+use crate::object::Object;
 use crate::object::lock::{ReadGuard, StateLock};
-use crate::object::{MethodId, Object};
 use builder::Builder;
 use bytes::Bytes;
 pub use call::Call;

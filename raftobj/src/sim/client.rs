@@ -3,8 +3,9 @@
 use super::random::Random;
 use super::setup::Limits;
 use crate::calls::outcome::{CallError, Committed, Outcome, ReadError};
+use crate::codec::method::MethodId;
+use crate::object::Object;
 use crate::object::lock::StateLock;
-use crate::object::{MethodId, Object};
 use crate::raft::types::Index;
 use crate::replica::{Call, Core, Handle};
 use bytes::Bytes;
