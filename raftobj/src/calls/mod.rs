@@ -18,9 +18,9 @@
 
 mod config;
 pub(crate) mod outcome;
-mod pace;
 mod queue;
 mod reads;
+mod retry;
 mod window;
 
 pub(crate) use config::{CallId, CallsConfig, CallsReady, Leader, ReadTicket};
@@ -35,9 +35,9 @@ use crate::raft::message::ReadId;
 use crate::raft::types::{EntryId, Index, NodeId, Ticks};
 use bytes::Bytes;
 use outcome::{AppliedReason, CallError, Committed, NotAppliedReason, ReadError, Retry, UnknownReason};
-use pace::Pace;
 use queue::Queue;
 use reads::{Reads, Stage};
+use retry::RetryTimer;
 use std::collections::{BTreeMap, BTreeSet};
 use window::{Pending, Window};
 
@@ -61,7 +61,7 @@ pub(crate) struct Calls {
     applied: Index,
     queue: Queue,
     window: Window,
-    pace: Pace,
+    retry: RetryTimer,
     open: BTreeMap<CallId, Open>,
     deadlines: BTreeSet<(Ticks, CallId)>,
     reads: Reads,
@@ -96,7 +96,7 @@ impl Calls {
             applied: Index(0),
             queue: Queue::default(),
             window: Window::default(),
-            pace: Pace::new(&config),
+            retry: RetryTimer::new(&config),
             open: BTreeMap::new(),
             deadlines: BTreeSet::new(),
             reads: Reads::new(session.boot, &config),
@@ -179,9 +179,9 @@ impl Calls {
             let error = self.late(stage);
             self.done.read_completions.push((ticket, Err(error)));
         }
-        if self.leader.is_some() && self.window.in_flight() && self.pace.is_overdue(now) {
+        if self.leader.is_some() && self.window.in_flight() && self.retry.is_overdue(now) {
             mark!(ResentOverdue);
-            self.pace.overdue();
+            self.retry.overdue();
             self.send_again();
         }
     }
@@ -199,7 +199,7 @@ impl Calls {
         self.reads.ask_again();
         if leader.is_some() {
             mark!(ResentToNewLeader if self.window.in_flight());
-            self.pace.start_over(self.now);
+            self.retry.start_over(self.now);
             self.send_again();
         }
     }
@@ -221,7 +221,7 @@ impl Calls {
             mark!(CallRefused);
             self.refusal = Some(why);
             self.window.rewind(number);
-            self.pace.refused(self.now, number);
+            self.retry.refused(self.now, number);
         } else {
             mark!(RefusalLate);
         }
@@ -235,7 +235,7 @@ impl Calls {
             // A call before it got lost. The calls behind it come back with the same verdict; what is sent again
             // now answers them all, so once is enough until something is decided.
             Verdict::Gap => {
-                if self.window.is_sent(number) && self.pace.is_new_gap(self.window.lowest()) {
+                if self.window.is_sent(number) && self.retry.is_new_gap(self.window.lowest()) {
                     mark!(ResentAfterGap);
                     self.send_again();
                 } else {
@@ -252,7 +252,7 @@ impl Calls {
         };
         if let Some(call) = self.window.end(number) {
             self.refusal = None;
-            self.pace.progress(self.now, number);
+            self.retry.progress(self.now, number);
             self.close(call);
             self.complete(call, outcome);
         } else {
@@ -312,7 +312,7 @@ impl Calls {
         let mut ready = std::mem::take(&mut self.done);
         ready.leader = self.leader;
         if self.leader.is_some() && self.stopped.is_none() {
-            if self.pace.may_send(self.now) {
+            if self.retry.may_send(self.now) {
                 self.send(&mut ready.commands);
             }
             ready.read = self.reads.ask(self.now);
@@ -370,7 +370,7 @@ impl Calls {
             });
         }
         if idle && !commands.is_empty() {
-            self.pace.sent(self.now);
+            self.retry.sent(self.now);
         }
     }
 
@@ -380,7 +380,7 @@ impl Calls {
             return;
         }
         if self.window.in_flight() {
-            self.pace.sent_again(self.now, self.window.lowest());
+            self.retry.sent_again(self.now, self.window.lowest());
         }
         self.window.rewind(self.window.lowest());
     }
@@ -459,7 +459,5 @@ fn outcome(entry: EntryId, reply: Reply) -> Result<Committed<Bytes>, CallError> 
     Err(CallError::Applied { index, reason })
 }
 
-#[cfg(test)]
-mod exactly_once;
 #[cfg(test)]
 mod tests;

@@ -5,7 +5,7 @@ use crate::calls::CallsReady;
 use crate::codec::command::{Command, Number};
 use crate::codec::message::{CallsRefusal, Message};
 use crate::marks::mark;
-use crate::object::door;
+use crate::object::admission;
 use crate::raft::ProposeError;
 use crate::raft::types::NodeId;
 
@@ -64,7 +64,7 @@ impl Node {
             return;
         };
         let knows = |id| self.config.methods.iter().any(|method| method.id == id);
-        let judge = |command| door::admit(command, from, member.incarnation, knows);
+        let judge = |command| admission::admit(command, from, member.incarnation, knows);
         let barred = commands.iter().enumerate().find_map(|(at, command)| Some((at, judge(command).err()?)));
         let admitted = barred.map_or(&commands[..], |(at, _)| &commands[..at]);
         let address = member.address.clone();

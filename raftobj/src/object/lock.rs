@@ -259,4 +259,5 @@ fn change_held(id: u64, change: impl FnOnce(&mut Held)) {
 }
 
 #[cfg(test)]
+#[path = "tests/lock.rs"]
 mod tests;

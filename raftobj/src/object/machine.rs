@@ -320,4 +320,5 @@ fn value_or_size(value: &[u8], limit: usize) -> Reply {
 }
 
 #[cfg(test)]
+#[path = "tests/machine.rs"]
 mod tests;

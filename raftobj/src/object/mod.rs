@@ -3,11 +3,12 @@
 //! Knows neither clocks nor I/O, and of terms only what it hands through. Begin with [`Object`], which
 //! `#[replicated]` implements, then [`machine::Machine`], which applies entries to one.
 
+pub(crate) mod admission;
 pub(crate) mod context;
 pub(crate) mod describe;
 pub(crate) mod digest;
-pub(crate) mod door;
 #[cfg(test)]
+#[path = "tests/fixture.rs"]
 pub(crate) mod fixture;
 pub(crate) mod lock;
 pub(crate) mod machine;

@@ -196,4 +196,5 @@ impl Session {
 }
 
 #[cfg(test)]
+#[path = "tests/sessions.rs"]
 mod tests;

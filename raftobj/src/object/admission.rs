@@ -9,10 +9,10 @@ use crate::raft::types::{Incarnation, NodeId};
 
 /// Why a peer's command is not proposed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum DoorError {
+pub(crate) enum AdmissionError {
     /// It is of a session of another node than the one that sent it.
     #[error("it is a call of node {}, forwarded by another", .0.short())]
-    Stranger(NodeId),
+    ForeignSession(NodeId),
     /// There is no such object here.
     #[error("it is for object {}, and this node has none of that id", .0.0)]
     Object(ObjectId),
@@ -27,15 +27,15 @@ pub(crate) fn admit(
     node: NodeId,
     incarnation: Incarnation,
     knows: impl Fn(MethodId) -> bool,
-) -> Result<(), DoorError> {
+) -> Result<(), AdmissionError> {
     if (command.session.node, command.session.incarnation) != (node, incarnation) {
-        return Err(DoorError::Stranger(command.session.node));
+        return Err(AdmissionError::ForeignSession(command.session.node));
     }
     if command.object != ObjectId::default() {
-        return Err(DoorError::Object(command.object));
+        return Err(AdmissionError::Object(command.object));
     }
     if !knows(command.method) {
-        return Err(DoorError::Method(command.method));
+        return Err(AdmissionError::Method(command.method));
     }
     Ok(())
 }
@@ -55,12 +55,12 @@ mod tests {
         let ask = |command: &Command| admit(command, node, incarnation, knows);
         assert_eq!(ask(&good), Ok(()));
         let stranger = Command { session: session(2, 1), ..good.clone() };
-        assert_eq!(ask(&stranger), Err(DoorError::Stranger(NodeId(2))));
+        assert_eq!(ask(&stranger), Err(AdmissionError::ForeignSession(NodeId(2))));
         let wiped = admit(&good, node, Incarnation(0), knows);
-        assert_eq!(wiped, Err(DoorError::Stranger(node)));
+        assert_eq!(wiped, Err(AdmissionError::ForeignSession(node)));
         let object = Command { object: ObjectId(1), ..good.clone() };
-        assert_eq!(ask(&object), Err(DoorError::Object(ObjectId(1))));
+        assert_eq!(ask(&object), Err(AdmissionError::Object(ObjectId(1))));
         let method = Command { method: MethodId(1), ..good };
-        assert_eq!(ask(&method), Err(DoorError::Method(MethodId(1))));
+        assert_eq!(ask(&method), Err(AdmissionError::Method(MethodId(1))));
     }
 }

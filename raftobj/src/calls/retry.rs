@@ -11,7 +11,7 @@ use crate::raft::types::Ticks;
 const DOUBLINGS_MAX: u32 = 4;
 
 #[derive(Clone, Debug)]
-pub(super) struct Pace {
+pub(super) struct RetryTimer {
     resend_ticks: u64,
     refusal_ticks: u64,
     /// The last time that something was decided, or sent after nothing was on its way, or sent again.
@@ -28,9 +28,9 @@ pub(super) struct Pace {
     sent_again_from: Option<Number>,
 }
 
-impl Pace {
-    pub(super) fn new(config: &CallsConfig) -> Pace {
-        Pace {
+impl RetryTimer {
+    pub(super) fn new(config: &CallsConfig) -> RetryTimer {
+        RetryTimer {
             resend_ticks: config.resend_ticks,
             refusal_ticks: config.refusal_ticks,
             since: Ticks(0),

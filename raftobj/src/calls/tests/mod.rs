@@ -1,3 +1,7 @@
+//! What [`Calls`] does with each input.
+
+mod exactly_once;
+
 use super::*;
 use crate::object::fixture::{ADD, arguments, session};
 use crate::raft::types::{Incarnation, Term};

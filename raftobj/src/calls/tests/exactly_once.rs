@@ -1,7 +1,7 @@
 //! Calls, a network that loses, doubles and reorders, leaders that come and go, processes that start anew, and
 //! machines that apply: every call ends, and what its caller is told is what happened.
 
-use super::*;
+use crate::calls::*;
 use crate::object::digest::Checkpoint;
 use crate::object::fixture::{ADD, Tally, TestRandom, arguments, entry, noop, session};
 use crate::object::lock::StateLock;
