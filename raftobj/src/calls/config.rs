@@ -16,7 +16,7 @@ pub(crate) struct ReadTicket(pub(crate) u64);
 
 /// Who leads, and since when: a node that leads again may have lost what it was sent before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Leader {
+pub(crate) struct LeaderId {
     /// Who.
     pub(crate) node: NodeId,
     /// In which term.
@@ -76,7 +76,7 @@ impl CallsConfig {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct CallsReady {
     /// To whom commands and read go. They are empty where it is `None`.
-    pub(crate) leader: Option<Leader>,
+    pub(crate) leader: Option<LeaderId>,
     /// To be proposed, in order.
     pub(crate) commands: Vec<Command>,
     /// A read index to be asked for: it serves all reads that were made before.

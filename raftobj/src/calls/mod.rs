@@ -23,7 +23,7 @@ mod reads;
 mod retry;
 mod window;
 
-pub(crate) use config::{CallId, CallsConfig, CallsReady, Leader, ReadTicket};
+pub(crate) use config::{CallId, CallsConfig, CallsReady, LeaderId, ReadTicket};
 
 use crate::codec::command::{COMMAND_OVERHEAD_MAX, Command, Number, ObjectId, SessionId};
 use crate::codec::message::CallsRefusal;
@@ -35,8 +35,8 @@ use crate::raft::message::ReadId;
 use crate::raft::types::{EntryId, Index, NodeId, Ticks};
 use bytes::Bytes;
 use outcome::{AppliedReason, CallError, Committed, NotAppliedReason, ReadError, Retry, UnknownReason};
-use queue::Queue;
-use reads::{Reads, Stage};
+use queue::CallQueue;
+use reads::{ReadState, Reads};
 use retry::RetryTimer;
 use std::collections::{BTreeMap, BTreeSet};
 use window::{Pending, Window};
@@ -53,13 +53,13 @@ pub(crate) struct Calls {
     session: SessionId,
     config: CallsConfig,
     now: Ticks,
-    leader: Option<Leader>,
+    leader: Option<LeaderId>,
     founding: Option<Vec<String>>,
     stopped: Option<String>,
     /// Why the present leader took nothing, since something was decided last.
     refusal: Option<CallsRefusal>,
     applied: Index,
-    queue: Queue,
+    queue: CallQueue,
     window: Window,
     retry: RetryTimer,
     open: BTreeMap<CallId, Open>,
@@ -72,14 +72,15 @@ pub(crate) struct Calls {
 #[derive(Clone, Copy, Debug)]
 struct Open {
     deadline: Ticks,
-    place: Place,
+    state: CallState,
 }
 
-/// Where a call is.
 #[derive(Clone, Copy, Debug)]
-enum Place {
-    Queue(u64),
-    Window(Number),
+enum CallState {
+    /// In the queue, at this position.
+    Queued(u64),
+    /// In the window, under this number.
+    Sent(Number),
 }
 
 impl Calls {
@@ -94,7 +95,7 @@ impl Calls {
             stopped: None,
             refusal: None,
             applied: Index(0),
-            queue: Queue::default(),
+            queue: CallQueue::default(),
             window: Window::default(),
             retry: RetryTimer::new(&config),
             open: BTreeMap::new(),
@@ -131,8 +132,8 @@ impl Calls {
             self.complete(call, Err(CallError::NotApplied { reason, retry }));
             return;
         }
-        let place = Place::Queue(self.queue.push(Pending { call, method, arguments }));
-        self.open.insert(call, Open { deadline, place });
+        let state = CallState::Queued(self.queue.push(Pending { call, method, arguments }));
+        self.open.insert(call, Open { deadline, state });
         self.deadlines.insert((deadline, call));
         if deadline <= self.now {
             self.give_up(call);
@@ -175,8 +176,8 @@ impl Calls {
             }
             self.give_up(call);
         }
-        for (ticket, stage) in self.reads.tick(now) {
-            let error = self.late(stage);
+        for (ticket, state) in self.reads.tick(now) {
+            let error = self.late(state);
             self.done.read_completions.push((ticket, Err(error)));
         }
         if self.leader.is_some() && self.window.in_flight() && self.retry.is_overdue(now) {
@@ -187,7 +188,7 @@ impl Calls {
     }
 
     /// Who leads, as this node knows; it may be this node. All that is unanswered is sent to a new one.
-    pub(crate) fn leader(&mut self, leader: Option<Leader>) {
+    pub(crate) fn leader(&mut self, leader: Option<LeaderId>) {
         if leader == self.leader {
             return;
         }
@@ -287,13 +288,13 @@ impl Calls {
     pub(crate) fn stop(&mut self, reason: &str) {
         self.stopped.get_or_insert_with(|| reason.to_owned());
         while let Some((call, open)) = self.open.first_key_value().map(|(call, open)| (*call, *open)) {
-            let error = match open.place {
-                Place::Queue(position) => {
+            let error = match open.state {
+                CallState::Queued(position) => {
                     self.queue.remove(position);
                     let reason = NotAppliedReason::Stopped(reason.to_owned());
                     CallError::NotApplied { reason, retry: Retry::Elsewhere }
                 }
-                Place::Window(number) => {
+                CallState::Sent(number) => {
                     self.window.end(number);
                     CallError::Unknown { reason: UnknownReason::Stopped(reason.to_owned()) }
                 }
@@ -337,11 +338,11 @@ impl Calls {
         assert_eq!(self.open.len(), self.deadlines.len(), "calls with deadlines");
         for (call, open) in &self.open {
             assert!(self.deadlines.contains(&(open.deadline, *call)), "call {} has no deadline", call.0);
-            let there = match open.place {
-                Place::Queue(position) => self.queue.at(position),
-                Place::Window(number) => self.window.at(number),
+            let there = match open.state {
+                CallState::Queued(position) => self.queue.at(position),
+                CallState::Sent(number) => self.window.at(number),
             };
-            assert_eq!(there, Some(*call), "call {} is not at {:?}", call.0, open.place);
+            assert_eq!(there, Some(*call), "call {} is not at {:?}", call.0, open.state);
         }
         self.window.check_invariants(&self.config);
     }
@@ -355,7 +356,7 @@ impl Calls {
             if planted!(DeadlineForgotten) {
                 self.deadlines.remove(&(self.open[&call].deadline, call));
             }
-            self.open.get_mut(&call).expect("what is queued is open").place = Place::Window(number);
+            self.open.get_mut(&call).expect("what is queued is open").state = CallState::Sent(number);
         }
         mark!(CallWindowFull if self.queue.calls() > 0);
         let lowest = self.window.lowest();
@@ -388,8 +389,8 @@ impl Calls {
     /// A call's deadline has passed.
     fn give_up(&mut self, call: CallId) {
         let open = *self.open.get(&call).expect("what has a deadline is open");
-        let error = match open.place {
-            Place::Queue(position) => {
+        let error = match open.state {
+            CallState::Queued(position) => {
                 mark!(DeadlineQueued);
                 let ahead = self.queue.ahead(position) + self.window.calls();
                 self.queue.remove(position);
@@ -400,7 +401,7 @@ impl Calls {
                 };
                 CallError::NotApplied { reason, retry: Retry::Here }
             }
-            Place::Window(number) => {
+            CallState::Sent(number) => {
                 mark!(DeadlineSent);
                 self.window.end(number);
                 // NB: unknown all the same: an earlier leader may have taken it.
@@ -436,9 +437,9 @@ impl Calls {
     }
 
     /// Why a read was not served in time.
-    fn late(&self, stage: Stage) -> ReadError {
-        match (stage, &self.founding, self.leader) {
-            (Stage::Confirmed(index), _, _) => ReadError::Behind { index, applied: self.applied },
+    fn late(&self, state: ReadState) -> ReadError {
+        match (state, &self.founding, self.leader) {
+            (ReadState::Confirmed(index), _, _) => ReadError::Behind { index, applied: self.applied },
             (_, Some(waiting_for), _) => ReadError::Founding { waiting_for: waiting_for.clone() },
             (_, None, None) => ReadError::NoLeader,
             (_, None, Some(_)) => ReadError::Unconfirmed,

@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 
 /// First come, first sent. A call's position names it until it leaves; positions only grow.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Queue {
+pub(super) struct CallQueue {
     waiting: BTreeMap<u64, Pending>,
     next: u64,
     bytes: usize,
 }
 
-impl Queue {
+impl CallQueue {
     pub(super) fn calls(&self) -> usize {
         self.waiting.len()
     }

@@ -23,19 +23,19 @@ const ASKS_MAX: usize = 8;
 
 /// Where a read is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Stage {
+pub(super) enum ReadState {
     Queued,
     Asked(ReadId),
     Confirmed(Index),
 }
 
-/// Invariant: each ticket has one deadline, and is in exactly the collection of its stage.
+/// Invariant: each ticket has one deadline, and is in exactly the collection of its state.
 #[derive(Clone, Debug)]
 pub(super) struct Reads {
     resend_ticks: u64,
     next: ReadId,
     pause_until: Ticks,
-    tickets: BTreeMap<ReadTicket, (Ticks, Stage)>,
+    tickets: BTreeMap<ReadTicket, (Ticks, ReadState)>,
     deadlines: BTreeSet<(Ticks, ReadTicket)>,
     queued: BTreeSet<ReadTicket>,
     asked: BTreeMap<ReadId, Ask>,
@@ -68,7 +68,7 @@ impl Reads {
     }
 
     pub(super) fn queue(&mut self, ticket: ReadTicket, deadline: Ticks) {
-        let before = self.tickets.insert(ticket, (deadline, Stage::Queued));
+        let before = self.tickets.insert(ticket, (deadline, ReadState::Queued));
         assert_eq!(before, None, "read {} is made twice", ticket.0);
         self.deadlines.insert((deadline, ticket));
         self.queued.insert(ticket);
@@ -87,7 +87,7 @@ impl Reads {
         self.next = ReadId(id.0 + 1);
         let tickets = std::mem::take(&mut self.queued);
         for ticket in &tickets {
-            self.set_stage(*ticket, Stage::Asked(id));
+            self.set_state(*ticket, ReadState::Asked(id));
         }
         self.asked.insert(id, Ask { at: now, tickets });
         Some(id)
@@ -102,7 +102,7 @@ impl Reads {
         match index {
             Some(index) => {
                 for ticket in ask.tickets {
-                    self.set_stage(ticket, Stage::Confirmed(index));
+                    self.set_state(ticket, ReadState::Confirmed(index));
                     self.confirmed.insert((index, ticket));
                 }
             }
@@ -135,7 +135,7 @@ impl Reads {
     }
 
     /// Puts late questions anew; returns the reads whose deadline has passed, and how far they were.
-    pub(super) fn tick(&mut self, now: Ticks) -> Vec<(ReadTicket, Stage)> {
+    pub(super) fn tick(&mut self, now: Ticks) -> Vec<(ReadTicket, ReadState)> {
         let mut late = Vec::new();
         while let Some((deadline, ticket)) = self.deadlines.first().copied() {
             if deadline > now {
@@ -167,23 +167,23 @@ impl Reads {
     fn requeue(&mut self, ask: Ask) {
         mark!(ReadAskedAgain if !ask.tickets.is_empty());
         for ticket in ask.tickets {
-            self.set_stage(ticket, Stage::Queued);
+            self.set_state(ticket, ReadState::Queued);
             self.queued.insert(ticket);
         }
     }
 
-    fn set_stage(&mut self, ticket: ReadTicket, stage: Stage) {
-        self.tickets.get_mut(&ticket).expect("what has a stage is open").1 = stage;
+    fn set_state(&mut self, ticket: ReadTicket, state: ReadState) {
+        self.tickets.get_mut(&ticket).expect("what has a state is open").1 = state;
     }
 
-    fn end(&mut self, ticket: ReadTicket) -> Stage {
-        let (deadline, stage) = self.tickets.remove(&ticket).expect("a read ends once");
+    fn end(&mut self, ticket: ReadTicket) -> ReadState {
+        let (deadline, state) = self.tickets.remove(&ticket).expect("a read ends once");
         self.deadlines.remove(&(deadline, ticket));
-        match stage {
-            Stage::Queued => self.queued.remove(&ticket),
-            Stage::Asked(id) => self.asked.get_mut(&id).expect("asked").tickets.remove(&ticket),
-            Stage::Confirmed(index) => self.confirmed.remove(&(index, ticket)),
+        match state {
+            ReadState::Queued => self.queued.remove(&ticket),
+            ReadState::Asked(id) => self.asked.get_mut(&id).expect("asked").tickets.remove(&ticket),
+            ReadState::Confirmed(index) => self.confirmed.remove(&(index, ticket)),
         };
-        stage
+        state
     }
 }

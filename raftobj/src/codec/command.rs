@@ -86,7 +86,7 @@ impl Command {
         let mut input = payload.clone();
         let object = input.take_varint("object")?;
         let Ok(object) = u32::try_from(object) else {
-            return Err(DecodeError::Meaningless { field: "object", value: object });
+            return Err(DecodeError::Invalid { field: "object", value: object });
         };
         let session = SessionId {
             node: NodeId(input.take_u64("session node")?),
@@ -97,7 +97,7 @@ impl Command {
         let behind = input.take_varint("number - lowest")?;
         // Numbers begin with 1, so `lowest` is at least that, and so is `number`.
         if behind >= number {
-            return Err(DecodeError::Meaningless { field: "number - lowest", value: behind });
+            return Err(DecodeError::Invalid { field: "number - lowest", value: behind });
         }
         let method = MethodId(input.take_u32("method")?);
         Ok(Command {
@@ -162,7 +162,7 @@ mod tests {
         wide_object.extend_from_slice(&command(0, 1, 1, 1, b"").encode()[1..]);
         for bad in [number_zero, lowest_zero, wide_object] {
             let result = Command::decode(&Bytes::from(bad));
-            assert!(matches!(result, Err(DecodeError::Meaningless { .. })), "{result:?}");
+            assert!(matches!(result, Err(DecodeError::Invalid { .. })), "{result:?}");
         }
     }
 }

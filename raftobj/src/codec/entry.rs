@@ -38,7 +38,7 @@ pub(crate) fn take_entry(input: &mut Bytes) -> Result<Entry, DecodeError> {
         0 => EntryKind::Noop,
         1 => EntryKind::Command,
         other => {
-            return Err(DecodeError::Meaningless { field: "entry kind", value: u64::from(other) });
+            return Err(DecodeError::Invalid { field: "entry kind", value: u64::from(other) });
         }
     };
     let payload = input.take_slice("entry payload")?;
@@ -76,7 +76,7 @@ pub(crate) fn take_hard_state(input: &mut Bytes) -> Result<HardState, DecodeErro
     let voted_for = match input.take_u8("vote")? {
         0 => None,
         1 => Some(NodeId(input.take_u64("vote")?)),
-        other => return Err(DecodeError::Meaningless { field: "vote", value: u64::from(other) }),
+        other => return Err(DecodeError::Invalid { field: "vote", value: u64::from(other) }),
     };
     Ok(HardState { term, voted_for })
 }

@@ -137,7 +137,7 @@ fn take_address(input: &mut Bytes) -> Result<String, DecodeError> {
     let address = input.take_string("address")?;
     match address.len() {
         length if length > ADDRESS_BYTES_MAX => {
-            Err(DecodeError::Meaningless { field: "address length", value: length as u64 })
+            Err(DecodeError::Invalid { field: "address length", value: length as u64 })
         }
         _ => Ok(address),
     }
@@ -145,7 +145,7 @@ fn take_address(input: &mut Bytes) -> Result<String, DecodeError> {
 
 fn take_count(input: &mut Bytes, field: &'static str, max: usize) -> Result<u64, DecodeError> {
     match input.take_varint(field)? {
-        count if count > max as u64 => Err(DecodeError::Meaningless { field, value: count }),
+        count if count > max as u64 => Err(DecodeError::Invalid { field, value: count }),
         count => Ok(count),
     }
 }

@@ -34,7 +34,7 @@ pub(crate) fn put_membership(buffer: &mut Vec<u8>, membership: &Membership) {
 pub(crate) fn take_membership(input: &mut Bytes) -> Result<Membership, DecodeError> {
     let count = input.take_varint("count of members")?;
     if count > MEMBERS_MAX as u64 {
-        return Err(DecodeError::Meaningless { field: "count of members", value: count });
+        return Err(DecodeError::Invalid { field: "count of members", value: count });
     }
     let mut members: BTreeMap<NodeId, Member> = BTreeMap::new();
     for _ in 0..count {
@@ -43,7 +43,7 @@ pub(crate) fn take_membership(input: &mut Bytes) -> Result<Membership, DecodeErr
         let address = input.take_string("member address")?;
         let rises = members.last_key_value().is_none_or(|(last, _)| *last < id);
         if !rises || address.len() > ADDRESS_BYTES_MAX {
-            return Err(DecodeError::Meaningless { field: "member", value: id.0 });
+            return Err(DecodeError::Invalid { field: "member", value: id.0 });
         }
         members.insert(id, Member { incarnation, address });
     }

@@ -161,7 +161,7 @@ impl Message {
                     0 => CallsRefusal::NotLeader,
                     1 => CallsRefusal::Busy,
                     2 => CallsRefusal::Barred,
-                    other => return Err(meaningless("refusal", other)),
+                    other => return Err(invalid("refusal", other)),
                 };
                 Message::CallsRefused { from, why }
             }
@@ -169,7 +169,7 @@ impl Message {
                 0 => Announcement::Waiting,
                 1 => Announcement::Proposed(take_membership(&mut input)?),
                 2 => Announcement::Formed(take_membership(&mut input)?),
-                other => return Err(meaningless("announcement", other)),
+                other => return Err(invalid("announcement", other)),
             }),
             40 => {
                 let index = take_index(&mut input, "index")?;
@@ -180,20 +180,20 @@ impl Message {
                 let first = take_index(&mut input, "index")?;
                 let count = input.take_varint("count of digests")?;
                 if count > DIGESTS_MAX as u64 {
-                    return Err(DecodeError::Meaningless { field: "count of digests", value: count });
+                    return Err(DecodeError::Invalid { field: "count of digests", value: count });
                 }
                 let digests = (0..count).map(|_| input.take_u64("digest")).collect::<Result<_, _>>()?;
                 Message::Digests { first, digests }
             }
-            other => return Err(meaningless("message tag", other)),
+            other => return Err(invalid("message tag", other)),
         };
         input.finish()?;
         Ok(message)
     }
 }
 
-fn meaningless(field: &'static str, value: u8) -> DecodeError {
-    DecodeError::Meaningless { field, value: u64::from(value) }
+fn invalid(field: &'static str, value: u8) -> DecodeError {
+    DecodeError::Invalid { field, value: u64::from(value) }
 }
 
 fn put_raft(sink: &mut impl Sink, term: Term, message: &RaftMessage) {
@@ -252,7 +252,7 @@ fn put_raft(sink: &mut impl Sink, term: Term, message: &RaftMessage) {
 fn take_raft(tag: u8, input: &mut Bytes) -> Result<Message, DecodeError> {
     let term = Term(input.take_varint("term")?);
     if term > TERM_MAX {
-        return Err(DecodeError::Meaningless { field: "term", value: term.0 });
+        return Err(DecodeError::Invalid { field: "term", value: term.0 });
     }
     let message = match tag {
         1 => RaftMessage::PreVote { last: take_entry_id(input)? },
@@ -271,10 +271,10 @@ fn take_raft(tag: u8, input: &mut Bytes) -> Result<Message, DecodeError> {
             for _ in 0..count {
                 let entry = take_entry(input)?;
                 if before.index.0.checked_add(1) != Some(entry.id.index.0) {
-                    return Err(DecodeError::Meaningless { field: "entry index", value: entry.id.index.0 });
+                    return Err(DecodeError::Invalid { field: "entry index", value: entry.id.index.0 });
                 }
                 if entry.id.term < before.term || entry.id.term > term {
-                    return Err(DecodeError::Meaningless { field: "entry term", value: entry.id.term.0 });
+                    return Err(DecodeError::Invalid { field: "entry term", value: entry.id.term.0 });
                 }
                 before = entry.id;
                 entries.push(entry);
@@ -301,7 +301,7 @@ fn take_raft(tag: u8, input: &mut Bytes) -> Result<Message, DecodeError> {
             };
             RaftMessage::ReadIndexReply { id, index }
         }
-        other => return Err(meaningless("message tag", other)),
+        other => return Err(invalid("message tag", other)),
     };
     Ok(Message::Raft(term, message))
 }
@@ -310,13 +310,13 @@ fn take_flag(input: &mut Bytes, field: &'static str) -> Result<bool, DecodeError
     match input.take_u8(field)? {
         0 => Ok(false),
         1 => Ok(true),
-        other => Err(meaningless(field, other)),
+        other => Err(invalid(field, other)),
     }
 }
 
 fn take_index(input: &mut Bytes, field: &'static str) -> Result<Index, DecodeError> {
     match Index(input.take_varint(field)?) {
-        index if index > INDEX_MAX => Err(DecodeError::Meaningless { field, value: index.0 }),
+        index if index > INDEX_MAX => Err(DecodeError::Invalid { field, value: index.0 }),
         index => Ok(index),
     }
 }
@@ -414,7 +414,7 @@ mod tests {
             Message::Digests { first: index, digests: vec![1, 2] },
         ] {
             let result = Message::decode(Bytes::from(encoded(&message)));
-            assert!(matches!(result, Err(DecodeError::Meaningless { .. })), "{result:?}");
+            assert!(matches!(result, Err(DecodeError::Invalid { .. })), "{result:?}");
         }
     }
 

@@ -21,8 +21,8 @@ pub(crate) enum DecodeError {
     #[error("the bytes end inside `{0}`")]
     Truncated(&'static str),
     /// A field has a value that means nothing.
-    #[error("`{field}` has the meaningless value {value}")]
-    Meaningless { field: &'static str, value: u64 },
+    #[error("`{field}` has the invalid value {value}")]
+    Invalid { field: &'static str, value: u64 },
     /// Bytes are left over.
     #[error("{0} bytes are left over")]
     Trailing(usize),
@@ -128,7 +128,7 @@ impl Take for Bytes {
                 return Ok(value);
             }
         }
-        Err(DecodeError::Meaningless { field, value })
+        Err(DecodeError::Invalid { field, value })
     }
 
     fn take_slice(&mut self, field: &'static str) -> Result<Bytes, DecodeError> {
@@ -143,7 +143,7 @@ impl Take for Bytes {
         let bytes = self.take_slice(field)?;
         match std::str::from_utf8(&bytes) {
             Ok(text) => Ok(text.to_owned()),
-            Err(error) => Err(DecodeError::Meaningless { field, value: error.valid_up_to() as u64 }),
+            Err(error) => Err(DecodeError::Invalid { field, value: error.valid_up_to() as u64 }),
         }
     }
 
@@ -170,7 +170,7 @@ mod tests {
         }
         for bad in [&[0x80, 0x00][..], &[0xff; 10][..], &[0xff; 11][..]] {
             let mut input = Bytes::copy_from_slice(bad);
-            assert!(matches!(input.take_varint("v"), Err(DecodeError::Meaningless { .. })));
+            assert!(matches!(input.take_varint("v"), Err(DecodeError::Invalid { .. })));
         }
         assert_eq!(Bytes::from_static(&[0x80]).take_varint("v"), Err(DecodeError::Truncated("v")));
     }

@@ -7,7 +7,7 @@
 use crate::codec::message::Message;
 use crate::codec::method::MethodId;
 use crate::marks::mark;
-use crate::object::digest::{self, Checkpoint, DIGEST_RING_MAX, DigestRing};
+use crate::object::digest::{Checkpoint, DIGEST_RING_MAX, DigestMismatch, DigestRing};
 use crate::planted::planted;
 use crate::raft::membership::Membership;
 use crate::raft::types::{Index, NodeId};
@@ -121,10 +121,10 @@ impl DivergenceDetector {
     /// digest of the index, or in the `end`, in any case.
     fn decide(&mut self, end: bool, members: &Membership, own: NodeId) -> Option<Divergence> {
         let differences = self.told.iter().filter_map(|(peer, theirs)| {
-            let found = self.ring.first_difference(theirs)?;
+            let found = self.ring.first_mismatch(theirs)?;
             Some((found.ours.index, *peer, found))
         });
-        let (index, peer, digest::Difference { ours, exact }) =
+        let (index, peer, DigestMismatch { ours, exact }) =
             differences.min_by_key(|(index, peer, _)| (*index, *peer))?;
         // From the difference on, as far as a peer has told: one that is ahead may keep its digest of the index no more.
         // Digests are of all before them, so those that are equal anywhere later are equal there.

@@ -17,7 +17,7 @@ pub(crate) mod status;
 #[cfg(test)]
 mod tests;
 
-use crate::calls::{CallId, Calls, Leader, ReadTicket};
+use crate::calls::{CallId, Calls, LeaderId, ReadTicket};
 use crate::codec::command::SessionId;
 use crate::codec::membership::cluster_id;
 use crate::codec::message::{Announcement, Message};
@@ -370,9 +370,9 @@ impl Node {
         self.effects.messages.extend(connected.into_iter().map(|peer| (peer, message.clone())));
     }
 
-    fn leader(&self) -> Option<Leader> {
+    fn leader(&self) -> Option<LeaderId> {
         match &self.formation {
-            Formation::Formed { raft, .. } => raft.leader().map(|node| Leader { node, term: raft.term() }),
+            Formation::Formed { raft, .. } => raft.leader().map(|node| LeaderId { node, term: raft.term() }),
             Formation::Founding(_) => None,
         }
     }

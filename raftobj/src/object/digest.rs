@@ -65,7 +65,7 @@ pub(crate) struct DigestRing {
 
 /// Two replicas that differ.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Difference {
+pub(crate) struct DigestMismatch {
     /// The first checkpoint of ours that differs.
     pub(crate) ours: Checkpoint,
     /// Whether the one before it is known to be equal: then the fault is at this very entry.
@@ -106,12 +106,12 @@ impl DigestRing {
 
     /// The first of another node's checkpoints (oldest first) that differs from ours. `None`: all that can be
     /// compared are equal.
-    pub(crate) fn first_difference(&self, theirs: &[Checkpoint]) -> Option<Difference> {
+    pub(crate) fn first_mismatch(&self, theirs: &[Checkpoint]) -> Option<DigestMismatch> {
         let mut exact = false;
         for their in theirs {
             let Some(ours) = self.at(their.index) else { continue };
             if ours.digest != their.digest {
-                return Some(Difference { ours, exact: exact || their.index == Index(1) });
+                return Some(DigestMismatch { ours, exact: exact || their.index == Index(1) });
             }
             exact = true;
         }
@@ -137,16 +137,16 @@ mod tests {
     }
 
     #[test]
-    fn the_first_difference_is_found_while_it_is_kept() {
+    fn the_first_mismatch_is_found_while_it_is_kept() {
         let (ours, theirs) = (chain(6_000, 0), chain(6_000, 5_000));
         let mut ring = DigestRing::default();
         ring.extend(&ours);
-        assert_eq!(ring.first_difference(&ours), None);
-        let found = ring.first_difference(&theirs).unwrap();
-        assert_eq!(found, Difference { ours: ours[4_999], exact: true });
+        assert_eq!(ring.first_mismatch(&ours), None);
+        let found = ring.first_mismatch(&theirs).unwrap();
+        assert_eq!(found, DigestMismatch { ours: ours[4_999], exact: true });
         // Only later checkpoints are there to compare: something before them differs.
-        let found = ring.first_difference(&theirs[5_500..]).unwrap();
-        assert_eq!(found, Difference { ours: ours[5_500], exact: false });
+        let found = ring.first_mismatch(&theirs[5_500..]).unwrap();
+        assert_eq!(found, DigestMismatch { ours: ours[5_500], exact: false });
         assert_eq!(ring.at(Index(6_000 - 4_096)), None);
         assert_eq!(ring.at(Index(6_000 - 4_095)), Some(ours[6_000 - 4_096]));
         assert_eq!(ring.at(Index(6_001)), None);

@@ -8,7 +8,7 @@ use super::describe::method_name;
 use super::digest::Checkpoint;
 use super::lock::{StateLock, WriteGuard};
 use super::reply::{Decision, Reply, Verdict};
-use super::sessions::{Admission, Sessions};
+use super::sessions::{CommandStatus, Sessions};
 use super::{MethodError, Object};
 use crate::codec::DecodeError;
 use crate::codec::command::{Command, ObjectId, SessionId};
@@ -188,8 +188,8 @@ impl<T: Object> Machine<T> {
             return Err(stop(Some(method), StopReason::Object(command.object)));
         }
         let own = session == self.config.own;
-        let verdict = match self.sessions.admit(session, number, command.lowest) {
-            Admission::Fresh => {
+        let verdict = match self.sessions.receive(session, number, command.lowest) {
+            CommandStatus::Fresh => {
                 let object = guard.get_or_insert_with(|| state.write());
                 let context = ApplyContext::new(index, entry.id.term, entry.time);
                 let called = call(&mut **object, method, &command.arguments, &context, &mut self.buffer);
@@ -226,13 +226,13 @@ impl<T: Object> Machine<T> {
                 return Ok(checkpoint);
             }
             // A repeat: it is answered with what it did when it took effect.
-            Admission::Decided(kept) if own => {
+            CommandStatus::Duplicate(kept) if own => {
                 Verdict::Replied { entry: kept.entry, reply: kept.reply.clone() }
             }
-            Admission::Decided(_) => return Ok(self.checkpoint.without_effect(index)),
-            Admission::Forgotten => Verdict::Forgotten,
-            Admission::Gap => Verdict::Gap,
-            Admission::Retired => Verdict::Retired,
+            CommandStatus::Duplicate(_) => return Ok(self.checkpoint.without_effect(index)),
+            CommandStatus::Forgotten => Verdict::Forgotten,
+            CommandStatus::Gap => Verdict::Gap,
+            CommandStatus::Retired => Verdict::Retired,
         };
         if own {
             applied.decisions.push(Decision { number, verdict });
@@ -253,8 +253,10 @@ impl<T: Object> Machine<T> {
     /// What the session table says of this node's own calls from `first` on.
     fn answers(&self, first: crate::codec::command::Number) -> Vec<Decision> {
         let decided = self.sessions.decided(self.config.own, first);
-        let replied =
-            |kept: &super::sessions::Kept| Verdict::Replied { entry: kept.entry, reply: kept.reply.clone() };
+        let replied = |kept: &super::sessions::KeptReply| Verdict::Replied {
+            entry: kept.entry,
+            reply: kept.reply.clone(),
+        };
         decided.map(|(number, kept)| Decision { number, verdict: replied(kept) }).collect()
     }
 }

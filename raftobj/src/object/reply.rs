@@ -57,7 +57,7 @@ pub(crate) struct Decision {
     pub(crate) verdict: Verdict,
 }
 
-/// See [`Admission`](super::sessions::Admission).
+/// See [`CommandStatus`](super::sessions::CommandStatus).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
     /// It took effect, now or before.

@@ -1,12 +1,12 @@
 //! The session table: which calls were decided, and with what reply.
 //!
 //! It is part of the replicated state: equal entries make equal tables, so it uses neither clocks nor anything
-//! local. Begin with [`Sessions::admit`], which says whether a command takes effect; every exactly-once promise
+//! local. Begin with [`Sessions::receive`], which says whether a command takes effect; every exactly-once promise
 //! hangs on it.
 //!
 //! A session is one life of a process: (node, incarnation, boot). Its first command registers it and retires
 //! the node's lower boots: nothing of theirs takes effect from then on. A command of a *lower* boot, or of
-//! another incarnation than the recorded one, is [`Admission::Retired`]: in a membership that does not change, an
+//! another incarnation than the recorded one, is [`CommandStatus::Retired`]: in a membership that does not change, an
 //! incarnation does not change either. (When members can be replaced, the entry that replaces one will also
 //! drop its session here.)
 
@@ -27,11 +27,11 @@ pub(crate) const SESSION_REPLY_BYTES_MAX: usize = 64 << 20;
 
 /// What becomes of a command.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Admission<'a> {
+pub(crate) enum CommandStatus<'a> {
     /// It takes effect now; its reply must be recorded.
     Fresh,
     /// It took effect before, here is how.
-    Decided(&'a Kept),
+    Duplicate(&'a KeptReply),
     /// It took effect before or it never will; its session has said that it no longer asks.
     Forgotten,
     /// A call before it is missing, or it is beyond the session's window: no effect; the origin sends again.
@@ -42,7 +42,7 @@ pub(crate) enum Admission<'a> {
 
 /// A decided call.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Kept {
+pub(crate) struct KeptReply {
     /// Where it took effect.
     pub(crate) entry: EntryId,
     /// What the method returned.
@@ -69,21 +69,21 @@ struct Session {
     last: Number,
     /// The highest `lowest` that was seen: nothing below takes effect any more, nor is it asked for.
     lowest: Number,
-    replies: VecDeque<Kept>,
+    replies: VecDeque<KeptReply>,
     reply_bytes: usize,
     forgotten: usize,
 }
 
 impl Sessions {
-    /// Whether the command takes effect. If [`Admission::Fresh`], [`Sessions::record`] must follow before the
+    /// Whether the command takes effect. If [`CommandStatus::Fresh`], [`Sessions::record`] must follow before the
     /// next command is admitted.
-    pub(crate) fn admit(&mut self, id: SessionId, number: Number, lowest: Number) -> Admission<'_> {
+    pub(crate) fn receive(&mut self, id: SessionId, number: Number, lowest: Number) -> CommandStatus<'_> {
         assert!(lowest <= number, "lowest {} beyond number {}", lowest.0, number.0);
         let session = self.by_node.entry(id.node).or_insert_with(|| Session::new(id));
         let retired = id.boot < session.boot && !planted!(RetiredBootAdmitted);
         if id.incarnation != session.incarnation || retired {
             mark!(CallOfRetiredBoot);
-            return Admission::Retired;
+            return CommandStatus::Retired;
         }
         if id.boot > session.boot || planted!(RetiredBootAdmitted if id.boot != session.boot) {
             mark!(BootRetired);
@@ -97,20 +97,20 @@ impl Sessions {
         }
         if number < session.lowest {
             mark!(RepeatForgotten);
-            return Admission::Forgotten;
+            return CommandStatus::Forgotten;
         }
         if planted!(RetryAppliedTwice if number <= session.last) {
-            return Admission::Fresh;
+            return CommandStatus::Fresh;
         }
         if number <= session.last {
             mark!(RepeatAnswered);
-            return Admission::Decided(session.kept(number));
+            return CommandStatus::Duplicate(session.kept(number));
         }
         if number == session.expected() && number.0 - session.lowest.0 < SESSION_CALLS_MAX {
-            return Admission::Fresh;
+            return CommandStatus::Fresh;
         }
         mark!(CallAfterGap);
-        Admission::Gap
+        CommandStatus::Gap
     }
 
     /// Keeps the reply of a call that has just taken effect.
@@ -123,7 +123,7 @@ impl Sessions {
         assert_eq!(number, session.expected(), "recorded another number than was admitted");
         session.last = number;
         session.reply_bytes += reply.bytes();
-        session.replies.push_back(Kept { entry, reply });
+        session.replies.push_back(KeptReply { entry, reply });
         while session.reply_bytes > SESSION_REPLY_BYTES_MAX {
             let kept = &mut session.replies[session.forgotten];
             session.reply_bytes -= kept.reply.bytes();
@@ -134,7 +134,7 @@ impl Sessions {
 
     /// The calls of a session that are decided and still kept, from `first` on.
     #[cfg(test)]
-    pub(crate) fn decided(&self, id: SessionId, first: Number) -> impl Iterator<Item = (Number, &Kept)> {
+    pub(crate) fn decided(&self, id: SessionId, first: Number) -> impl Iterator<Item = (Number, &KeptReply)> {
         let session = self.by_node.get(&id.node);
         let session =
             session.filter(|session| session.incarnation == id.incarnation && session.boot == id.boot);
@@ -189,7 +189,7 @@ impl Session {
         }
     }
 
-    fn kept(&self, number: Number) -> &Kept {
+    fn kept(&self, number: Number) -> &KeptReply {
         let offset = usize::try_from(number.0 - self.lowest.0).expect("within the window");
         &self.replies[offset]
     }

@@ -133,7 +133,7 @@ impl Identity {
             incarnation: Incarnation(input.take_u64("incarnation")?),
             boot: match input.take_u64("boot")? {
                 // Each start counts one more.
-                u64::MAX => return Err(DecodeError::Meaningless { field: "boot", value: u64::MAX }),
+                u64::MAX => return Err(DecodeError::Invalid { field: "boot", value: u64::MAX }),
                 boot => Boot(boot),
             },
             object: input.take_string("object")?,
@@ -162,7 +162,7 @@ fn take_flag(input: &mut Bytes, field: &'static str) -> Result<bool, DecodeError
     match input.take_u8(field)? {
         0 => Ok(false),
         1 => Ok(true),
-        other => Err(DecodeError::Meaningless { field, value: u64::from(other) }),
+        other => Err(DecodeError::Invalid { field, value: u64::from(other) }),
     }
 }
 
@@ -206,7 +206,7 @@ mod tests {
     #[test]
     fn a_boot_that_nothing_can_follow_is_refused() {
         let last = Identity { boot: Boot(u64::MAX), ..identity() };
-        let refused = DecodeError::Meaningless { field: "boot", value: u64::MAX };
+        let refused = DecodeError::Invalid { field: "boot", value: u64::MAX };
         assert_eq!(Identity::decode(&last.encode().into()), Err(IdentityError::Meaningless(refused)));
     }
 

@@ -60,7 +60,7 @@ pub(super) fn take_stored(input: &mut Bytes) -> Result<Stored, DecodeError> {
         ENTRY => Ok(Stored::Record(Record::Entry(take_entry(input)?))),
         HARD_STATE => Ok(Stored::Record(Record::HardState(take_hard_state(input)?))),
         OPENING => Ok(Stored::Opening(Index(input.take_varint("opening index")?))),
-        other => Err(DecodeError::Meaningless { field: "record kind", value: u64::from(other) }),
+        other => Err(DecodeError::Invalid { field: "record kind", value: u64::from(other) }),
     }
 }
 

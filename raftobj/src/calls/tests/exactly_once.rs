@@ -46,10 +46,10 @@ struct World {
     /// The leader's log; the first `committed` entries stay for ever.
     log: Vec<Entry>,
     committed: usize,
-    leader: Option<Leader>,
+    leader: Option<LeaderId>,
     term: u64,
     /// From whom, to whom, what.
-    wire: Vec<(usize, Leader, Command)>,
+    wire: Vec<(usize, LeaderId, Command)>,
     now: u64,
     made: u64,
     /// Calls whose process is gone, and with it those who asked.
@@ -133,7 +133,7 @@ impl World {
         let kept = self.committed + self.random.below((self.log.len() - self.committed) as u64 + 1) as usize;
         self.log.truncate(kept);
         let node = NodeId(1 + self.random.below(NODES));
-        self.leader = (!self.random.one_in(5)).then_some(Leader { node, term: Term(self.term) });
+        self.leader = (!self.random.one_in(5)).then_some(LeaderId { node, term: Term(self.term) });
         if self.leader.is_some() {
             self.log.push(noop(self.term, kept as u64 + 1));
         }
@@ -202,7 +202,7 @@ impl World {
     fn heal(&mut self) {
         self.faulty = false;
         self.change_leader();
-        self.leader = Some(Leader { node: NodeId(1), term: Term(self.term) });
+        self.leader = Some(LeaderId { node: NodeId(1), term: Term(self.term) });
         self.settle();
         let first = self.made + 1;
         for _ in 0..10 {

@@ -23,8 +23,8 @@ fn calls() -> Calls {
     Calls::new(session(1, 1), config())
 }
 
-fn led_by(node: NodeId, term: u64) -> Option<Leader> {
-    Some(Leader { node, term: Term(term) })
+fn led_by(node: NodeId, term: u64) -> Option<LeaderId> {
+    Some(LeaderId { node, term: Term(term) })
 }
 
 fn submit(calls: &mut Calls, ids: std::ops::RangeInclusive<u64>, deadline: u64) {

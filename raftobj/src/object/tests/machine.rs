@@ -1,7 +1,7 @@
 use super::*;
 use crate::codec::command::Number;
 use crate::object::describe::describe;
-use crate::object::digest::{Difference, DigestRing};
+use crate::object::digest::{DigestMismatch, DigestRing};
 use crate::object::fixture::{
     ADD, BOOM, LARGE, SKEWED, Tally, TestRandom, UNENCODABLE, command, entry, noop, session,
 };
@@ -166,7 +166,7 @@ fn a_replica_that_differs_is_found_at_the_first_index() {
     let mut ring = DigestRing::default();
     ring.extend(&apply(&mut one, &calls).checkpoints);
     let theirs = apply(&mut two, &calls).checkpoints;
-    let Difference { ours, exact } = ring.first_difference(&theirs).unwrap();
+    let DigestMismatch { ours, exact } = ring.first_mismatch(&theirs).unwrap();
     assert_eq!((ours.index, ours.method, exact), (Index(40), Some(SKEWED), true));
 }
 

@@ -23,12 +23,12 @@ enum Did {
 }
 
 fn offer(sessions: &mut Sessions, id: SessionId, number: u64, lowest: u64, index: u64) -> Did {
-    let did = match sessions.admit(id, Number(number), Number(lowest)) {
-        Admission::Fresh => Did::Applied,
-        Admission::Decided(kept) => Did::Repeated(kept.entry.index.0),
-        Admission::Forgotten => Did::Forgotten,
-        Admission::Gap => Did::Gap,
-        Admission::Retired => Did::Retired,
+    let did = match sessions.receive(id, Number(number), Number(lowest)) {
+        CommandStatus::Fresh => Did::Applied,
+        CommandStatus::Duplicate(kept) => Did::Repeated(kept.entry.index.0),
+        CommandStatus::Forgotten => Did::Forgotten,
+        CommandStatus::Gap => Did::Gap,
+        CommandStatus::Retired => Did::Retired,
     };
     if did == Did::Applied {
         sessions.record(id, Number(number), entry(index), value(number as usize % 5));
@@ -97,7 +97,7 @@ fn a_sessions_table_is_bounded_in_calls_and_in_bytes() {
     assert_eq!(offer_unchecked(&mut sessions, id, beyond, 1, value(1)), Did::Gap, "beyond the window");
     assert_eq!(offer_unchecked(&mut sessions, id, beyond, 2, value(1)), Did::Applied);
     sessions.check_invariants();
-    let bytes = |kept: &Kept| kept.reply.bytes();
+    let bytes = |kept: &KeptReply| kept.reply.bytes();
     let (oldest, newest) =
         (sessions.by_node[&id.node].kept(Number(2)), sessions.by_node[&id.node].kept(Number(beyond)));
     assert_eq!(oldest.reply, Reply::Forgotten);
@@ -123,10 +123,10 @@ fn the_oldest_reply_is_forgotten_at_one_byte_too_many() {
 }
 
 fn offer_unchecked(sessions: &mut Sessions, id: SessionId, number: u64, lowest: u64, reply: Reply) -> Did {
-    match sessions.admit(id, Number(number), Number(lowest)) {
-        Admission::Fresh => sessions.record(id, Number(number), entry(number), reply),
+    match sessions.receive(id, Number(number), Number(lowest)) {
+        CommandStatus::Fresh => sessions.record(id, Number(number), entry(number), reply),
         other => {
-            assert_eq!(other, Admission::Gap);
+            assert_eq!(other, CommandStatus::Gap);
             return Did::Gap;
         }
     }
