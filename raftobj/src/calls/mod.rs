@@ -188,7 +188,7 @@ impl Calls {
     }
 
     /// Who leads, as this node knows; it may be this node. All that is unanswered is sent to a new one.
-    pub(crate) fn leader(&mut self, leader: Option<LeaderId>) {
+    pub(crate) fn set_leader(&mut self, leader: Option<LeaderId>) {
         if leader == self.leader {
             return;
         }
@@ -262,7 +262,7 @@ impl Calls {
     }
 
     /// The leader's answer to a read of ours: serve it once `index` is applied, or ask again.
-    pub(crate) fn read_answered(&mut self, id: ReadId, index: Option<Index>) {
+    pub(crate) fn read_index_reply(&mut self, id: ReadId, index: Option<Index>) {
         self.reads.answered(id, index, self.now);
         self.serve_reads();
     }
@@ -407,7 +407,7 @@ impl Calls {
                 // NB: unknown all the same: an earlier leader may have taken it.
                 let reason = match self.refusal {
                     Some(CallsRefusal::Busy) => UnknownReason::LogFull,
-                    Some(CallsRefusal::Barred) => UnknownReason::NotKnown,
+                    Some(CallsRefusal::NotAdmitted) => UnknownReason::MethodUnknown,
                     Some(CallsRefusal::NotLeader) | None => UnknownReason::Deadline,
                 };
                 if planted!(SentCallDenied) {

@@ -133,7 +133,7 @@ pub enum UnknownReason {
     /// The leader does not know the method, because it runs other code. Where it did not change meanwhile, nothing
     /// was applied.
     #[error("the leader does not know the method; run the same version on all nodes")]
-    NotKnown,
+    MethodUnknown,
     /// The call was waited for under a read guard of the same thread: it cannot be applied here before the
     /// guard is dropped, and then it will be. Drop the guard first.
     #[error(

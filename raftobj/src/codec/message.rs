@@ -60,7 +60,7 @@ pub(crate) enum CallsRefusal {
     /// Its log is full.
     Busy,
     /// It could not be applied: its object or method is not known there, or it is not the sender's.
-    Barred,
+    NotAdmitted,
 }
 
 /// A node's word on the cluster that is being founded.
@@ -104,7 +104,7 @@ impl Message {
                 buffer.put_u8(match why {
                     CallsRefusal::NotLeader => 0,
                     CallsRefusal::Busy => 1,
-                    CallsRefusal::Barred => 2,
+                    CallsRefusal::NotAdmitted => 2,
                 });
             }
             Message::Founding(announcement) => {
@@ -160,7 +160,7 @@ impl Message {
                 let why = match input.take_u8("refusal")? {
                     0 => CallsRefusal::NotLeader,
                     1 => CallsRefusal::Busy,
-                    2 => CallsRefusal::Barred,
+                    2 => CallsRefusal::NotAdmitted,
                     other => return Err(invalid("refusal", other)),
                 };
                 Message::CallsRefused { from, why }
@@ -353,7 +353,7 @@ mod tests {
             Message::Calls(vec![call.clone(), command(session(1, 2), 4, 2, ADD, 5)]),
             Message::CallsRefused { from: Number(8), why: CallsRefusal::NotLeader },
             Message::CallsRefused { from: Number(8), why: CallsRefusal::Busy },
-            Message::CallsRefused { from: Number(8), why: CallsRefusal::Barred },
+            Message::CallsRefused { from: Number(8), why: CallsRefusal::NotAdmitted },
             Message::Founding(Announcement::Waiting),
             Message::Founding(Announcement::Proposed(membership.clone())),
             Message::Founding(Announcement::Formed(membership)),

@@ -155,7 +155,7 @@ fn message_seeds() -> Vec<(&'static str, Vec<u8>)> {
         ("read_index_reply", raft(RaftMessage::ReadIndexReply { id, index: Some(index) })),
         ("read_index_refused", raft(RaftMessage::ReadIndexReply { id, index: None })),
         ("calls", Message::Calls(vec![sample_command(3, b"\x01a\x011"), sample_command(4, b"")])),
-        ("calls_refused", Message::CallsRefused { from: Number(8), why: CallsRefusal::Barred }),
+        ("calls_refused", Message::CallsRefused { from: Number(8), why: CallsRefusal::NotAdmitted }),
         ("founding_waiting", Message::Founding(Announcement::Waiting)),
         ("founding_proposed", Message::Founding(Announcement::Proposed(sample_membership()))),
         ("founding_formed", Message::Founding(Announcement::Formed(sample_membership()))),

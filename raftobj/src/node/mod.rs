@@ -260,7 +260,7 @@ impl Node {
         loop {
             let mut moved = false;
             if self.stopped.is_none() {
-                self.calls.leader(self.leader());
+                self.calls.set_leader(self.leader());
             }
             let ready = self.calls.ready();
             moved |= !ready.is_empty();
@@ -274,7 +274,7 @@ impl Node {
                 self.effects.messages.extend(messages.map(|m| (m.to, Message::Raft(m.term, m.message))));
                 self.effects.persists.extend(ready.persist);
                 self.effects.committed.extend(ready.committed);
-                ready.reads.into_iter().for_each(|read| self.calls.read_answered(read.id, read.index));
+                ready.reads.into_iter().for_each(|read| self.calls.read_index_reply(read.id, read.index));
             }
             if !moved || planted!(EffectsInOneRound) {
                 break;

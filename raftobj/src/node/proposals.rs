@@ -76,7 +76,7 @@ impl Node {
                     let warning = format!("a call that {address} has forwarded is not taken: {error}");
                     self.effects.warnings.push(warning);
                 }
-                Some((commands[at].number, CallsRefusal::Barred))
+                Some((commands[at].number, CallsRefusal::NotAdmitted))
             }
             (Ok(()), None) => None,
         };

@@ -166,7 +166,7 @@ pub(super) fn message(message: &Message) -> String {
             let why = match why {
                 CallsRefusal::NotLeader => "does not lead",
                 CallsRefusal::Busy => "busy",
-                CallsRefusal::Barred => "barred",
+                CallsRefusal::NotAdmitted => "barred",
             };
             format!("calls-refused from #{}: {why}", from.0)
         }

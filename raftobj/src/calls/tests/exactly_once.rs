@@ -88,7 +88,7 @@ impl World {
             3 if self.faulty && self.random.one_in(15) => self.change_leader(),
             4 => {
                 let (at, leader) = (self.pick(), self.leader);
-                self.nodes[at].calls.leader(leader);
+                self.nodes[at].calls.set_leader(leader);
             }
             5 if self.faulty && self.random.one_in(8) => {
                 let (at, peer) = (self.pick(), NodeId(1 + self.random.below(NODES)));

@@ -70,7 +70,7 @@ fn calls_are_sent_in_order_and_end_where_they_took_effect() {
     let mut calls = calls();
     submit(&mut calls, 1..=2, 500);
     assert_eq!(sent(&mut calls), [], "nobody leads");
-    calls.leader(led_by(HERE, 1));
+    calls.set_leader(led_by(HERE, 1));
     assert_eq!(sent(&mut calls), [(1, 1), (2, 1)]);
     assert_eq!(sent(&mut calls), [], "once");
     replied(&mut calls, 1);
@@ -84,7 +84,7 @@ fn calls_are_sent_in_order_and_end_where_they_took_effect() {
 #[test]
 fn behind_a_full_window_calls_wait_and_behind_a_full_queue_they_are_refused() {
     let mut calls = calls();
-    calls.leader(led_by(PEER, 1));
+    calls.set_leader(led_by(PEER, 1));
     submit(&mut calls, 1..=3, 500);
     assert_eq!(sent(&mut calls), [(1, 1), (2, 1), (3, 1)]);
     submit(&mut calls, 4..=6, 500);
@@ -126,7 +126,7 @@ fn bytes_are_limited_as_calls_are() {
         ended[0].1,
         Err(CallError::NotApplied { reason: NotAppliedReason::QueueFull { .. }, .. })
     ));
-    calls.leader(led_by(HERE, 1));
+    calls.set_leader(led_by(HERE, 1));
     assert_eq!(sent(&mut calls), [(1, 1)], "two are larger than the window");
 }
 
@@ -151,7 +151,7 @@ fn what_just_fits_is_taken_and_what_left_makes_room() {
     calls.tick(Ticks(10));
     assert_eq!(calls.ready().completions.len(), 1);
     assert_eq!(submit(&mut calls, 4, small, 500), 0, "one was given up");
-    calls.leader(led_by(HERE, 1));
+    calls.set_leader(led_by(HERE, 1));
     assert_eq!(sent(&mut calls).len(), 2, "and the window takes both");
     assert_eq!(submit(&mut calls, 5, large, 500), 0);
     assert_eq!(submit(&mut calls, 6, small, 500), 0, "the queue was empty");
@@ -161,7 +161,7 @@ fn what_just_fits_is_taken_and_what_left_makes_room() {
 #[test]
 fn a_late_call_is_told_how_many_were_before_it() {
     let mut calls = calls();
-    calls.leader(led_by(PEER, 1));
+    calls.set_leader(led_by(PEER, 1));
     submit(&mut calls, 1..=3, 500);
     assert_eq!(sent(&mut calls).len(), 3);
     submit(&mut calls, 4..=4, 500);
@@ -179,18 +179,18 @@ fn a_late_call_is_told_how_many_were_before_it() {
 #[test]
 fn a_new_leader_is_sent_all_that_is_unanswered() {
     let mut calls = calls();
-    calls.leader(led_by(PEER, 1));
+    calls.set_leader(led_by(PEER, 1));
     submit(&mut calls, 1..=3, 500);
     assert_eq!(sent(&mut calls).len(), 3);
     replied(&mut calls, 1);
-    calls.leader(None);
+    calls.set_leader(None);
     submit(&mut calls, 4..=4, 500);
     assert_eq!(sent(&mut calls), []);
-    calls.leader(led_by(PEER, 2));
+    calls.set_leader(led_by(PEER, 2));
     assert_eq!(sent(&mut calls), [(2, 2), (3, 2), (4, 2)], "the same node in another term");
-    calls.leader(led_by(PEER, 2));
+    calls.set_leader(led_by(PEER, 2));
     assert_eq!(sent(&mut calls), []);
-    calls.leader(led_by(HERE, 3));
+    calls.set_leader(led_by(HERE, 3));
     assert_eq!(sent(&mut calls), [(2, 2), (3, 2), (4, 2)]);
 }
 
@@ -198,7 +198,7 @@ fn a_new_leader_is_sent_all_that_is_unanswered() {
 #[test]
 fn a_new_connection_to_the_leader_is_sent_all_that_is_unanswered() {
     let mut calls = calls();
-    calls.leader(led_by(PEER, 1));
+    calls.set_leader(led_by(PEER, 1));
     submit(&mut calls, 1..=2, 500);
     assert_eq!(sent(&mut calls).len(), 2);
     calls.reconnected(NodeId(3));
@@ -210,7 +210,7 @@ fn a_new_connection_to_the_leader_is_sent_all_that_is_unanswered() {
 #[test]
 fn a_gap_is_mended_once_however_often_it_is_told() {
     let mut calls = calls();
-    calls.leader(led_by(PEER, 1));
+    calls.set_leader(led_by(PEER, 1));
     submit(&mut calls, 1..=3, 500);
     assert_eq!(sent(&mut calls).len(), 3);
     gap(&mut calls, 2);
@@ -226,7 +226,7 @@ fn a_gap_is_mended_once_however_often_it_is_told() {
 #[test]
 fn a_refusal_is_answered_after_a_pause_that_grows() {
     let mut calls = calls();
-    calls.leader(led_by(PEER, 1));
+    calls.set_leader(led_by(PEER, 1));
     submit(&mut calls, 1..=3, 500);
     assert_eq!(sent(&mut calls).len(), 3);
     calls.refused(NodeId(3), Number(1), CallsRefusal::NotLeader);
@@ -242,7 +242,7 @@ fn a_refusal_is_answered_after_a_pause_that_grows() {
     calls.tick(Ticks(3));
     assert_eq!(sent(&mut calls), [(2, 2), (3, 2)], "two ticks the second time");
     calls.refused(PEER, Number(2), CallsRefusal::NotLeader);
-    calls.leader(led_by(HERE, 2));
+    calls.set_leader(led_by(HERE, 2));
     assert_eq!(sent(&mut calls), [(2, 2), (3, 2)], "another leader is asked at once");
 }
 
@@ -250,7 +250,7 @@ fn a_refusal_is_answered_after_a_pause_that_grows() {
 fn without_progress_all_is_sent_again_ever_more_rarely() {
     let mut calls = calls();
     calls.tick(Ticks(1_000));
-    calls.leader(led_by(PEER, 1));
+    calls.set_leader(led_by(PEER, 1));
     submit(&mut calls, 1..=1, 9_000);
     let mut sent_at = Vec::new();
     for now in 1_000..4_000 {
@@ -266,7 +266,7 @@ fn without_progress_all_is_sent_again_ever_more_rarely() {
 #[test]
 fn the_wait_begins_when_something_is_on_its_way_and_no_later() {
     let mut calls = calls();
-    calls.leader(led_by(PEER, 1));
+    calls.set_leader(led_by(PEER, 1));
     calls.tick(Ticks(1_000));
     submit(&mut calls, 1..=1, 9_000);
     assert_eq!(sent(&mut calls), [(1, 1)]);
@@ -281,7 +281,7 @@ fn the_wait_begins_when_something_is_on_its_way_and_no_later() {
 #[test]
 fn what_is_decided_ends_the_patience() {
     let mut calls = calls();
-    calls.leader(led_by(PEER, 1));
+    calls.set_leader(led_by(PEER, 1));
     submit(&mut calls, 1..=3, 9_000);
     assert_eq!(sent(&mut calls).len(), 3);
     for now in [50, 150] {
@@ -313,7 +313,7 @@ fn what_is_decided_ends_the_patience() {
 #[test]
 fn a_refusal_of_what_is_not_on_its_way_says_nothing() {
     let mut calls = calls();
-    calls.leader(led_by(PEER, 1));
+    calls.set_leader(led_by(PEER, 1));
     submit(&mut calls, 1..=1, 500);
     assert_eq!(sent(&mut calls).len(), 1);
     calls.refused(PEER, Number(2), CallsRefusal::Busy);
@@ -326,7 +326,7 @@ fn any_one_thing_to_do_is_something() {
     let nothing = CallsReady::default();
     assert!(nothing.is_empty());
     let mut calls = calls();
-    calls.leader(led_by(HERE, 1));
+    calls.set_leader(led_by(HERE, 1));
     calls.read(ReadTicket(1), Ticks(500));
     let read = calls.ready();
     assert!(read.read.is_some() && !read.is_empty());
@@ -367,9 +367,9 @@ fn a_call_that_was_never_sent_is_not_applied_and_any_other_is_unknown() {
     submit(&mut calls, 2..=2, 20);
     submit(&mut calls, 3..=3, 10);
     assert_eq!(ended(&mut calls), ["3 not applied: no leader within the deadline"], "late when it was made");
-    calls.leader(led_by(PEER, 1));
+    calls.set_leader(led_by(PEER, 1));
     assert_eq!(sent(&mut calls), [(1, 1)]);
-    calls.leader(None);
+    calls.set_leader(None);
     calls.tick(Ticks(20));
     assert_eq!(
         ended(&mut calls),
@@ -382,14 +382,14 @@ fn a_call_that_was_never_sent_is_not_applied_and_any_other_is_unknown() {
 #[test]
 fn a_call_given_up_raises_lowest_and_is_not_sent_again() {
     let mut calls = calls();
-    calls.leader(led_by(PEER, 1));
+    calls.set_leader(led_by(PEER, 1));
     submit(&mut calls, 1..=1, 500);
     submit(&mut calls, 2..=2, 30);
     submit(&mut calls, 3..=3, 500);
     assert_eq!(sent(&mut calls).len(), 3);
     calls.tick(Ticks(30));
     assert_eq!(calls.ready().completions.len(), 1);
-    calls.leader(led_by(HERE, 2));
+    calls.set_leader(led_by(HERE, 2));
     assert_eq!(sent(&mut calls), [(1, 1), (3, 1)], "while 1 is asked for, 3 cannot say that 2 is not");
     replied(&mut calls, 1);
     gap(&mut calls, 3);
@@ -418,7 +418,7 @@ fn deadlines_can_be_moved_either_way() {
 #[test]
 fn a_stopped_node_ends_every_call_and_read_now_and_later() {
     let mut calls = calls();
-    calls.leader(led_by(PEER, 1));
+    calls.set_leader(led_by(PEER, 1));
     submit(&mut calls, 1..=1, 500);
     assert_eq!(sent(&mut calls).len(), 1);
     submit(&mut calls, 2..=2, 500);
@@ -444,7 +444,7 @@ fn a_stopped_node_ends_every_call_and_read_now_and_later() {
 #[test]
 fn a_reply_that_is_lost_is_told_as_applied() {
     let mut calls = calls();
-    calls.leader(led_by(HERE, 1));
+    calls.set_leader(led_by(HERE, 1));
     submit(&mut calls, 1..=3, 500);
     assert_eq!(sent(&mut calls).len(), 3);
     submit(&mut calls, 4..=4, 500);
@@ -473,7 +473,7 @@ fn a_reply_that_is_lost_is_told_as_applied() {
 #[test]
 fn a_retired_session_ends_its_calls_as_unknown() {
     let mut calls = calls();
-    calls.leader(led_by(HERE, 1));
+    calls.set_leader(led_by(HERE, 1));
     submit(&mut calls, 1..=1, 500);
     assert_eq!(sent(&mut calls).len(), 1);
     calls.decided(Decision { number: Number(1), verdict: Verdict::Retired });
@@ -490,13 +490,13 @@ fn one_question_serves_all_reads_made_before_it_and_a_retry_is_a_new_one() {
     let mut calls = calls();
     calls.read(ReadTicket(1), Ticks(500));
     assert_eq!(ask(&mut calls), None, "nobody leads");
-    calls.leader(led_by(PEER, 1));
+    calls.set_leader(led_by(PEER, 1));
     calls.read(ReadTicket(2), Ticks(500));
     let first = ask(&mut calls).unwrap();
     assert_eq!(ask(&mut calls), None);
     calls.read(ReadTicket(3), Ticks(500));
     let second = ask(&mut calls).unwrap();
-    calls.read_answered(first, Some(Index(10)));
+    calls.read_index_reply(first, Some(Index(10)));
     assert_eq!(calls.ready().read_completions, []);
     calls.applied(Index(9));
     assert_eq!(calls.ready().read_completions, []);
@@ -508,16 +508,16 @@ fn one_question_serves_all_reads_made_before_it_and_a_retry_is_a_new_one() {
     calls.tick(Ticks(50));
     let third = ask(&mut calls).unwrap();
     assert!(third > second, "{third:?} after {second:?}");
-    calls.read_answered(second, Some(Index(1)));
+    calls.read_index_reply(second, Some(Index(1)));
     assert_eq!(calls.ready().read_completions, [], "the answer to a question that is void");
-    calls.read_answered(third, None);
+    calls.read_index_reply(third, None);
     assert_eq!(ask(&mut calls), None, "no busy loop");
     calls.tick(Ticks(51));
     let fourth = ask(&mut calls).unwrap();
-    calls.leader(led_by(HERE, 2));
+    calls.set_leader(led_by(HERE, 2));
     let fifth = ask(&mut calls).unwrap();
-    calls.read_answered(fourth, Some(Index(1)));
-    calls.read_answered(fifth, Some(Index(12)));
+    calls.read_index_reply(fourth, Some(Index(1)));
+    calls.read_index_reply(fifth, Some(Index(12)));
     assert_eq!(calls.ready().read_completions, [(ReadTicket(3), Ok(Index(12)))], "applied already");
 }
 
@@ -537,14 +537,14 @@ fn a_late_read_says_what_it_waited_for() {
     calls.formed();
     calls.read(ReadTicket(2), Ticks(20));
     assert_eq!(late(&mut calls, 2, 20), ReadError::NoLeader);
-    calls.leader(led_by(PEER, 1));
+    calls.set_leader(led_by(PEER, 1));
     calls.read(ReadTicket(3), Ticks(30));
     let id = ask(&mut calls).unwrap();
     assert_eq!(late(&mut calls, 3, 30), ReadError::Unconfirmed);
-    calls.read_answered(id, Some(Index(1)));
+    calls.read_index_reply(id, Some(Index(1)));
     calls.read(ReadTicket(4), Ticks(40));
     let id = ask(&mut calls).unwrap();
-    calls.read_answered(id, Some(Index(7)));
+    calls.read_index_reply(id, Some(Index(7)));
     assert_eq!(late(&mut calls, 4, 40), ReadError::Behind { index: Index(7), applied: Index(0) });
     for ticket in 5..=8 {
         calls.read(ReadTicket(ticket), Ticks(100));
@@ -557,7 +557,7 @@ fn a_late_read_says_what_it_waited_for() {
 fn questions_of_two_boots_have_different_ids() {
     let id = |boot| {
         let mut calls = Calls::new(SessionId { incarnation: Incarnation(7), ..session(1, boot) }, config());
-        calls.leader(led_by(PEER, 1));
+        calls.set_leader(led_by(PEER, 1));
         calls.read(ReadTicket(1), Ticks(500));
         ask(&mut calls).unwrap()
     };

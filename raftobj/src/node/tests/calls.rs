@@ -27,14 +27,14 @@ fn calls_that_no_replica_could_apply_do_not_enter_the_log() {
         Command { session: SessionId { incarnation: Incarnation(9), ..session(2, 1) }, ..good(1) },
     ] {
         node.receive(NodeId(2), Message::Calls(vec![bad]));
-        let refusal = Message::CallsRefused { from: Number(1), why: CallsRefusal::Barred };
+        let refusal = Message::CallsRefused { from: Number(1), why: CallsRefusal::NotAdmitted };
         assert!(settle(&mut node).0.contains(&(NodeId(2), refusal)));
         assert_eq!(last(&node), before);
     }
     // What comes before it is taken, what comes after it waits.
     let commands = vec![good(1), Command { method: MethodId(1), ..good(2) }, good(3)];
     node.receive(NodeId(2), Message::Calls(commands));
-    let refusal = Message::CallsRefused { from: Number(2), why: CallsRefusal::Barred };
+    let refusal = Message::CallsRefused { from: Number(2), why: CallsRefusal::NotAdmitted };
     assert!(settle(&mut node).0.contains(&(NodeId(2), refusal)));
     assert_eq!(last(&node), before.next());
     assert!(Counts::take().of(Mark::CallBarred) > 0);
