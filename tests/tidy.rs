@@ -17,7 +17,7 @@ const ROOMS: [(&str, &[&str]); 14] = [
     ("calls", &["raft", "codec", "object"]),
     ("node", &["raft", "codec", "object", "calls", "hash"]),
     ("persistence", &["raft", "node", "storage"]),
-    ("net", &[]),
+    ("net", &["hash"]),
     ("driver", &["raft", "codec", "object", "calls", "node", "net", "storage", "persistence"]),
     ("replica", &["raft", "codec", "object", "calls", "node", "net", "storage", "persistence", "driver"]),
     (

@@ -1,4 +1,4 @@
-//! Hashes that are part of the formats: the same on every machine and in every version.
+//! Hashes and random numbers that are part of the formats: the same on every machine and in every version.
 
 /// FNV-1a, 32 bits: names of methods become their ids with it. `const`, so that collisions are found when
 /// the user's crate is compiled.
@@ -20,6 +20,15 @@ pub(crate) const fn mix(state: u64, word: u64) -> u64 {
     let product =
         ((state ^ 0x9e37_79b9_7f4a_7c15) as u128).wrapping_mul((word ^ 0xd1b5_4a32_d192_ed03) as u128 | 1);
     (product as u64) ^ ((product >> 64) as u64) ^ word.rotate_left(32)
+}
+
+/// The next number of the generator SplitMix64, which is all in `state`. Any state will do as a seed.
+pub(crate) const fn splitmix64(state: &mut u64) -> u64 {
+    *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let mut z = *state;
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
 }
 
 /// `state` after `bytes`, eight at a time; the length is hashed too.

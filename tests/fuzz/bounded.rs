@@ -2,8 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on may stop")]
 
+use raftobj::sim::Random;
 use raftobj_fuzz::measure::{Alone, Finding, alone};
-use raftobj_fuzz::mutate::{Random, mutate};
+use raftobj_fuzz::mutate::mutate;
 use raftobj_fuzz::{Memory, Target, folders, targets};
 use std::path::Path;
 use std::{env, fs};
@@ -30,7 +31,7 @@ fn no_bytes_panic_take_claimed_memory_or_change_their_meaning() {
         let mut all = known.iter().map(|(_, input)| input.clone()).collect::<Vec<_>>();
         // An input without a byte is one, too.
         all.push(Vec::new());
-        let mut random = Random(1);
+        let mut random = Random::new(1);
         let changed =
             (0..rounds(target.name)).map(|round| (format!("round {round}"), mutate(&all, &mut random)));
         let (mut accepted, mut refused) = (0, 0);
@@ -104,7 +105,7 @@ fn planted_faults_are_found_and_shrunk() {
     let target = |decode| Target { name: "planted", decode, seeds: Vec::new, memory };
     let inputs = [b"a length: \x05, and more".to_vec()];
     let find = |target: &Target| {
-        let mut random = Random(1);
+        let mut random = Random::new(1);
         let mut changed = (0..10_000).map(|_| mutate(&inputs, &mut random));
         let input = changed.find(|input| alone.run(target, input).is_err()).expect("10,000 rounds find it");
         let shrunk = alone.shrink(target, &input);

@@ -2,6 +2,7 @@
 //!
 //! Pure: the jitter comes from a seed. It may not know clocks, nor what is attempted.
 
+use crate::hash::splitmix64;
 use std::time::Duration;
 
 /// Jittered exponential back-off: each wait is drawn from the upper half of a span that doubles from `min` to
@@ -41,16 +42,7 @@ impl Backoff {
     fn jitter(&mut self, span: Duration) -> Duration {
         let half = span / 2;
         let nanos = u64::try_from(half.as_nanos()).unwrap_or(u64::MAX);
-        half + Duration::from_nanos(self.draw() % nanos.saturating_add(1))
-    }
-
-    /// SplitMix64.
-    fn draw(&mut self) -> u64 {
-        self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.random;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
+        half + Duration::from_nanos(splitmix64(&mut self.random) % nanos.saturating_add(1))
     }
 }
 

@@ -1,6 +1,6 @@
 //! What a replicated method may know beside its arguments: the same on every replica.
 
-use crate::hash::mix;
+use crate::hash::{mix, splitmix64};
 use crate::raft::types::{Index, Term, Time};
 use std::cell::Cell;
 use std::time::{Duration, SystemTime};
@@ -45,12 +45,10 @@ impl ApplyContext {
 
     /// The next number of a generator seeded by the entry (SplitMix64): equal on every replica, not secret.
     pub fn random_u64(&self) -> u64 {
-        let state = self.random.get().wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut state = self.random.get();
+        let number = splitmix64(&mut state);
         self.random.set(state);
-        let mut z = state;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
+        number
     }
 }
 

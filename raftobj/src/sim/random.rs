@@ -1,6 +1,6 @@
 //! The one source of chance of a run.
 
-use crate::hash::mix;
+use crate::hash::{mix, splitmix64};
 
 /// A generator of random numbers that is a function of its seed (SplitMix64).
 #[derive(Clone, Debug)]
@@ -19,11 +19,7 @@ impl Random {
 
     /// Any number.
     pub fn next_u64(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
+        splitmix64(&mut self.0)
     }
 
     /// A number below `bound`.

@@ -4,6 +4,7 @@ use super::context::ApplyContext;
 use super::{MethodError, Object, Replicated};
 use crate::codec::command::{Command, Number, ObjectId, SessionId};
 use crate::codec::method::{Method, MethodId};
+use crate::hash::splitmix64;
 use crate::raft::types::{Boot, Entry, EntryId, EntryKind, Incarnation, Index, NodeId, Term, Time};
 use crate::replica::{Core, Handle};
 use bytes::Bytes;
@@ -137,17 +138,13 @@ pub(crate) fn noop(term: u64, index: u64) -> Entry {
     Entry { id: EntryId { term: Term(term), index: Index(index) }, time: Time(1_000 + index), kind, payload }
 }
 
-/// SplitMix64.
+/// Random numbers that are a function of a seed.
 #[derive(Clone, Debug)]
 pub(crate) struct TestRandom(pub(crate) u64);
 
 impl TestRandom {
     pub(crate) fn below(&mut self, bound: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (z ^ (z >> 31)) % bound
+        splitmix64(&mut self.0) % bound
     }
 
     pub(crate) fn one_in(&mut self, n: u64) -> bool {

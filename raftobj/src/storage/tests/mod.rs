@@ -7,6 +7,7 @@ use super::recovery::Problem;
 use super::segment::{SEGMENT_HEADER_BYTES, SegmentHeader, segment_name};
 use super::wal::{OpenError, PrepareJob, Recovered, WalError};
 use super::*;
+use crate::hash::splitmix64;
 use crate::raft::membership::{Member, Membership};
 use crate::raft::types::{Entry, EntryId, EntryKind, HardState, Index, Term, Time};
 use bytes::Bytes;
@@ -95,16 +96,12 @@ impl Model {
     }
 }
 
-/// splitmix64: a test that fails prints its seed.
+/// A test that fails prints its seed.
 struct Random(u64);
 
 impl Random {
     fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
+        splitmix64(&mut self.0)
     }
 
     fn below(&mut self, bound: u64) -> u64 {
