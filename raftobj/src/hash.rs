@@ -1,7 +1,7 @@
 //! Hashes and random numbers that are part of the formats: the same on every machine and in every version.
 
-/// FNV-1a, 32 bits: names of methods become their ids with it. `const`, so that collisions are found when
-/// the user's crate is compiled.
+/// FNV-1a with 32 bits: the id of a method is this hash of its name. It is `const`, so collisions are found when the
+/// user's crate is compiled.
 pub(crate) const fn fnv1a_32(text: &str) -> u32 {
     let bytes = text.as_bytes();
     let mut hash: u32 = 0x811c_9dc5;
@@ -14,15 +14,15 @@ pub(crate) const fn fnv1a_32(text: &str) -> u32 {
     hash
 }
 
-/// One step of a running hash: `state` after `word`. Multiplies 64 by 64 bits and folds the halves, as
-/// wyhash does; not for adversaries.
+/// One step of a running hash: `state` after `word`. It multiplies 64 by 64 bits and folds the halves, as wyhash does.
+/// It does not resist an attacker.
 pub(crate) const fn mix(state: u64, word: u64) -> u64 {
     let product =
         ((state ^ 0x9e37_79b9_7f4a_7c15) as u128).wrapping_mul((word ^ 0xd1b5_4a32_d192_ed03) as u128 | 1);
     (product as u64) ^ ((product >> 64) as u64) ^ word.rotate_left(32)
 }
 
-/// The next number of the generator SplitMix64, which is all in `state`. Any state will do as a seed.
+/// The next number of the generator SplitMix64 with this `state`. Any state can be the seed.
 pub(crate) const fn splitmix64(state: &mut u64) -> u64 {
     *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
     let mut z = *state;
@@ -31,7 +31,7 @@ pub(crate) const fn splitmix64(state: &mut u64) -> u64 {
     z ^ (z >> 31)
 }
 
-/// `state` after `bytes`, eight at a time; the length is hashed too.
+/// `state` after `bytes`, eight at a time. The length is hashed too.
 pub(crate) fn hash_bytes(state: u64, bytes: &[u8]) -> u64 {
     let mut state = mix(state, bytes.len() as u64);
     let (words, rest) = bytes.as_chunks::<8>();

@@ -1,43 +1,43 @@
-//! A replicated call as the payload of an entry.
+//! A replicated call: the payload of an entry.
 //!
-//! | field | bytes | why |
+//! | field | bytes | meaning, and why this size |
 //! |---|---|---|
-//! | object | varint | zero but for nodes with several objects |
-//! | node | 8 | random: a varint would be longer |
-//! | incarnation | 8 | random |
-//! | boot | varint | small for the life of most nodes |
-//! | number | varint | one to five bytes in most lives of a process |
+//! | object | varint | always zero: a node has one object so far |
+//! | node | 8 | the session: see [`SessionId`]. Random: a varint would be longer |
+//! | incarnation | 8 | random too |
+//! | boot | varint | a small number for most nodes |
+//! | number | varint | the serial number of the call in its session: one to five bytes for most processes |
 //! | number − lowest | varint | within the session's window: one or two bytes |
-//! | method | 4 | a hash |
-//! | arguments | the rest | postcard; the entry has the length already |
+//! | method | 4 | [`MethodId`]: a hash |
+//! | arguments | the rest | postcard; the entry has the length |
 //!
-//! No version of its own: log and handshake carry one for all that is in them.
+//! It has no version: log and handshake have one for all their content.
 
 use super::method::MethodId;
 use super::{DecodeError, Put, Take};
 use crate::raft::types::{Boot, Incarnation, NodeId};
 use bytes::Bytes;
 
-/// One life of a process on one disk: who numbers calls.
+/// A client session (thesis §6.3): one process of a node, which numbers its calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct SessionId {
     /// The member.
     pub(crate) node: NodeId,
-    /// Its disk.
+    /// The incarnation of its disk.
     pub(crate) incarnation: Incarnation,
-    /// Its start. A higher boot retires lower ones.
+    /// The number of its start. A higher boot retires the lower ones.
     pub(crate) boot: Boot,
 }
 
-/// The number of a call within its session. The first call is 1.
+/// The number of a call in its session: the serial number of thesis §6.3. The first call is 1.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Number(pub(crate) u64);
 
-/// Which object of a node a call is for. Zero is the only one so far.
+/// The object of a node that a call is for. Zero is the only one so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct ObjectId(pub(crate) u32);
 
-/// A call: what to do, and who asked.
+/// A call: session, number, method, arguments.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Command {
     /// The object.
@@ -46,15 +46,15 @@ pub(crate) struct Command {
     pub(crate) session: SessionId,
     /// The call's number in that session.
     pub(crate) number: Number,
-    /// The session's first unanswered number when this was sent; never above `number`.
+    /// The first unanswered number of the session when this was sent; never above `number`.
     pub(crate) lowest: Number,
     /// The method.
     pub(crate) method: MethodId,
-    /// Its arguments: postcard, a tuple.
+    /// The arguments: a tuple in postcard.
     pub(crate) arguments: Bytes,
 }
 
-/// An upper bound of what [`Command::encode`] writes beside the arguments.
+/// An upper bound of the encoded bytes without the arguments.
 pub(crate) const COMMAND_OVERHEAD_MAX: usize = 5 + 8 + 8 + 10 + 10 + 10 + 4;
 
 impl Number {
@@ -65,9 +65,9 @@ impl Number {
 }
 
 impl Command {
-    /// The payload of an entry: the table above.
+    /// Encodes the payload of an entry; see the table above.
     pub(crate) fn encode(&self) -> Bytes {
-        assert!(self.lowest.0 >= 1, "a session's numbers begin with 1, lowest is {}", self.lowest.0);
+        assert!(self.lowest.0 >= 1, "numbers begin with 1, lowest is {}", self.lowest.0);
         assert!(self.lowest <= self.number, "lowest {} beyond number {}", self.lowest.0, self.number.0);
         let mut buffer = Vec::with_capacity(COMMAND_OVERHEAD_MAX + self.arguments.len());
         buffer.put_varint(u64::from(self.object.0));
@@ -81,7 +81,7 @@ impl Command {
         Bytes::from(buffer)
     }
 
-    /// Reads a payload; the arguments share its buffer.
+    /// Decodes a payload; the arguments share its buffer.
     pub(crate) fn decode(payload: &Bytes) -> Result<Command, DecodeError> {
         let mut input = payload.clone();
         let object = input.take_varint("object")?;
@@ -126,9 +126,9 @@ mod tests {
         }
     }
 
-    // Breaks: a call is applied with other arguments, or as another session's, than it was made with.
+    // Breaks: a call is applied with wrong arguments, or for another session.
     #[test]
-    fn commands_come_back_and_a_cut_head_is_refused() {
+    fn commands_round_trip_and_a_truncated_head_is_refused() {
         for command in [
             command(0, 1, 1, 1, b""),
             command(0, 3, 70_000, 69_990, b"arguments"),

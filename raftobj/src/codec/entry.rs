@@ -1,20 +1,25 @@
-//! An entry, and the small state beside it.
+//! An entry of the log, and the hard state.
 //!
 //! | field | bytes | why |
 //! |---|---|---|
-//! | term | varint | small for the life of most clusters |
+//! | term | varint | small in most clusters |
 //! | index | varint | |
-//! | time | varint | milliseconds since 1970: six bytes |
+//! | time | varint | the leader's clock, in milliseconds since 1970: six bytes |
 //! | kind | 1 | 0 no-op, 1 command |
-//! | payload | varint length, then the bytes | |
+//! | payload | varint length, then the bytes | empty, or a [command](super::command) |
 //!
-//! No checksum of its own: entries travel in frames, and frames have one, on disk and on the wire.
+//! | field of the hard state | bytes | why |
+//! |---|---|---|
+//! | currentTerm | varint | |
+//! | votedFor | 1, then 0 or 8 | 0 none; 1 and the node id |
+//!
+//! They have no checksum: on disk and on the wire they are in frames, and frames have one.
 
 use super::{DecodeError, Put, Sink, Take};
 use crate::raft::types::{Entry, EntryId, EntryKind, HardState, Index, NodeId, Term, Time};
 use bytes::Bytes;
 
-/// An upper bound of what [`put_entry`] writes beside the payload.
+/// An upper bound of the encoded bytes without the payload.
 pub(crate) const ENTRY_OVERHEAD_MAX: usize = 10 + 10 + 10 + 1 + 10;
 
 /// Appends an entry.
@@ -58,7 +63,7 @@ pub(crate) fn take_entry_id(input: &mut Bytes) -> Result<EntryId, DecodeError> {
     Ok(EntryId { term, index })
 }
 
-/// Appends term and vote: term as a varint, then 0, or 1 and eight bytes of node id.
+/// Appends the hard state: currentTerm and votedFor.
 pub(crate) fn put_hard_state(buffer: &mut Vec<u8>, state: HardState) {
     buffer.put_varint(state.term.0);
     match state.voted_for {
@@ -70,7 +75,7 @@ pub(crate) fn put_hard_state(buffer: &mut Vec<u8>, state: HardState) {
     }
 }
 
-/// Takes term and vote.
+/// Takes the hard state.
 pub(crate) fn take_hard_state(input: &mut Bytes) -> Result<HardState, DecodeError> {
     let term = Term(input.take_varint("term")?);
     let voted_for = match input.take_u8("vote")? {
@@ -86,7 +91,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn entries_and_hard_states_come_back_and_every_prefix_is_refused() {
+    fn entries_and_hard_states_round_trip_and_every_prefix_is_refused() {
         let entry = Entry {
             id: EntryId { term: Term(3), index: Index(700) },
             time: Time(1_790_000_000_000),

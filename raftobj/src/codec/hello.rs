@@ -1,18 +1,18 @@
-//! The first frame on a connection, in both directions: who is there.
+//! The hello: the first frame on a connection, in both directions.
 //!
 //! | field | bytes | why |
 //! |---|---|---|
-//! | magic | 8, `raftobj\0` | tells a peer from whatever else connects |
-//! | protocol min, max | 2 varints | the versions that the sender speaks; nothing after them is read where they do not meet ours |
-//! | node, incarnation | 8 + 8 | whose disk |
-//! | cluster | 8 | zero: not founded yet |
-//! | address | varint length, then UTF-8 | as the sender's own list has it |
-//! | founders | varint count, then each as the address | the list the sender was founded, or is being founded, with |
-//! | largest command | varint | nodes that differ would close each other's connections at a large one |
+//! | magic | 8, `raftobj\0` | identifies the protocol |
+//! | protocol min, max | 2 varints | the versions that the sender supports; the rest is read only if they overlap ours |
+//! | node, incarnation | 8 + 8 | the sender, and its disk |
+//! | cluster | 8 | the cluster id; zero: not formed yet |
+//! | address | varint length, then UTF-8 | the sender's address, as in its own list |
+//! | founders | varint count, then each as the address | the founding list of the sender |
+//! | largest command | varint | bytes; a node that accepts less would close the connection at a larger one |
 //! | object | varint length, then UTF-8 | the struct's name |
-//! | methods | varint count, then 4 + 1 + 4 bytes each | id, arity, hash of the types' spelling |
+//! | methods | varint count, then 4 + 1 + 4 bytes each | id, number of arguments, hash of their types as text |
 //!
-//! It fits in [`HELLO_BYTES_MAX`] or is not sent.
+//! It has at most [`HELLO_BYTES_MAX`] bytes; a longer one is not sent.
 
 use super::membership::{ADDRESS_BYTES_MAX, MEMBERS_MAX};
 use super::method::{Method, MethodId};
@@ -21,37 +21,37 @@ use crate::hash::fnv1a_32;
 use crate::raft::types::{Incarnation, NodeId};
 use bytes::Bytes;
 
-/// The protocol versions that this code speaks.
+/// The protocol versions that this code supports.
 pub(crate) const PROTOCOL: std::ops::RangeInclusive<u64> = 1..=1;
 
-/// Longest hello.
+/// The longest hello.
 pub(crate) const HELLO_BYTES_MAX: usize = 4096;
 
 const MAGIC: u64 = u64::from_le_bytes(*b"raftobj\0");
 
-/// Who is there.
+/// The content of a hello; see the table above.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Hello {
     pub(crate) node: NodeId,
     pub(crate) incarnation: Incarnation,
     /// `None` until the cluster is formed.
     pub(crate) cluster: Option<u64>,
-    /// The sender's own address, as its peers have it.
+    /// The sender's address, as its peers have it.
     pub(crate) address: String,
     /// The founding list, sorted.
     pub(crate) founders: Vec<String>,
-    /// Bytes of the largest command that the sender takes.
+    /// Bytes of the largest command that the sender accepts.
     pub(crate) command_bytes_max: u64,
     pub(crate) object: String,
     pub(crate) methods: Vec<MethodSignature>,
 }
 
-/// What two nodes must agree on about a method.
+/// A method in a hello, to be compared with the receiver's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct MethodSignature {
     pub(crate) id: MethodId,
     pub(crate) arity: u8,
-    /// FNV-1a of the types' spelling.
+    /// FNV-1a of the types as text.
     pub(crate) types: u32,
 }
 
@@ -61,7 +61,7 @@ impl MethodSignature {
     }
 }
 
-/// Why a hello means nothing here.
+/// Why a hello is refused before its content is compared.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum HelloError {
     #[error("it does not speak the raftobj protocol")]
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hello_comes_back_and_every_prefix_is_refused() {
+    fn a_hello_round_trips_and_every_prefix_is_refused() {
         let bytes = Bytes::from(hello().encode());
         assert_eq!(Hello::decode(bytes.clone()), Ok(hello()));
         for cut in 0..bytes.len() {
@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn a_later_protocol_is_told_apart_from_garbage() {
+    fn a_later_protocol_and_garbage_are_different_errors() {
         let mut bytes = hello().encode();
         bytes[8] = 2;
         bytes[9] = 9;
@@ -185,26 +185,26 @@ mod tests {
         assert_eq!(Hello::decode(Bytes::from_static(b"GET / HTTP/1.1\r\n")), Err(HelloError::Foreign));
     }
 
-    // Breaks: a stranger's hello costs as much memory as it says; or a list that a user may found is no hello.
+    // Breaks: a hello takes as much memory as its counts claim; or a list that users may start with is refused.
     #[test]
-    fn lists_and_addresses_have_the_lengths_that_they_may_have() {
+    fn lists_and_addresses_are_bounded() {
         let address = |bytes| "a".repeat(bytes);
         let founded_by = |count, bytes| Hello { founders: vec![address(bytes); count], ..hello() };
         let at = |bytes| Hello { address: address(bytes), ..hello() };
         let method = hello().methods[0];
         let with_methods = |count| Hello { methods: vec![method; count], ..hello() };
-        let fits = |hello: Hello| Hello::decode(hello.encode().into()) == Ok(hello);
-        assert!(fits(founded_by(MEMBERS_MAX, ADDRESS_BYTES_MAX)));
-        assert!(!fits(founded_by(MEMBERS_MAX + 1, 1)));
-        assert!(fits(at(ADDRESS_BYTES_MAX)));
-        assert!(!fits(at(ADDRESS_BYTES_MAX + 1)));
-        assert!(fits(with_methods(HELLO_BYTES_MAX / 9)));
-        assert!(!fits(with_methods(HELLO_BYTES_MAX / 9 + 1)));
+        let is_accepted = |hello: Hello| Hello::decode(hello.encode().into()) == Ok(hello);
+        assert!(is_accepted(founded_by(MEMBERS_MAX, ADDRESS_BYTES_MAX)));
+        assert!(!is_accepted(founded_by(MEMBERS_MAX + 1, 1)));
+        assert!(is_accepted(at(ADDRESS_BYTES_MAX)));
+        assert!(!is_accepted(at(ADDRESS_BYTES_MAX + 1)));
+        assert!(is_accepted(with_methods(HELLO_BYTES_MAX / 9)));
+        assert!(!is_accepted(with_methods(HELLO_BYTES_MAX / 9 + 1)));
     }
 
-    // Breaks: a node that is older than all that this one speaks is taken for one that speaks it.
+    // Breaks: a node that supports only older versions is taken for a compatible one.
     #[test]
-    fn an_earlier_protocol_is_refused_as_that() {
+    fn an_earlier_protocol_is_refused() {
         let mut bytes = hello().encode();
         bytes[8] = 0;
         bytes[9] = 0;

@@ -3,9 +3,9 @@
 //! | field | bytes | why |
 //! |---|---|---|
 //! | count | varint | at most [`MEMBERS_MAX`] |
-//! | node id | 8, each | in rising order: one membership, one encoding |
+//! | node id | 8, each | in increasing order, so each membership has one encoding |
 //! | incarnation | 8, each | the disk whose votes count |
-//! | address | varint length, then UTF-8, each | as the user spelled it |
+//! | address | varint length, then UTF-8, each | as the user wrote it |
 
 use super::{DecodeError, Put, Take};
 use crate::hash::hash_bytes;
@@ -14,7 +14,7 @@ use crate::raft::types::{Incarnation, NodeId};
 use bytes::Bytes;
 use std::collections::BTreeMap;
 
-/// Most members of a cluster. Raft is rarely run beyond seven; the limit keeps a handshake in its frame.
+/// Most members of a cluster. Few clusters have more than seven; the limit keeps a handshake within its frame.
 pub(crate) const MEMBERS_MAX: usize = 15;
 
 /// Longest address, in bytes: a host name has at most 253.
@@ -41,8 +41,8 @@ pub(crate) fn take_membership(input: &mut Bytes) -> Result<Membership, DecodeErr
         let id = NodeId(input.take_u64("member id")?);
         let incarnation = Incarnation(input.take_u64("member incarnation")?);
         let address = input.take_string("member address")?;
-        let rises = members.last_key_value().is_none_or(|(last, _)| *last < id);
-        if !rises || address.len() > ADDRESS_BYTES_MAX {
+        let increases = members.last_key_value().is_none_or(|(last, _)| *last < id);
+        if !increases || address.len() > ADDRESS_BYTES_MAX {
             return Err(DecodeError::Invalid { field: "member", value: id.0 });
         }
         members.insert(id, Member { incarnation, address });
@@ -50,7 +50,7 @@ pub(crate) fn take_membership(input: &mut Bytes) -> Result<Membership, DecodeErr
     Ok(Membership { members })
 }
 
-/// The id of the cluster that these members found: a hash of their encoding, never zero.
+/// The id of a cluster: a hash of its first membership's encoding, never zero.
 pub(crate) fn cluster_id(founders: &Membership) -> u64 {
     let mut buffer = Vec::new();
     put_membership(&mut buffer, founders);
@@ -72,9 +72,9 @@ mod tests {
         buffer.into()
     }
 
-    // Breaks: two encodings of one membership make two clusters of it; or a long list does not fit in its frame.
+    // Breaks: two encodings of one membership give two cluster ids; or a long list does not fit in its frame.
     #[test]
-    fn members_rise_and_are_no_more_and_no_longer_than_they_may_be() {
+    fn ids_increase_and_count_and_addresses_are_bounded() {
         let members = |members: &[(u64, usize)]| {
             take_membership(&mut encoded(members)).ok().map(|membership| membership.members.len())
         };
@@ -83,17 +83,17 @@ mod tests {
         assert_eq!(members(&[&most[..], &[(99, 1)]].concat()), None, "one too many");
         assert_eq!(members(&[(1, ADDRESS_BYTES_MAX + 1)]), None);
         assert_eq!(members(&[(2, 1), (1, 1)]), None);
-        assert_eq!(members(&[(1, 1), (1, 1)]), None, "one of them twice");
+        assert_eq!(members(&[(1, 1), (1, 1)]), None, "the same id twice");
     }
 
-    // Breaks: nodes of two versions found two clusters by one list.
+    // Breaks: two versions of this code give the same members two cluster ids.
     #[test]
-    fn the_id_of_a_cluster_is_that_of_its_members() {
+    fn the_cluster_id_is_a_function_of_the_members() {
         let of = |members: &[(u64, usize)]| cluster_id(&take_membership(&mut encoded(members)).unwrap());
         let id = of(&[(1, 3), (2, 3)]);
         assert_eq!(
             id, 18_024_027_596_820_447_179,
-            "it is in files and hellos: a change is a change of the format"
+            "files and hellos contain it: a change is a change of the format"
         );
         assert_ne!(id, of(&[(1, 3), (3, 3)]));
     }

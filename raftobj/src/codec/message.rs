@@ -1,28 +1,29 @@
-//! What one node says to another, after the handshake: one message a frame.
+//! Messages between nodes after the handshake: one message in each frame.
 //!
-//! | tag | message | body |
-//! |---|---|---|
-//! | 1 | pre-vote | term, last entry |
-//! | 2 | pre-vote reply | term, term of the question, granted |
-//! | 3 | vote | term, last entry |
-//! | 4 | vote reply | term, granted |
-//! | 5 | append | term, prev, commit, count, then the entries as on disk |
-//! | 6 | appended | term, matched |
-//! | 7 | conflict | term, rejected, hint |
-//! | 8 | commit | term, commit |
-//! | 9 | heartbeat | term, commit, round |
-//! | 10 | heartbeat reply | term, round |
-//! | 11 | read index | term, id |
-//! | 12 | read index reply | term, id, 0 or 1 and the index |
-//! | 20 | calls | count, then each as a length and a command |
-//! | 21 | calls refused | lowest number, reason |
-//! | 30 | founding | 0 none, 1 proposed, 2 formed; then the members |
-//! | 40 | digest | index, digest |
-//! | 41 | digests wanted | up to index |
-//! | 42 | digests | first index, count, 8 bytes each |
+//! The first byte is the tag; the fields follow in this order. A field without a size is a varint.
 //!
-//! Terms, indexes, rounds, counts and numbers are varints; ids and digests 8 bytes; a flag is one byte. Sender
-//! and receiver are not in the message: the handshake of the connection has settled them.
+//! | tag | message | in the paper | fields |
+//! |---|---|---|---|
+//! | 1 | `PreVote` | PreVote, thesis §9.6 | term, lastLogTerm, lastLogIndex |
+//! | 2 | `PreVoteReply` | its result | term, term of the request, voteGranted: 1 byte |
+//! | 3 | `Vote` | RequestVote | term, lastLogTerm, lastLogIndex |
+//! | 4 | `VoteReply` | its result | term, voteGranted: 1 byte |
+//! | 5 | `Append` | AppendEntries | term, prevLogTerm, prevLogIndex, leaderCommit, count, then each entry as in [`codec::entry`](super::entry) |
+//! | 6 | `Appended` | its result, success | term, matchIndex |
+//! | 7 | `Conflict` | its result, failure | term, rejected prevLogIndex, term and index of the hint for nextIndex |
+//! | 8 | `Commit` | leaderCommit alone | term, leaderCommit |
+//! | 9 | `Heartbeat` | AppendEntries without entries | term, leaderCommit, round |
+//! | 10 | `HeartbeatReply` | its result | term, round |
+//! | 11 | `ReadIndex` | request for a readIndex, thesis §6.4 | term, id: 8 bytes |
+//! | 12 | `ReadIndexReply` | its result | term, id: 8 bytes, then 0, or 1 and readIndex |
+//! | 20 | `Calls` | client requests, forwarded | count, then each as length and [command](super::command) |
+//! | 21 | `CallsRefused` | | first refused number, reason: 1 byte, 0 not leader, 1 busy, 2 not admitted |
+//! | 30 | `Founding` | | 1 byte: 0 waiting, 1 proposed, 2 formed; after 1 and 2 the [membership](super::membership) |
+//! | 40 | `Digest` | | index, digest: 8 bytes |
+//! | 41 | `DigestsWanted` | | last index |
+//! | 42 | `Digests` | | first index, count, then 8 bytes each |
+//!
+//! Sender and receiver are not in the message: the handshake of the connection has identified them.
 
 use super::command::{Command, Number};
 use super::entry::{put_entry, put_entry_id, take_entry, take_entry_id};
@@ -33,54 +34,55 @@ use crate::raft::message::{Message as RaftMessage, ReadId};
 use crate::raft::types::{Index, Term};
 use bytes::Bytes;
 
-/// What one node says to another.
+/// A message between two nodes; its bytes are in the table above.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Message {
-    /// About the protocol, in the sender's term.
+    /// A message of the protocol, with the sender's term.
     Raft(Term, RaftMessage),
     /// Calls for the leader to propose, in the order of their numbers.
     Calls(Vec<Command>),
-    /// The receiver's calls from `from` on were not proposed.
+    /// The receiver's calls from number `from` on were not proposed.
     CallsRefused { from: Number, why: CallsRefusal },
-    /// How far the sender is with founding the cluster.
+    /// The sender's state in the founding of the cluster.
     Founding(Announcement),
     /// The sender's running digest after applying `index`.
     Digest { index: Index, digest: u64 },
-    /// Tell the digests that you have, up to this index.
+    /// A request for the receiver's digests up to this index.
     DigestsWanted { upto: Index },
-    /// The running digests after `first` and each index that follows it.
+    /// The sender's running digests after `first` and after each index that follows it.
     Digests { first: Index, digests: Vec<u64> },
 }
 
-/// Why a leader, or a node that is taken for one, does not propose calls. Applied: no; the origin sends them again.
+/// Why the receiver of forwarded calls does not propose them. Applied: no; the origin sends them again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum CallsRefusal {
-    /// It does not lead.
+    /// It is not the leader.
     NotLeader,
     /// Its log is full.
     Busy,
-    /// It could not be applied: its object or method is not known there, or it is not the sender's.
+    /// The first of them failed the check of `object::admission`: its object or method is unknown there, or its session
+    /// is not the sender's.
     NotAdmitted,
 }
 
-/// A node's word on the cluster that is being founded.
+/// A node's state in the founding of a cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Announcement {
-    /// It has not met all the listed nodes.
+    /// It has not met all listed nodes.
     Waiting,
-    /// It has met all, and this list is durable on its disk.
+    /// It has met all, and this list is durable here.
     Proposed(Membership),
     /// All have announced this list.
     Formed(Membership),
 }
 
-/// Longest list of digests in a message.
+/// Most digests in a message.
 pub(crate) const DIGESTS_MAX: usize = 4096;
 
-/// No cluster lives to see it; a term beyond it is damage, and would leave no room to count on.
+/// No cluster reaches this term. A higher one is damage, and to count on from it might overflow.
 const TERM_MAX: Term = Term(1 << 62);
 
-/// As [`TERM_MAX`], for indexes.
+/// The same for indexes.
 const INDEX_MAX: Index = Index(1 << 62);
 
 impl Message {
@@ -141,8 +143,8 @@ impl Message {
 
     /// Decodes a frame's payload; entries and arguments share its buffer.
     ///
-    /// Beyond the bytes, it checks what the protocol takes for granted: the entries of an append follow its
-    /// `prev` without a gap, and no term goes down or beyond the sender's.
+    /// It also checks what the protocol assumes: the entries of an append follow its `prev` without a gap, and their
+    /// terms neither decrease nor exceed the sender's.
     pub(crate) fn decode(mut input: Bytes) -> Result<Message, DecodeError> {
         let tag = input.take_u8("message tag")?;
         let message = match tag {
@@ -370,11 +372,11 @@ mod tests {
     }
 
     #[test]
-    fn messages_come_back_and_every_prefix_is_refused() {
+    fn messages_round_trip_and_every_prefix_is_refused() {
         for message in one_of_each() {
             let bytes = Bytes::from(encoded(&message));
+            // A command has a length in the message: with fewer arguments it would decode as another command.
             for cut in 0..bytes.len() {
-                // The arguments of a call run to its end: a shorter call is another call, not a damaged one.
                 let result = Message::decode(bytes.slice(..cut));
                 assert!(result.is_err(), "{message:?} cut at {cut}");
             }
@@ -383,7 +385,7 @@ mod tests {
     }
 
     #[test]
-    fn changed_bytes_are_refused_or_mean_something_else() {
+    fn changed_bytes_are_refused_or_are_another_message() {
         let mut random = TestRandom(1);
         for message in one_of_each() {
             let bytes = encoded(&message);
@@ -400,9 +402,9 @@ mod tests {
         }
     }
 
-    // Breaks: arithmetic on a lie overflows.
+    // Breaks: arithmetic on a forged index overflows.
     #[test]
-    fn an_index_that_nothing_can_follow_is_refused() {
+    fn an_index_without_a_successor_is_refused() {
         let index = Index(u64::MAX);
         let raft = |message| Message::Raft(Term(9), message);
         for message in [
@@ -418,7 +420,7 @@ mod tests {
         }
     }
 
-    // Breaks: a log with a gap, or terms that go back, against what the core takes for granted.
+    // Breaks: a log with a gap or with decreasing terms, which the core assumes not to exist.
     #[test]
     fn appends_that_no_leader_sends_are_refused() {
         let prev = EntryId { term: Term(2), index: Index(4) };
@@ -431,16 +433,16 @@ mod tests {
         assert!(Message::decode(encoded(&beyond).into()).is_err());
     }
 
-    // The bounds themselves: nothing that a node may say is refused.
+    // Breaks: a message within the limits is refused.
     #[test]
-    fn the_largest_term_index_and_list_are_taken() {
+    fn the_largest_term_index_and_list_are_accepted() {
         let digests = |count| Message::Digests { first: INDEX_MAX, digests: vec![1; count] };
         let commit = |term, commit| Message::Raft(term, RaftMessage::Commit { commit });
-        let comes_back = |message: Message| Message::decode(encoded(&message).into()) == Ok(message);
-        assert!(comes_back(commit(TERM_MAX, INDEX_MAX)));
-        assert!(!comes_back(commit(Term(TERM_MAX.0 + 1), Index(1))));
-        assert!(!comes_back(commit(Term(1), Index(INDEX_MAX.0 + 1))));
-        assert!(comes_back(digests(DIGESTS_MAX)));
-        assert!(!comes_back(digests(DIGESTS_MAX + 1)));
+        let round_trips = |message: Message| Message::decode(encoded(&message).into()) == Ok(message);
+        assert!(round_trips(commit(TERM_MAX, INDEX_MAX)));
+        assert!(!round_trips(commit(Term(TERM_MAX.0 + 1), Index(1))));
+        assert!(!round_trips(commit(Term(1), Index(INDEX_MAX.0 + 1))));
+        assert!(round_trips(digests(DIGESTS_MAX)));
+        assert!(!round_trips(digests(DIGESTS_MAX + 1)));
     }
 }

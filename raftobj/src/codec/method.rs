@@ -1,9 +1,9 @@
-//! What the log and the handshake say about a replicated method.
+//! The identity of a replicated method, in the log and in the handshake.
 
 use crate::hash::fnv1a_32;
 
-/// Names a method in the log: a hash of the method's name, or of the one that `#[replicated(name = "…")]` gives.
-/// Never its position, so that methods can be added and moved.
+/// Identifies a method in the log: a hash of its name, or of the name that `#[replicated(name = "…")]` gives. It does
+/// not depend on the position, so methods can be added and moved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MethodId(pub u32);
 
@@ -14,15 +14,15 @@ impl MethodId {
     }
 }
 
-/// What a node must agree on with others about a method.
+/// A replicated method, as nodes compare it in the handshake.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Method {
     /// Its id in the log.
     pub id: MethodId,
-    /// Its name, for people.
+    /// Its name, for messages.
     pub name: &'static str,
-    /// How many arguments an entry carries (without `self` and the context). Nodes that differ refuse each other.
+    /// How many arguments an entry carries, without `self` and the context. Nodes that differ refuse each other.
     pub arity: u8,
-    /// The arguments' types as spelled, white space normalised. Nodes that differ warn.
+    /// The types of the arguments as written, with white space normalised. Nodes that differ warn.
     pub types: &'static str,
 }

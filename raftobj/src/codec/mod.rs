@@ -1,9 +1,17 @@
-//! Bytes: of entries, commands and messages. One encoding for disk and wire.
+//! The bytes of entries, commands, messages and hellos: one encoding for disk and wire.
 //!
-//! It never knows who sends or stores what it encodes. Integers are little-endian of fixed width, or LEB128
-//! (`varint`) where they are mostly small. A decoder that is given anything else than what the encoder makes
-//! returns a [`DecodeError`], and what it allocates is bounded by what came, not by what a length claims: at most
-//! 48 for each byte of its input (`tests/fuzz/` measures it).
+//! | file | format |
+//! |---|---|
+//! | [`entry`] | an entry of the log, and the hard state |
+//! | [`command`] | a call: the payload of an entry |
+//! | [`membership`] | the members of a cluster, and its id |
+//! | [`hello`] | the first frame of a connection |
+//! | [`message`] | all other frames: the RPCs of the paper, forwarded calls, founding, digests |
+//!
+//! This room does not know who sends or stores the bytes. Integers are little-endian with a fixed width, or LEB128
+//! (`varint`) if most of them are small. A decoder returns a [`DecodeError`] for all bytes that the encoder does not
+//! write. It allocates at most 48 bytes for each byte of its input, whatever a length field claims (`tests/fuzz/`
+//! measures it).
 
 pub(crate) mod command;
 pub(crate) mod entry;
@@ -14,13 +22,13 @@ pub(crate) mod method;
 
 use bytes::{Buf, Bytes};
 
-/// Bytes that no encoder of this version makes.
+/// The input is not what the encoder of this version writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum DecodeError {
-    /// The input ends in the middle.
+    /// The input ends too early.
     #[error("the bytes end inside `{0}`")]
     Truncated(&'static str),
-    /// A field has a value that means nothing.
+    /// A field has a value without a meaning.
     #[error("`{field}` has the invalid value {value}")]
     Invalid { field: &'static str, value: u64 },
     /// Bytes are left over.
@@ -33,7 +41,7 @@ pub(crate) trait Put {
     fn put_u8(&mut self, value: u8);
     fn put_u32(&mut self, value: u32);
     fn put_u64(&mut self, value: u64);
-    /// LEB128: seven bits a byte, the lowest first.
+    /// LEB128: seven bits in each byte, the lowest first.
     fn put_varint(&mut self, value: u64);
     /// The length as a varint, then the bytes.
     fn put_slice(&mut self, value: &[u8]);
@@ -66,12 +74,12 @@ impl Put for Vec<u8> {
     }
 }
 
-/// Where a message is encoded to: a buffer, and perhaps a way to pass large parts on without copying them.
+/// A target for encoded messages: a buffer, which may pass on large parts without a copy.
 pub(crate) trait Sink {
-    /// What follows is appended here.
+    /// The buffer to append to.
     fn buffer(&mut self) -> &mut Vec<u8>;
 
-    /// Appends bytes, shared where that is cheaper than a copy.
+    /// Appends bytes, without a copy if that is cheaper.
     fn share(&mut self, bytes: &Bytes);
 }
 
@@ -85,16 +93,16 @@ impl Sink for Vec<u8> {
     }
 }
 
-/// Takes encoded values off the front of a buffer. `field` names what is read, for the error.
+/// Takes encoded values from the front of a buffer. `field` is the name of the value in errors.
 pub(crate) trait Take {
     fn take_u8(&mut self, field: &'static str) -> Result<u8, DecodeError>;
     fn take_u32(&mut self, field: &'static str) -> Result<u32, DecodeError>;
     fn take_u64(&mut self, field: &'static str) -> Result<u64, DecodeError>;
     fn take_varint(&mut self, field: &'static str) -> Result<u64, DecodeError>;
-    /// A slice that shares the input's buffer: nothing is copied.
+    /// A slice of the input's buffer, without a copy.
     fn take_slice(&mut self, field: &'static str) -> Result<Bytes, DecodeError>;
     fn take_string(&mut self, field: &'static str) -> Result<String, DecodeError>;
-    /// Errs where anything is left.
+    /// Fails if bytes are left over.
     fn finish(self) -> Result<(), DecodeError>;
 }
 
@@ -121,7 +129,7 @@ impl Take for Bytes {
             }
             value |= bits << shift;
             if byte & 0x80 == 0 {
-                // One value, one encoding: no zero byte at the end.
+                // Each value has one encoding: no zero byte at the end.
                 if byte == 0 && shift > 0 {
                     break;
                 }
@@ -160,7 +168,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn varints_come_back_and_have_one_encoding() {
+    fn varints_round_trip_and_have_one_encoding() {
         for value in [0, 1, 127, 128, 300, u64::from(u32::MAX), u64::MAX - 1, u64::MAX] {
             let mut buffer = Vec::new();
             buffer.put_varint(value);
