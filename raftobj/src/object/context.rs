@@ -1,13 +1,13 @@
-//! What a replicated method may know beside its arguments: the same on every replica.
+//! The context of a replicated method: index, term, time, random numbers.
 
 use crate::hash::{mix, splitmix64};
 use crate::raft::types::{Index, Term, Time};
 use std::cell::Cell;
 use std::time::{Duration, SystemTime};
 
-/// What a replicated method may know beside its arguments: the same on every replica.
+/// Inputs of a replicated method beside its arguments: index, term, time and random numbers, the same on every replica.
 ///
-/// A method takes it as `&ApplyContext`, in any position; callers do not pass it.
+/// A method takes it as `&ApplyContext`, at any position; its callers do not pass it.
 #[derive(Debug)]
 pub struct ApplyContext {
     index: Index,
@@ -37,13 +37,13 @@ impl ApplyContext {
         self.term
     }
 
-    /// The time that the leader stamped on the call; never before that of the call ahead of it in the log.
-    /// Use this in a replicated method, not the machine's clock.
+    /// The leader's clock when it accepted the call; never earlier than that of an earlier entry. Use this in a
+    /// replicated method, never the clock of the machine.
     pub fn now(&self) -> SystemTime {
         SystemTime::UNIX_EPOCH + Duration::from_millis(self.time.0)
     }
 
-    /// The next number of a generator seeded by the entry (SplitMix64): equal on every replica, not secret.
+    /// The next number of a generator that is seeded by the entry (SplitMix64): equal on every replica, not secret.
     pub fn random_u64(&self) -> u64 {
         let mut state = self.random.get();
         let number = splitmix64(&mut state);
@@ -56,9 +56,9 @@ impl ApplyContext {
 mod tests {
     use super::*;
 
-    // Breaks: replicas of two versions draw differently from the same entry, and are replicas no longer.
+    // Breaks: two versions of this code get different random numbers for one entry, and their replicas diverge.
     #[test]
-    fn a_context_tells_what_its_entry_says() {
+    fn a_context_is_a_function_of_its_entry() {
         let context = ApplyContext::for_test(7, 3, 1_500);
         assert_eq!((context.index(), context.term()), (Index(7), Term(3)));
         assert_eq!(context.now(), SystemTime::UNIX_EPOCH + Duration::from_millis(1_500));
@@ -66,7 +66,7 @@ mod tests {
         assert_eq!(
             drawn,
             [14_718_265_124_126_511_127, 4_047_113_138_491_402_062],
-            "part of what an entry means: a change is a change of the format"
+            "replicas depend on these numbers: a change is a change of the format"
         );
         assert_ne!(ApplyContext::for_test(8, 3, 1_500).random_u64(), drawn[0]);
     }

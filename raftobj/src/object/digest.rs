@@ -1,9 +1,9 @@
-//! The running digest: how replicas notice that they no longer are replicas.
+//! The running digest: how replicas notice that they have diverged.
 //!
-//! After each entry the digest covers all entries up to it: of those that took effect (index, method, reply),
-//! of others the index. Equal logs and deterministic methods make equal digests at equal indexes. Nodes exchange
-//! checkpoints; [`DigestRing`] finds the first index at which two differ, which names the method to look at.
-//! A panic counts as a marker, its text does not: texts may name addresses.
+//! After each entry the digest covers all entries up to it: index, method and reply of those that took effect, the
+//! index of the others. Equal logs and deterministic methods give equal digests at equal indexes. Nodes exchange
+//! checkpoints; [`DigestRing`] finds the first index at which two nodes differ, and so the method that is not
+//! deterministic. The text of a panic is not covered, only that there was one: texts may contain addresses.
 
 use super::reply::Reply;
 use crate::codec::method::MethodId;
@@ -11,7 +11,7 @@ use crate::hash::{hash_bytes, mix};
 use crate::raft::types::Index;
 use std::collections::VecDeque;
 
-/// How many checkpoints a node keeps: a replica is found out while it is at most this many entries behind.
+/// How many checkpoints a node keeps: a replica can be compared while it is at most this many entries behind.
 pub(crate) const DIGEST_RING_MAX: usize = 4_096;
 
 /// The digest after an entry.
@@ -19,19 +19,19 @@ pub(crate) const DIGEST_RING_MAX: usize = 4_096;
 pub(crate) struct Checkpoint {
     /// The entry.
     pub(crate) index: Index,
-    /// The digest with it.
+    /// The digest, this entry included.
     pub(crate) digest: u64,
-    /// The method that took effect there, if one did.
+    /// The method that took effect at this entry, if one did.
     pub(crate) method: Option<MethodId>,
 }
 
 impl Checkpoint {
-    /// After an entry that changed nothing: a no-op, a repeat, a gap.
+    /// The checkpoint after an entry without effect: a no-op, a duplicate, a gap.
     pub(crate) fn without_effect(self, index: Index) -> Checkpoint {
         Checkpoint { index, digest: mix(self.digest, index.0), method: None }
     }
 
-    /// After a call that took effect. `value` is the encoded reply, whatever of it is kept.
+    /// The checkpoint after a call that took effect. `value` is the encoded reply, even if it is too large to be kept.
     pub(crate) fn with_effect(
         self,
         index: Index,
@@ -48,7 +48,7 @@ impl Checkpoint {
     }
 }
 
-/// NB: one kind for every reply that has a value: how large a reply a node keeps is its own affair.
+/// NB: all replies with a value are of one kind, because the limit of their size may differ between nodes.
 fn kind(reply: &Reply) -> u64 {
     match reply {
         Reply::Value(_) | Reply::TooLarge { .. } | Reply::Forgotten => 0,
@@ -63,17 +63,17 @@ pub(crate) struct DigestRing {
     checkpoints: VecDeque<Checkpoint>,
 }
 
-/// Two replicas that differ.
+/// The first checkpoint at which two replicas differ.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct DigestMismatch {
-    /// The first checkpoint of ours that differs.
+    /// Our checkpoint there.
     pub(crate) ours: Checkpoint,
-    /// Whether the one before it is known to be equal: then the fault is at this very entry.
+    /// Whether the checkpoints before it are known to be equal: then the replicas diverged at this entry.
     pub(crate) exact: bool,
 }
 
 impl DigestRing {
-    /// Adds what an apply returned.
+    /// Adds the checkpoints of the entries applied last.
     pub(crate) fn extend(&mut self, checkpoints: &[Checkpoint]) {
         for checkpoint in checkpoints {
             if let Some(last) = self.checkpoints.back() {
@@ -86,26 +86,26 @@ impl DigestRing {
         }
     }
 
-    /// The checkpoint after an entry, while it is kept.
+    /// The checkpoint after an entry, if it is still kept.
     pub(crate) fn at(&self, index: Index) -> Option<Checkpoint> {
         let first = self.checkpoints.front()?.index;
         let offset = usize::try_from(index.0.checked_sub(first.0)?).ok()?;
         self.checkpoints.get(offset).copied()
     }
 
-    /// The latest checkpoint: what travels with acknowledgements.
+    /// The latest checkpoint.
     pub(crate) fn last(&self) -> Option<Checkpoint> {
         self.checkpoints.back().copied()
     }
 
-    /// At most `count` checkpoints up to `index`, oldest first: what a node sends when a difference is found.
+    /// At most `count` checkpoints up to `index`, oldest first, for a peer whose digest differs.
     pub(crate) fn before(&self, index: Index, count: usize) -> Vec<Checkpoint> {
         let upto = self.checkpoints.partition_point(|checkpoint| checkpoint.index <= index);
         self.checkpoints.range(upto.saturating_sub(count)..upto).copied().collect()
     }
 
-    /// The first of another node's checkpoints (oldest first) that differs from ours. `None`: all that can be
-    /// compared are equal.
+    /// The first of another node's checkpoints (oldest first) that differs from ours. `None`: no difference among those
+    /// that both nodes keep.
     pub(crate) fn first_mismatch(&self, theirs: &[Checkpoint]) -> Option<DigestMismatch> {
         let mut exact = false;
         for their in theirs {
@@ -144,7 +144,7 @@ mod tests {
         assert_eq!(ring.first_mismatch(&ours), None);
         let found = ring.first_mismatch(&theirs).unwrap();
         assert_eq!(found, DigestMismatch { ours: ours[4_999], exact: true });
-        // Only later checkpoints are there to compare: something before them differs.
+        // The checkpoints begin after the divergence: the first index is only known to be earlier.
         let found = ring.first_mismatch(&theirs[5_500..]).unwrap();
         assert_eq!(found, DigestMismatch { ours: ours[5_500], exact: false });
         assert_eq!(ring.at(Index(6_000 - 4_096)), None);
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_node_keeps_of_a_reply_does_not_change_its_digest() {
+    fn limits_and_panic_texts_do_not_change_the_digest() {
         let start = Checkpoint::default();
         let value = Reply::Value(Bytes::from_static(b"reply"));
         let large = Reply::TooLarge { bytes: 5, limit: 1 };
@@ -167,9 +167,9 @@ mod tests {
         assert_ne!(with(&value).digest, start.without_effect(Index(1)).digest);
     }
 
-    // Breaks: replicas that did different things are taken for equal.
+    // Breaks: replicas that have diverged are taken for equal.
     #[test]
-    fn what_took_effect_and_how_it_ended_are_in_the_digest() {
+    fn the_digest_covers_the_method_and_the_kind_of_reply() {
         let with = |method, reply: &Reply| {
             Checkpoint::default().with_effect(Index(1), MethodId(method), reply, b"reply").digest
         };

@@ -1,12 +1,12 @@
 //! The lock around the user's object.
 //!
-//! What a standard `RwLock` does not promise, and callers of a replica need:
-//! - A thread that holds a guard reads again without blocking, even while a writer waits.
-//! - A thread can be asked whether it holds a guard ([`LockId::is_held`]), so that it is told, not
-//!   hung, when it waits for a call that cannot be applied before the guard is gone.
-//! - Nobody starves: a waiting writer lets no new readers in (but for those that hold a guard already), and
-//!   when a writer leaves, all readers that waited for it enter before the next.
-//! - A panic under a guard poisons nothing.
+//! Callers of a replica need what a standard `RwLock` does not promise:
+//! - A thread that holds a guard can read again without blocking, even while a writer waits.
+//! - [`LockId::is_held`] shows whether the current thread holds a guard. A thread with a guard that waits for a call
+//!   gets an error: the call cannot be applied before the guard is dropped, so it would wait for ever.
+//! - Nobody starves: while a writer waits, no new readers enter (except threads that hold a guard already), and when a
+//!   writer leaves, all readers that waited for it enter before the next writer.
+//! - A panic under a guard does not poison the lock.
 //!
 //! ```text
 //!            read, no writer           last reader leaves
@@ -16,11 +16,11 @@
 //!            last reader leaves        writer leaves: all readers that waited are in at once
 //! ```
 //!
-//! [`Turns`] decides who may enter; the `RwLock` inside is taken only by those it let in, so it is never
-//! contended. It is there because handing out `&mut T` without it takes unsafe code.
+//! [`Turns`] decides who may enter. The `RwLock` inside is never contended, because only threads that have entered take
+//! it. It is there because `&mut T` without it needs unsafe code.
 //!
-//! Limit: a thread that holds a guard must not wait for another thread that takes its first one; with a writer
-//! between them both would wait for ever.
+//! Limit: a thread that holds a guard must not wait for another thread that takes its first guard. If a writer waits
+//! between them, both threads wait for ever.
 
 use std::cell::RefCell;
 use std::ops::{Deref, DerefMut};
@@ -29,21 +29,21 @@ use std::sync::{
     Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, TryLockError,
 };
 
-/// A lock around `T` for many readers, or one writer.
+/// A lock around `T` for many readers or one writer.
 #[derive(Debug)]
 pub(crate) struct StateLock<T> {
     turns: Turns,
     value: RwLock<T>,
 }
 
-/// Shared access; it cannot leave its thread. Fields are dropped in order: the value is let go before the turn.
+/// Shared access; it cannot be sent to another thread. Fields are dropped in order: first the value, then the turn.
 #[derive(Debug)]
 pub struct ReadGuard<'a, T> {
     value: RwLockReadGuard<'a, T>,
     _turn: ReadTurn<'a>,
 }
 
-/// Exclusive access; as [`ReadGuard`].
+/// Exclusive access; like [`ReadGuard`].
 #[derive(Debug)]
 pub(crate) struct WriteGuard<'a, T> {
     value: RwLockWriteGuard<'a, T>,
@@ -51,21 +51,21 @@ pub(crate) struct WriteGuard<'a, T> {
 }
 
 impl<T> StateLock<T> {
-    /// A free lock.
+    /// A lock that nobody holds.
     pub(crate) fn new(value: T) -> StateLock<T> {
         StateLock { turns: Turns::new(), value: RwLock::new(value) }
     }
 
-    /// Waits for shared access; does not wait if this thread holds a guard of this lock already.
+    /// Waits for shared access, but not if this thread holds a guard of this lock already.
     ///
     /// # Panics
-    /// If this thread holds the *write* guard: a replicated method reads the replica it is applied to.
+    /// If this thread holds the *write* guard: then a replicated method reads the replica that it is applied to.
     pub(crate) fn read(&self) -> ReadGuard<'_, T> {
         let turn = self.turns.enter_read();
         let value = match self.value.try_read() {
             Ok(value) => value,
             Err(TryLockError::Poisoned(value)) => value.into_inner(),
-            Err(TryLockError::WouldBlock) => unreachable!("a reader has its turn only while nobody writes"),
+            Err(TryLockError::WouldBlock) => unreachable!("a reader has a turn only while nobody writes"),
         };
         ReadGuard { value, _turn: turn }
     }
@@ -77,24 +77,24 @@ impl<T> StateLock<T> {
             Ok(value) => value,
             Err(TryLockError::Poisoned(value)) => value.into_inner(),
             Err(TryLockError::WouldBlock) => {
-                unreachable!("a writer has its turn only while nobody else does")
+                unreachable!("a writer has a turn only while nobody else has one")
             }
         };
         WriteGuard { value, _turn: turn }
     }
 
-    /// Names this lock, for asking whether a thread holds it.
+    /// The id of this lock, to check whether a thread holds it.
     pub(crate) fn id(&self) -> LockId {
         LockId(self.turns.id)
     }
 }
 
-/// Names a [`StateLock`] of this process.
+/// Identifies a [`StateLock`] of this process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct LockId(u64);
 
 impl LockId {
-    /// Whether this thread holds a guard of the lock.
+    /// Whether the current thread holds a guard of the lock.
     pub(crate) fn is_held(self) -> bool {
         held(self.0) != Held::default()
     }
@@ -122,25 +122,26 @@ impl<T> DerefMut for WriteGuard<'_, T> {
     }
 }
 
-/// Who may enter.
+/// Decides who may enter.
 #[derive(Debug)]
 struct Turns {
-    /// Names this lock in [`HELD`].
+    /// The key of this lock in [`HELD`].
     id: u64,
-    gate: Mutex<Gate>,
+    counts: Mutex<Counts>,
     readable: Condvar,
     writable: Condvar,
 }
 
-/// Invariant: nobody writes while `readers > 0`.
+/// Who is inside, and who waits. Invariant: nobody writes while `readers > 0`.
 #[derive(Debug, Default)]
-struct Gate {
-    /// Guards given out for reading.
+struct Counts {
+    /// How many read guards there are.
     readers: usize,
     readers_waiting: usize,
     writing: bool,
     writers_waiting: usize,
-    /// How many writers have left. A reader waits for it to change, and is then among `readers` already.
+    /// How many writers have left. A waiting reader waits until it changes; the writer that leaves has then counted
+    /// it among `readers`.
     phase: u64,
 }
 
@@ -155,44 +156,44 @@ impl Turns {
         static NEXT_ID: AtomicU64 = AtomicU64::new(0);
         Turns {
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
-            gate: Mutex::default(),
+            counts: Mutex::default(),
             readable: Condvar::new(),
             writable: Condvar::new(),
         }
     }
 
-    fn gate(&self) -> MutexGuard<'_, Gate> {
-        self.gate.lock().unwrap_or_else(PoisonError::into_inner)
+    fn counts(&self) -> MutexGuard<'_, Counts> {
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn enter_read(&self) -> ReadTurn<'_> {
         let held = held(self.id);
         assert!(!held.writing, "a replicated method must not read the replica it is applied to; use `self`");
-        let mut gate = self.gate();
-        if held.reads == 0 && (gate.writing || gate.writers_waiting > 0) {
-            let phase = gate.phase;
-            gate.readers_waiting += 1;
-            while gate.phase == phase {
-                gate = self.readable.wait(gate).unwrap_or_else(PoisonError::into_inner);
+        let mut counts = self.counts();
+        if held.reads == 0 && (counts.writing || counts.writers_waiting > 0) {
+            let phase = counts.phase;
+            counts.readers_waiting += 1;
+            while counts.phase == phase {
+                counts = self.readable.wait(counts).unwrap_or_else(PoisonError::into_inner);
             }
         } else {
-            gate.readers += 1;
+            counts.readers += 1;
         }
-        drop(gate);
+        drop(counts);
         change_held(self.id, |held| held.reads += 1);
         ReadTurn(self)
     }
 
     fn enter_write(&self) -> WriteTurn<'_> {
         assert!(held(self.id) == Held::default(), "a thread that holds a guard would wait for itself");
-        let mut gate = self.gate();
-        gate.writers_waiting += 1;
-        while gate.writing || gate.readers > 0 {
-            gate = self.writable.wait(gate).unwrap_or_else(PoisonError::into_inner);
+        let mut counts = self.counts();
+        counts.writers_waiting += 1;
+        while counts.writing || counts.readers > 0 {
+            counts = self.writable.wait(counts).unwrap_or_else(PoisonError::into_inner);
         }
-        gate.writers_waiting -= 1;
-        gate.writing = true;
-        drop(gate);
+        counts.writers_waiting -= 1;
+        counts.writing = true;
+        drop(counts);
         change_held(self.id, |held| held.writing = true);
         WriteTurn(self)
     }
@@ -201,9 +202,9 @@ impl Turns {
 impl Drop for ReadTurn<'_> {
     fn drop(&mut self) {
         change_held(self.0.id, |held| held.reads -= 1);
-        let mut gate = self.0.gate();
-        gate.readers -= 1;
-        if gate.readers == 0 && gate.writers_waiting > 0 {
+        let mut counts = self.0.counts();
+        counts.readers -= 1;
+        if counts.readers == 0 && counts.writers_waiting > 0 {
             self.0.writable.notify_one();
         }
     }
@@ -212,11 +213,11 @@ impl Drop for ReadTurn<'_> {
 impl Drop for WriteTurn<'_> {
     fn drop(&mut self) {
         change_held(self.0.id, |held| held.writing = false);
-        let mut gate = self.0.gate();
-        gate.writing = false;
-        gate.phase += 1;
-        gate.readers = std::mem::take(&mut gate.readers_waiting);
-        if gate.readers > 0 {
+        let mut counts = self.0.counts();
+        counts.writing = false;
+        counts.phase += 1;
+        counts.readers = std::mem::take(&mut counts.readers_waiting);
+        if counts.readers > 0 {
             self.0.readable.notify_all();
         } else {
             self.0.writable.notify_one();
@@ -224,7 +225,7 @@ impl Drop for WriteTurn<'_> {
     }
 }
 
-/// What a thread holds of one lock.
+/// The guards of one lock that a thread holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Held {
     reads: usize,
@@ -232,11 +233,12 @@ struct Held {
 }
 
 thread_local! {
-    /// What this thread holds, by the lock's id: as many entries as locks it holds, so nearly always none or one.
+    /// The guards of this thread, by the lock's id. It has an entry for each lock that is held: nearly always none or
+    /// one.
     static HELD: RefCell<Vec<(u64, Held)>> = const { RefCell::new(Vec::new()) };
 }
 
-/// NB: in the destructor of a thread-local value there may be no `HELD` any more; nothing is held then.
+/// NB: in the destructor of a thread-local value `HELD` may be gone; then nothing is held.
 fn held(id: u64) -> Held {
     let find = |held: &RefCell<Vec<(u64, Held)>>| {
         held.borrow().iter().find(|(of, _)| *of == id).map(|(_, held)| *held)

@@ -1,7 +1,7 @@
-//! Applies committed entries to the user's object.
+//! The state machine: applies committed entries to the user's object.
 //!
-//! Begin with [`Machine::apply`]. What comes out is a function of the entries alone, but for the texts of
-//! panics and for how long replies are kept; the running digest covers the rest.
+//! Begin with [`Machine::apply`]. Its result is a function of the entries alone, except for the texts of panics and for
+//! the limit of a reply's size. The running digest covers all the rest.
 
 use super::context::ApplyContext;
 use super::describe::method_name;
@@ -22,18 +22,18 @@ use std::borrow::Cow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-/// A [`Machine`] of any object: what an apply thread or a simulator holds.
+/// A [`Machine`] of any object type, for an apply thread or a simulator.
 pub(crate) trait Apply: Send {
     /// See [`Machine::apply`].
     fn apply(&mut self, entries: &[Entry], pause: &mut dyn FnMut() -> bool) -> Applied;
 }
 
-/// What the machine must be told.
+/// Options of a [`Machine`].
 #[derive(Clone, Debug)]
 pub(crate) struct MachineConfig {
-    /// The session whose calls' decisions are reported: this node's.
+    /// This node's session: decisions on its calls are reported.
     pub(crate) own: SessionId,
-    /// Larger replies are kept as their size.
+    /// Of a larger reply, only the size is kept.
     pub(crate) reply_bytes_max: usize,
     /// What a panic in a method does.
     pub(crate) on_panic: OnPanic,
@@ -49,59 +49,59 @@ pub enum OnPanic {
     Stop,
 }
 
-/// What applying some entries did.
+/// The result of applying some entries.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Applied {
-    /// The last entry that is applied now.
+    /// The last applied entry (`lastApplied`).
     pub(crate) upto: EntryId,
     /// Its time.
     pub(crate) time: Time,
-    /// One for each entry applied, in order; for a [`DigestRing`](super::digest::DigestRing).
+    /// One for each of these entries that was applied, in order, for a [`DigestRing`](super::digest::DigestRing).
     pub(crate) checkpoints: Vec<Checkpoint>,
-    /// About this node's own calls, in the order of the log.
+    /// The decisions on this node's own calls, in the order of the log.
     pub(crate) decisions: Vec<Decision>,
-    /// How many methods panicked in these entries.
+    /// How many of these entries had a method that panicked.
     pub(crate) panics: u64,
-    /// Set for ever once an entry cannot be applied; `upto` is the one before it.
+    /// Set, and never reset, when an entry cannot be applied; `upto` is the entry before it.
     pub(crate) stop: Option<ApplyStop>,
 }
 
-/// The entry at which the node stopped applying, and why.
+/// The entry that could not be applied, and why; nothing is applied after it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("entry {index} cannot be applied: {reason}")]
 pub(crate) struct ApplyStop {
     /// The entry.
     pub(crate) index: Index,
-    /// Its method, if it got as far.
+    /// Its method, if the command could be decoded.
     pub(crate) method: Option<MethodId>,
-    /// Why.
+    /// The reason.
     #[source]
     pub(crate) reason: StopReason,
 }
 
-/// Why an entry cannot be applied. Going on would be a guess that may differ from the other replicas'.
+/// Why an entry cannot be applied. A node that continued might differ from the other replicas.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum StopReason {
-    /// The payload is not a command of this version.
+    /// The payload is not a command of this version of the format.
     #[error("it is not a command: {0}")]
     Command(#[from] DecodeError),
-    /// There is no object of this id here.
-    #[error("it is for object {}, and this node has none of that id", .0.0)]
+    /// This node has no object with this id.
+    #[error("it is for object {}, which this node does not have", .0.0)]
     Object(ObjectId),
     /// The method cannot be called.
     #[error(transparent)]
     Method(MethodError),
-    /// The method panicked, and the node was told to stop then.
-    #[error("`{method}` panicked, and the node is told to stop on a panic: {message}")]
+    /// The method panicked, and [`OnPanic::Stop`] is set.
+    #[error("`{method}` panicked, and the option on_panic is Stop: {message}")]
     Panicked {
         /// The method's name.
         method: &'static str,
-        /// The panic's message.
+        /// The message of the panic.
         message: String,
     },
 }
 
-/// The object and what is replicated with it.
+/// The object, and the state that is replicated with it.
 #[derive(Debug)]
 pub(crate) struct Machine<T> {
     config: MachineConfig,
@@ -111,15 +111,15 @@ pub(crate) struct Machine<T> {
     time: Time,
     checkpoint: Checkpoint,
     stop: Option<ApplyStop>,
-    /// Where methods write their replies; kept for its memory.
+    /// Methods write their replies into it; kept to reuse its memory.
     buffer: Vec<u8>,
 }
 
-/// A larger buffer is given back after the call that needed it.
+/// A buffer that has grown beyond this is freed after the call.
 const BUFFER_BYTES_KEPT: usize = 1 << 20;
 
 impl<T: Object> Machine<T> {
-    /// A machine before the first entry.
+    /// A machine that has applied nothing.
     pub(crate) fn new(state: Arc<StateLock<T>>, config: MachineConfig) -> Machine<T> {
         Machine {
             config,
@@ -133,11 +133,11 @@ impl<T: Object> Machine<T> {
         }
     }
 
-    /// Applies committed entries, which follow the last applied one without a gap.
+    /// Applies committed entries. The first follows the last applied one, without a gap.
     ///
-    /// The object is locked from the first call that takes effect on. `pause` is asked after each of them and
-    /// owns the clock: where it returns true the lock is given up, and all readers that wait get in before
-    /// the next entry. It should do so about every millisecond.
+    /// The object is locked at the first call that takes effect. While it is locked, `pause` is called after each
+    /// entry; it has the clock. When it returns true, the lock is released and all waiting readers enter before the
+    /// next entry. It should return true about every millisecond.
     pub(crate) fn apply(&mut self, entries: &[Entry], pause: &mut dyn FnMut() -> bool) -> Applied {
         #[cfg(test)]
         let swapped = planted!(OrderOfBatch).then(|| with_ends_swapped(entries));
@@ -192,28 +192,8 @@ impl<T: Object> Machine<T> {
             CommandStatus::Fresh => {
                 let object = guard.get_or_insert_with(|| state.write());
                 let context = ApplyContext::new(index, entry.id.term, entry.time);
-                let called = call(&mut **object, method, &command.arguments, &context, &mut self.buffer);
-                let reply = match called {
-                    Ok(()) => value_or_size(&self.buffer, self.config.reply_bytes_max),
-                    Err(Failure::Panicked(message)) => {
-                        mark!(MethodPanicked);
-                        applied.panics += 1;
-                        let alone = planted!(FailingMethodStopsItsCaller) && own;
-                        if self.config.on_panic == OnPanic::Stop || alone {
-                            let name = method_name::<T>(method).unwrap_or("unknown");
-                            let message = message.into_owned();
-                            return Err(stop(Some(method), StopReason::Panicked { method: name, message }));
-                        }
-                        Reply::Panicked(message)
-                    }
-                    Err(Failure::Refused(MethodError::Reply { reason, .. })) => {
-                        mark!(ReplyUnencodable);
-                        Reply::Unencodable(reason.into())
-                    }
-                    Err(Failure::Refused(error)) => {
-                        return Err(stop(Some(method), StopReason::Method(error)));
-                    }
-                };
+                let reply = self.call(object, &command, &context, &mut applied.panics);
+                let reply = reply.map_err(|reason| stop(Some(method), reason))?;
                 let checkpoint = self.checkpoint.with_effect(index, method, &reply, &self.buffer);
                 if self.buffer.capacity() > BUFFER_BYTES_KEPT {
                     self.buffer = Vec::new();
@@ -225,7 +205,7 @@ impl<T: Object> Machine<T> {
                 }
                 return Ok(checkpoint);
             }
-            // A repeat: it is answered with what it did when it took effect.
+            // A duplicate is answered with the entry and the reply of the first one.
             CommandStatus::Duplicate(kept) if own => {
                 Verdict::Replied { entry: kept.entry, reply: kept.reply.clone() }
             }
@@ -239,6 +219,35 @@ impl<T: Object> Machine<T> {
         }
         Ok(self.checkpoint.without_effect(index))
     }
+
+    /// Calls the method of a command that takes effect; the encoded reply is in `buffer`.
+    fn call(
+        &mut self,
+        object: &mut T,
+        command: &Command,
+        context: &ApplyContext,
+        panics: &mut u64,
+    ) -> Result<Reply, StopReason> {
+        let method = command.method;
+        match catch_call(object, method, &command.arguments, context, &mut self.buffer) {
+            Ok(()) => Ok(value_or_size(&self.buffer, self.config.reply_bytes_max)),
+            Err(CallFailure::Panicked(message)) => {
+                mark!(MethodPanicked);
+                *panics += 1;
+                let stop = self.config.on_panic == OnPanic::Stop;
+                if stop || planted!(FailingMethodStopsItsCaller if command.session == self.config.own) {
+                    let method = method_name::<T>(method).unwrap_or("unknown");
+                    return Err(StopReason::Panicked { method, message: message.into_owned() });
+                }
+                Ok(Reply::Panicked(message))
+            }
+            Err(CallFailure::Refused(MethodError::Reply { reason, .. })) => {
+                mark!(ReplyUnencodable);
+                Ok(Reply::Unencodable(reason.into()))
+            }
+            Err(CallFailure::Refused(error)) => Err(StopReason::Method(error)),
+        }
+    }
 }
 
 impl<T: Object> Apply for Machine<T> {
@@ -247,10 +256,10 @@ impl<T: Object> Apply for Machine<T> {
     }
 }
 
-/// What tests look at.
+/// Access for tests.
 #[cfg(test)]
 impl<T: Object> Machine<T> {
-    /// What the session table says of this node's own calls from `first` on.
+    /// The decisions on this node's own calls that the session table keeps, from `first` on.
     fn answers(&self, first: crate::codec::command::Number) -> Vec<Decision> {
         let decided = self.sessions.decided(self.config.own, first);
         let replied = |kept: &super::sessions::KeptReply| Verdict::Replied {
@@ -261,7 +270,7 @@ impl<T: Object> Machine<T> {
     }
 }
 
-/// What a planted bug makes of a batch: its first and its last entry change what they say.
+/// A planted bug: the first and the last entry of a batch with their contents swapped.
 #[cfg(test)]
 fn with_ends_swapped(entries: &[Entry]) -> Vec<Entry> {
     let mut swapped = entries.to_vec();
@@ -272,28 +281,28 @@ fn with_ends_swapped(entries: &[Entry]) -> Vec<Entry> {
     swapped
 }
 
-/// Why a call left no value.
-enum Failure {
+/// Why a method returned no value, or none that encodes.
+enum CallFailure {
     Panicked(Cow<'static, str>),
     Refused(MethodError),
 }
 
-/// Calls a method of the user's, whatever it does. `buffer` holds its reply if it returns.
+/// Calls a method and catches its panic. `buffer` has the encoded reply if it returns.
 ///
-/// NB: unwind safety is asserted. The object may be left half changed, but equally so on every replica, which is
-/// what users are told.
-fn call<T: Object>(
+/// NB: unwind safety is asserted. The method may leave the object half changed, but in the same way on every replica,
+/// as the documentation for users states.
+fn catch_call<T: Object>(
     object: &mut T,
     method: MethodId,
     arguments: &[u8],
     context: &ApplyContext,
     buffer: &mut Vec<u8>,
-) -> Result<(), Failure> {
+) -> Result<(), CallFailure> {
     buffer.clear();
     let call = AssertUnwindSafe(|| object.apply(method, arguments, context, buffer));
     match catch_unwind(call) {
-        Ok(result) => result.map_err(Failure::Refused),
-        Err(panic) => Err(Failure::Panicked(message(panic))),
+        Ok(result) => result.map_err(CallFailure::Refused),
+        Err(panic) => Err(CallFailure::Panicked(message(panic))),
     }
 }
 
@@ -303,7 +312,7 @@ fn message(panic: Box<dyn Any + Send>) -> Cow<'static, str> {
         Err(panic) => match panic.downcast::<String>() {
             Ok(text) => Cow::Owned(*text),
             Err(panic) => {
-                // NB: leaked, because dropping a value that the user chose might panic again.
+                // NB: leaked, because the drop of a value of the user's type might panic again.
                 std::mem::forget(panic);
                 Cow::Borrowed("with a value that is not text")
             }

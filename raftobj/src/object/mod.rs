@@ -1,7 +1,7 @@
-//! The user's object: how it is told apart from others, what can be called on it, how a call is applied.
+//! The user's object: its name, its methods, and how committed entries are applied to it.
 //!
-//! Knows neither clocks nor I/O, and of terms only what it hands through. Begin with [`Object`], which
-//! `#[replicated]` implements, then [`machine::Machine`], which applies entries to one.
+//! No clocks, no I/O; terms are only passed through. Begin with [`Object`], which `#[replicated]` implements, then
+//! [`machine::Machine`], the state machine that applies entries to an object.
 
 pub(crate) mod admission;
 pub(crate) mod context;
@@ -27,20 +27,20 @@ use serde::{Serialize, de::DeserializeOwned};
 )]
 pub trait Replicated: Serialize + DeserializeOwned + Send + Sync + 'static {}
 
-/// Why a method could not be called, or its reply not be kept. The first two stop the node: what it would do
-/// next is a guess. The last is an outcome of the call, as a panic is: apply goes on.
+/// Why a method could not be called, or its reply could not be encoded. The first two stop the node, because it cannot
+/// know what the other replicas do. The last is an outcome of the call, as a panic is, and apply continues.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum MethodError {
-    /// No method of this id: the code here is older, or a method was removed or renamed.
+    /// There is no method with this id: the code is older, or the method was removed or renamed.
     #[error("no method with id {:08x}; run code that has it, or keep the old name with #[replicated(name = \"…\")]", .0.0)]
     Unknown(MethodId),
-    /// The arguments are not what the method takes, to the last byte.
+    /// The arguments are not those of the method, or bytes are left over.
     #[error("the arguments of `{method}` do not decode: {reason}")]
     Arguments {
         /// The method's name.
         method: &'static str,
-        /// What the decoder said.
+        /// The decoder's message.
         reason: String,
     },
     /// The returned value cannot be encoded.
@@ -48,22 +48,22 @@ pub enum MethodError {
     Reply {
         /// The method's name.
         method: &'static str,
-        /// What the encoder said.
+        /// The encoder's message.
         reason: String,
     },
 }
 
-/// A struct whose impl block is annotated: the calls that the log may carry, and how to apply them.
+/// A struct whose impl block is annotated: the methods that the log may carry, and how to call them.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` has no replicated methods",
     label = "no impl block of this type is annotated",
     note = "put `#[raftobj::replicated]` on the impl block and on each method that changes the object"
 )]
 pub trait Object: Replicated {
-    /// What [`Replica`](crate::Replica) derefs to: the methods under their own names.
+    /// The type that [`Replica`](crate::Replica) derefs to: it has the methods under their own names.
     type Handle: crate::__private::Handle<Object = Self>;
 
-    /// The struct's name, for people and for the handshake.
+    /// The struct's name, for messages and for the handshake.
     const NAME: &'static str;
 
     /// The replicated methods, in the order of the block.
@@ -72,10 +72,10 @@ pub trait Object: Replicated {
     /// Decodes `arguments`, calls the method, and appends its encoded reply to `reply`.
     ///
     /// # Errors
-    /// See [`MethodError`]; nothing was called unless it is [`MethodError::Reply`].
+    /// See [`MethodError`]. The method was not called, except in the case of [`MethodError::Reply`].
     ///
     /// # Panics
-    /// Where the method does; the caller catches it.
+    /// If the method panics. Apply catches the panic.
     fn apply(
         &mut self,
         method: MethodId,
@@ -84,9 +84,9 @@ pub trait Object: Replicated {
         reply: &mut Vec<u8>,
     ) -> Result<(), MethodError>;
 
-    /// The arguments as a person would write them: `"a", Some(1)`; an argument without `Debug` is `_`.
+    /// The arguments for people, as in source code: `"a", Some(1)`. An argument without `Debug` is `_`.
     ///
     /// # Errors
-    /// As [`Object::apply`], of an unknown method or of arguments that do not decode.
+    /// As [`Object::apply`]: an unknown method, or arguments that do not decode.
     fn describe(method: MethodId, arguments: &[u8]) -> Result<String, MethodError>;
 }

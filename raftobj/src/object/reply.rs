@@ -1,45 +1,45 @@
-//! What a call leaves behind: a reply, or why there is none.
+//! The results of calls: replies, and what is reported to the origin of a call.
 
 use crate::codec::command::Number;
 use crate::raft::types::EntryId;
 use bytes::Bytes;
 use std::borrow::Cow;
 
-/// What a method that took effect returned.
+/// The reply of a call that took effect.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Reply {
-    /// Its value, encoded.
+    /// The returned value, encoded.
     Value(Bytes),
-    /// It panicked; the object is as it left it. The text may differ between replicas, so only the node that
-    /// ran the method for its caller has it, and no table or digest.
+    /// The method panicked; the object is as the method left it. The text may differ between replicas, so neither the
+    /// session table nor the digest contains it: the caller gets the text of its own node.
     Panicked(Cow<'static, str>),
-    /// It returned a value that does not encode. The text is kept as a panic's is.
+    /// The returned value does not encode. Its text is handled as that of a panic.
     Unencodable(Cow<'static, str>),
-    /// Its value is larger than replies are kept.
+    /// The returned value is larger than the limit.
     TooLarge {
         /// Encoded size.
         bytes: usize,
         /// The limit.
         limit: usize,
     },
-    /// It was dropped: the session had too many bytes of replies unanswered.
+    /// The reply was dropped, because the session had too many bytes of replies.
     Forgotten,
 }
 
-/// What stands in tables for a text that may differ between replicas.
-const TOLD_ONCE: Cow<'static, str> = Cow::Borrowed("its message was told only when it was applied");
+/// Stands in the session table for a text that may differ between replicas.
+const TEXT_NOT_KEPT: Cow<'static, str> = Cow::Borrowed("its message is no longer kept");
 
 impl Reply {
     /// The reply as the session table keeps it: equal on every replica.
     pub(crate) fn to_kept(&self) -> Reply {
         match self {
-            Reply::Panicked(_) => Reply::Panicked(TOLD_ONCE),
-            Reply::Unencodable(_) => Reply::Unencodable(TOLD_ONCE),
+            Reply::Panicked(_) => Reply::Panicked(TEXT_NOT_KEPT),
+            Reply::Unencodable(_) => Reply::Unencodable(TEXT_NOT_KEPT),
             reply => reply.clone(),
         }
     }
 
-    /// The memory it holds on to.
+    /// The bytes that it keeps in memory.
     pub(crate) fn bytes(&self) -> usize {
         match self {
             Reply::Value(value) => value.len(),
@@ -48,29 +48,30 @@ impl Reply {
     }
 }
 
-/// What this node's apply found out about a call of this node's own session.
+/// The result of applying an entry with a call of this node's own session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Decision {
-    /// Which call.
+    /// The call.
     pub(crate) number: Number,
-    /// What became of it.
+    /// Its result.
     pub(crate) verdict: Verdict,
 }
 
-/// See [`CommandStatus`](super::sessions::CommandStatus).
+/// The result of a call, by its [`CommandStatus`](super::sessions::CommandStatus).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
-    /// It took effect, now or before.
+    /// It took effect, at this entry or at an earlier one.
     Replied {
-        /// Where it took effect; of a repeat, where the first one did.
+        /// The entry at which it took effect: for a duplicate, the first one.
         entry: EntryId,
-        /// What the method returned.
+        /// Its reply.
         reply: Reply,
     },
-    /// No effect: a call before it is missing. Send again from the first unanswered.
+    /// No effect: an earlier call is missing. Send again from the first unanswered call on.
     Gap,
-    /// Below the `lowest` that the session itself has sent.
+    /// No effect now: the number is below the highest `lowest` of the session. Whether it took effect before is
+    /// unknown.
     Forgotten,
-    /// No effect, ever: another process registered a higher boot of this node.
+    /// No effect, ever: another process has registered a higher boot of this node.
     Retired,
 }

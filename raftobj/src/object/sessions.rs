@@ -1,14 +1,14 @@
-//! The session table: which calls were decided, and with what reply.
+//! The session table (thesis §6.3): which calls have taken effect, and their replies.
 //!
-//! It is part of the replicated state: equal entries make equal tables, so it uses neither clocks nor anything
-//! local. Begin with [`Sessions::receive`], which says whether a command takes effect; every exactly-once promise
-//! hangs on it.
+//! It is part of the replicated state: equal entries give equal tables, so it uses no clock and nothing that is local
+//! to a node. Begin with [`Sessions::receive`], which decides whether a command takes effect: commands may be in the
+//! log more than once, and this is the only place that makes a call take effect at most once.
 //!
-//! A session is one life of a process: (node, incarnation, boot). Its first command registers it and retires
-//! the node's lower boots: nothing of theirs takes effect from then on. A command of a *lower* boot, or of
-//! another incarnation than the recorded one, is [`CommandStatus::Retired`]: in a membership that does not change, an
-//! incarnation does not change either. (When members can be replaced, the entry that replaces one will also
-//! drop its session here.)
+//! A session is (node, incarnation, boot): one process of a node. It has no registration request as in the thesis. Its
+//! first command registers it and retires all lower boots of the node, whose commands have no effect from then on. A
+//! command of a *lower* boot, or of another incarnation than the registered one, is [`CommandStatus::Retired`]: while
+//! the membership does not change, no member's incarnation changes. (When members can be replaced, the entry that
+//! replaces a member will also drop its session.) Sessions do not expire: there is one for each member.
 
 use super::reply::Reply;
 use crate::codec::command::{Number, SessionId};
@@ -17,39 +17,39 @@ use crate::planted::planted;
 use crate::raft::types::{Boot, EntryId, Incarnation, NodeId};
 use std::collections::{BTreeMap, VecDeque};
 
-/// How far a session's numbers may run ahead of its first unanswered one. Part of the format: it decides
-/// whether a command takes effect. Bounds the table at this many records a member.
+/// How far the numbers of a session may run ahead of its first unanswered one. Part of the format, because it decides
+/// whether a command takes effect. It bounds the table to this many replies for each member.
 pub(crate) const SESSION_CALLS_MAX: u64 = 8_192;
 
-/// How many bytes of replies a session may have unanswered; the oldest are forgotten first. Decides only what a
-/// repeat is answered, never whether a command takes effect.
+/// How many bytes of replies are kept for a session; the oldest are dropped first. It decides only how a duplicate is
+/// answered, never whether a command takes effect.
 pub(crate) const SESSION_REPLY_BYTES_MAX: usize = 64 << 20;
 
-/// What becomes of a command.
+/// What the session table knows about a command.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum CommandStatus<'a> {
     /// It takes effect now; its reply must be recorded.
     Fresh,
-    /// It took effect before, here is how.
+    /// It has taken effect already, with this reply.
     Duplicate(&'a KeptReply),
-    /// It took effect before or it never will; its session has said that it no longer asks.
+    /// It has taken effect already, or it never will. The session no longer waits for it.
     Forgotten,
-    /// A call before it is missing, or it is beyond the session's window: no effect; the origin sends again.
+    /// No effect: an earlier call is missing, or the number is beyond the session's window. The origin sends it again.
     Gap,
-    /// Its session is over: no effect, ever.
+    /// No effect, ever: its session is over.
     Retired,
 }
 
-/// A decided call.
+/// The reply of a call that has taken effect.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct KeptReply {
-    /// Where it took effect.
+    /// The entry at which it took effect.
     pub(crate) entry: EntryId,
-    /// What the method returned.
+    /// The reply.
     pub(crate) reply: Reply,
 }
 
-/// The sessions of all members.
+/// The sessions of all members, at most one for each.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Sessions {
     by_node: BTreeMap<NodeId, Session>,
@@ -58,16 +58,16 @@ pub(crate) struct Sessions {
 /// A member's session.
 ///
 /// Invariants:
-/// - `replies` are those of exactly the numbers `lowest..=last`, in order: a call that takes effect has either
-///   the number after `last`, or is `lowest` itself with nothing kept.
-/// - The first `forgotten` of them have lost their reply's bytes, the others together have `reply_bytes`.
+/// - `replies` are those of the numbers `lowest..=last`, in order: a call that takes effect has the number after
+///   `last`, or is `lowest` itself while `replies` is empty.
+/// - The bytes of the first `forgotten` replies are dropped; the others together have `reply_bytes`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Session {
     incarnation: Incarnation,
     boot: Boot,
     /// The highest number that took effect.
     last: Number,
-    /// The highest `lowest` that was seen: nothing below takes effect any more, nor is it asked for.
+    /// The highest `lowest` of all its commands: no number below takes effect any more, and no caller waits for one.
     lowest: Number,
     replies: VecDeque<KeptReply>,
     reply_bytes: usize,
@@ -75,8 +75,8 @@ struct Session {
 }
 
 impl Sessions {
-    /// Whether the command takes effect. If [`CommandStatus::Fresh`], [`Sessions::record`] must follow before the
-    /// next command is admitted.
+    /// Decides whether a command takes effect. After [`CommandStatus::Fresh`], [`Sessions::record`] must follow before
+    /// the next command.
     pub(crate) fn receive(&mut self, id: SessionId, number: Number, lowest: Number) -> CommandStatus<'_> {
         assert!(lowest <= number, "lowest {} beyond number {}", lowest.0, number.0);
         let session = self.by_node.entry(id.node).or_insert_with(|| Session::new(id));
@@ -90,10 +90,10 @@ impl Sessions {
             *session = Session::new(id);
         }
         if !planted!(LowestIgnored) {
-            session.raise(lowest);
+            session.raise_lowest(lowest);
         }
         if planted!(GapAccepted if number > session.expected()) {
-            session.raise(number);
+            session.raise_lowest(number);
         }
         if number < session.lowest {
             mark!(RepeatForgotten);
@@ -113,14 +113,15 @@ impl Sessions {
         CommandStatus::Gap
     }
 
-    /// Keeps the reply of a call that has just taken effect.
+    /// Records the reply of a call that has just taken effect.
     pub(crate) fn record(&mut self, id: SessionId, number: Number, entry: EntryId, reply: Reply) {
-        let session = self.by_node.get_mut(&id.node).expect("recorded right after it was admitted");
-        assert_eq!(id.boot, session.boot, "recorded for another boot than was admitted");
+        let session =
+            self.by_node.get_mut(&id.node).expect("a reply is recorded right after its command was received");
+        assert_eq!(id.boot, session.boot, "the recorded reply is of another boot");
         if planted!(RetryAppliedTwice if number <= session.last) {
             return;
         }
-        assert_eq!(number, session.expected(), "recorded another number than was admitted");
+        assert_eq!(number, session.expected(), "the recorded reply is of another number");
         session.last = number;
         session.reply_bytes += reply.bytes();
         session.replies.push_back(KeptReply { entry, reply });
@@ -132,7 +133,7 @@ impl Sessions {
         }
     }
 
-    /// The calls of a session that are decided and still kept, from `first` on.
+    /// The kept replies of a session, from number `first` on.
     #[cfg(test)]
     pub(crate) fn decided(&self, id: SessionId, first: Number) -> impl Iterator<Item = (Number, &KeptReply)> {
         let session = self.by_node.get(&id.node);
@@ -143,7 +144,7 @@ impl Sessions {
         })
     }
 
-    /// Asserts what must hold between any two commands.
+    /// Asserts the invariants, which hold between any two commands.
     #[cfg(test)]
     pub(crate) fn check_invariants(&self) {
         for (node, session) in &self.by_node {
@@ -170,13 +171,13 @@ impl Session {
         }
     }
 
-    /// The only number that may take effect next.
+    /// The only number that can take effect next.
     fn expected(&self) -> Number {
         Number(self.last.0.max(self.lowest.0 - 1).saturating_add(1))
     }
 
-    /// The origin no longer asks for anything below `lowest`.
-    fn raise(&mut self, lowest: Number) {
+    /// No caller waits for a number below `lowest` any more.
+    fn raise_lowest(&mut self, lowest: Number) {
         while self.lowest < lowest {
             let Some(kept) = self.replies.pop_front() else {
                 mark!(NumberSkipped);

@@ -1,4 +1,4 @@
-//! For tests: an object written without the macro, entries that call it, and random numbers with a seed.
+//! For tests of all rooms: an object that is written without the macro, entries with calls of it, and random numbers.
 
 use super::context::ApplyContext;
 use super::{MethodError, Object, Replicated};
@@ -15,9 +15,9 @@ use std::collections::BTreeMap;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Tally {
     pub(crate) counts: BTreeMap<u64, u64>,
-    /// Set to other values on other replicas, it makes `skewed` a method that is not deterministic.
+    /// With another value on each replica, the method `skewed` is not deterministic.
     pub(crate) skew: u64,
-    /// Set, this is the object in older code, which does not have that method.
+    /// The object of an older version of the code, which does not have this method.
     #[serde(skip)]
     pub(crate) lacks: Option<MethodId>,
 }
@@ -84,12 +84,12 @@ fn key(method: &'static str, arguments: &[u8]) -> Result<u64, MethodError> {
     }
 }
 
-/// The arguments of any of [`Tally`]'s methods.
+/// The arguments of each method of [`Tally`].
 pub(crate) fn arguments(key: u64) -> Bytes {
     Bytes::copy_from_slice(&key.to_le_bytes())
 }
 
-/// A call as a person would write it.
+/// A call as in source code.
 pub(crate) fn call_text(command: &Command) -> String {
     let name = super::describe::method_name::<Tally>(command.method).unwrap_or("unknown");
     match Tally::describe(command.method, &command.arguments) {

@@ -5,14 +5,14 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-/// How long something that must happen may take before the test fails.
+/// A test fails if something that must happen takes longer.
 const BOUND: Duration = Duration::from_secs(20);
 
 impl<T> StateLock<T> {
-    /// Spins until the gate looks as asked.
-    fn wait_until(&self, what: &str, condition: impl Fn(&Gate) -> bool) {
+    /// Spins until the condition holds.
+    fn wait_until(&self, what: &str, condition: impl Fn(&Counts) -> bool) {
         for _ in 0..2_000_000 {
-            if condition(&self.turns.gate()) {
+            if condition(&self.turns.counts()) {
                 return;
             }
             thread::yield_now();
@@ -22,11 +22,11 @@ impl<T> StateLock<T> {
 
     /// Spins until a reader waits.
     pub(crate) fn wait_for_a_reader(&self) {
-        self.wait_until("a reader waits", |gate| gate.readers_waiting > 0);
+        self.wait_until("a reader waits", |counts| counts.readers_waiting > 0);
     }
 }
 
-// Breaks: a thread that reads while it holds a guard hangs for ever (a std `RwLock` would).
+// Breaks: a thread that reads while it holds a guard waits for ever (with a std `RwLock` it can).
 #[test]
 fn a_thread_that_holds_a_guard_reads_again_while_a_writer_waits() {
     let lock = Arc::new(StateLock::new(1));
@@ -35,7 +35,7 @@ fn a_thread_that_holds_a_guard_reads_again_while_a_writer_waits() {
         let lock = Arc::clone(&lock);
         move || *lock.write() += 1
     });
-    lock.wait_until("a writer waits", |gate| gate.writers_waiting == 1);
+    lock.wait_until("a writer waits", |counts| counts.writers_waiting == 1);
     let second = lock.read();
     assert_eq!((*first, *second), (1, 1));
     drop(first);
@@ -46,14 +46,14 @@ fn a_thread_that_holds_a_guard_reads_again_while_a_writer_waits() {
 }
 
 #[test]
-fn a_thread_knows_which_locks_it_holds() {
+fn is_held_is_about_this_thread_and_this_lock() {
     let (one, two) = (StateLock::new(()), StateLock::new(()));
     assert!(!one.id().is_held());
     let (a, b) = (one.read(), one.read());
     assert!(one.id().is_held());
     assert!(!two.id().is_held());
     let elsewhere = thread::scope(|scope| scope.spawn(|| one.id().is_held()).join().unwrap());
-    assert!(!elsewhere, "another thread holds nothing");
+    assert!(!elsewhere, "another thread holds no guard");
     drop(a);
     assert!(one.id().is_held());
     drop(b);
@@ -64,46 +64,46 @@ fn a_thread_knows_which_locks_it_holds() {
     assert!(!two.id().is_held());
 }
 
-// Breaks: a stream of readers keeps apply out for ever.
+// Breaks: while there are always readers, apply never gets the lock.
 #[test]
-fn a_waiting_writer_lets_no_new_readers_in() {
+fn no_new_readers_enter_while_a_writer_waits() {
     let lock = Arc::new(StateLock::new(0));
     let first = lock.read();
-    let (told, tells) = mpsc::channel();
+    let (sender, receiver) = mpsc::channel();
     let writer = thread::spawn({
         let lock = Arc::clone(&lock);
         move || *lock.write() = 7
     });
-    lock.wait_until("a writer waits", |gate| gate.writers_waiting == 1);
+    lock.wait_until("a writer waits", |counts| counts.writers_waiting == 1);
     let reader = thread::spawn({
         let lock = Arc::clone(&lock);
-        move || told.send(*lock.read())
+        move || sender.send(*lock.read())
     });
-    lock.wait_until("a reader waits", |gate| gate.readers_waiting == 1);
+    lock.wait_until("a reader waits", |counts| counts.readers_waiting == 1);
     drop(first);
-    assert_eq!(tells.recv_timeout(BOUND), Ok(7), "the reader came after the writer");
+    assert_eq!(receiver.recv_timeout(BOUND), Ok(7), "the reader entered after the writer");
     writer.join().unwrap();
     reader.join().unwrap().unwrap();
 }
 
-// Breaks: apply, which takes the lock again at once, keeps readers out for ever.
+// Breaks: readers never get the lock, because apply takes it again at once.
 #[test]
 fn readers_that_waited_for_a_writer_enter_before_the_next_write() {
     let lock = Arc::new(StateLock::new(0));
     let mut writing = lock.write();
-    let (told, tells) = mpsc::channel();
+    let (sender, receiver) = mpsc::channel();
     let readers: Vec<_> = (0..4)
         .map(|_| {
-            let (lock, told) = (Arc::clone(&lock), told.clone());
-            thread::spawn(move || told.send(*lock.read()))
+            let (lock, sender) = (Arc::clone(&lock), sender.clone());
+            thread::spawn(move || sender.send(*lock.read()))
         })
         .collect();
-    lock.wait_until("four readers wait", |gate| gate.readers_waiting == 4);
+    lock.wait_until("four readers wait", |counts| counts.readers_waiting == 4);
     *writing = 1;
     drop(writing);
     *lock.write() = 2;
     for _ in 0..4 {
-        assert_eq!(tells.recv_timeout(BOUND), Ok(1), "a reader saw what the first writer left");
+        assert_eq!(receiver.recv_timeout(BOUND), Ok(1), "readers see the value of the first writer");
     }
     for reader in readers {
         reader.join().unwrap().unwrap();
@@ -111,7 +111,7 @@ fn readers_that_waited_for_a_writer_enter_before_the_next_write() {
 }
 
 #[test]
-fn a_panic_under_a_guard_poisons_nothing() {
+fn a_panic_under_a_guard_does_not_poison_the_lock() {
     let lock = Arc::new(StateLock::new(0));
     for write in [true, false] {
         let lock = Arc::clone(&lock);
@@ -128,13 +128,13 @@ fn a_panic_under_a_guard_poisons_nothing() {
 
 #[test]
 #[should_panic(expected = "must not read the replica it is applied to")]
-fn a_writer_that_reads_is_told_not_hung() {
+fn a_read_under_the_write_guard_panics() {
     let lock = StateLock::new(0);
     let _writing = lock.write();
     let _ = lock.read();
 }
 
-// Breaks: two writers at once, or a reader beside one.
+// Breaks: two writers enter at once, or a reader beside a writer.
 #[test]
 fn writers_are_alone_under_load() {
     let lock = Arc::new(StateLock::new((0_u64, 0_u64)));
@@ -171,5 +171,5 @@ fn writers_are_alone_under_load() {
         reader.join().unwrap();
     }
     assert_eq!(*lock.read(), (4_000, 4_000));
-    lock.wait_until("nobody is in", |gate| gate.readers == 0 && !gate.writing);
+    lock.wait_until("nobody is inside", |counts| counts.readers == 0 && !counts.writing);
 }

@@ -30,16 +30,16 @@ fn count(value: u64) -> Reply {
     Reply::Value(Bytes::copy_from_slice(&value.to_le_bytes()))
 }
 
-// The apply thread does not know the object's type.
+// Breaks: the apply thread, which does not know the object's type, cannot apply.
 #[test]
 fn a_machine_applies_behind_its_trait() {
     let mut machine: Box<dyn Apply> = Box::new(machine(0));
     assert_eq!(machine.apply(&[noop(1, 1)], &mut || false).upto.index, Index(1));
 }
 
-// Breaks: a caller is told another entry than the one where its call took effect.
+// Breaks: a caller gets another entry than the one at which its call took effect.
 #[test]
-fn a_repeat_is_answered_with_the_entry_of_its_effect() {
+fn a_duplicate_is_answered_with_the_first_entry_and_reply() {
     let mut machine = machine(0);
     let call = command(session(1, 1), 1, 1, ADD, 5);
     let first = apply(&mut machine, &[noop(1, 1), entry(1, 2, &call)]);
@@ -53,7 +53,7 @@ fn a_repeat_is_answered_with_the_entry_of_its_effect() {
 }
 
 #[test]
-fn decisions_are_only_about_this_nodes_own_session() {
+fn there_are_decisions_only_for_this_nodes_own_session() {
     let mut machine = machine(0);
     let entries = [
         entry(1, 1, &command(session(2, 1), 1, 1, ADD, 5)),
@@ -75,7 +75,7 @@ fn decisions_are_only_about_this_nodes_own_session() {
     assert_eq!(machine.answers(Number(1)), []);
 }
 
-// Breaks: a method that fails wedges every node for ever (PySyncObj), or makes replicas differ.
+// Breaks: a method that fails stops all nodes for ever (PySyncObj), or makes replicas differ.
 #[test]
 fn a_panic_is_an_outcome_and_equal_on_every_replica() {
     let (mut one, mut two) = (machine(1), machine(2));
@@ -92,11 +92,11 @@ fn a_panic_is_an_outcome_and_equal_on_every_replica() {
     let replies = replied(&applied);
     assert_eq!(replies[0], (1, 1, Reply::Panicked("boom 5 with skew 1".into())));
     assert_eq!(replies[1], (2, 2, count(2)), "the object is as the method left it");
-    assert!(matches!(replies[2], (1, 1, Reply::Panicked(_))), "for ever: {:?}", replies[2]);
+    assert!(matches!(replies[2], (1, 1, Reply::Panicked(_))), "a duplicate: {:?}", replies[2]);
 }
 
 #[test]
-fn a_panic_stops_the_node_on_request() {
+fn a_panic_stops_the_node_if_the_option_is_set() {
     let mut machine = machine(0);
     machine.config.on_panic = OnPanic::Stop;
     let entries = [
@@ -110,13 +110,13 @@ fn a_panic_stops_the_node_on_request() {
     assert_eq!((stop.index, stop.method), (Index(2), Some(BOOM)));
     assert_eq!(
         stop.to_string(),
-        "entry 2 cannot be applied: `boom` panicked, and the node is told to stop on a panic: boom 5 with skew 0"
+        "entry 2 cannot be applied: `boom` panicked, and the option on_panic is Stop: boom 5 with skew 0"
     );
 }
 
-// Breaks: a node on other code guesses (PySyncObj sent old entries to another method).
+// Breaks: a node with another version of the code calls the wrong method (PySyncObj did).
 #[test]
-fn what_cannot_be_called_stops_apply_with_index_and_method() {
+fn an_entry_that_cannot_be_called_stops_apply() {
     let good = command(session(1, 1), 1, 1, ADD, 5);
     let unknown = Command { method: MethodId(0xabc), ..good.clone() };
     let long = Command { arguments: Bytes::from_static(b"nine bytes"), ..good.clone() };
@@ -155,9 +155,9 @@ fn a_reply_that_is_too_large_or_does_not_encode_is_an_outcome() {
     assert_eq!(applied.stop, None);
 }
 
-// Breaks: replicas differ in silence (jgroups-raft 2026; PySyncObj `ReplSet.pop`).
+// Breaks: replicas differ and nobody notices (jgroups-raft 2026; PySyncObj `ReplSet.pop`).
 #[test]
-fn a_replica_that_differs_is_found_at_the_first_index() {
+fn a_divergence_is_found_at_its_first_index() {
     let (mut one, mut two) = (machine(1), machine(2));
     let method = |index| if index == 40 { SKEWED } else { ADD };
     let calls =
@@ -170,9 +170,9 @@ fn a_replica_that_differs_is_found_at_the_first_index() {
     assert_eq!((ours.index, ours.method, exact), (Index(40), Some(SKEWED), true));
 }
 
-// Breaks: apply order or digests differ under batching.
+// Breaks: the results depend on the size of batches.
 #[test]
-fn batches_of_any_size_come_to_the_same() {
+fn batches_of_any_size_give_the_same_results() {
     for seed in 0..50 {
         let mut random = TestRandom(seed);
         let entries: Vec<Entry> = (1..=60)
@@ -202,26 +202,26 @@ fn batches_of_any_size_come_to_the_same() {
     }
 }
 
-// Breaks: a long batch keeps local reads waiting to its end.
+// Breaks: local reads wait until the end of a long batch.
 #[test]
 fn a_paused_batch_lets_readers_in() {
     let mut machine = machine(0);
     let state = Arc::clone(&machine.state);
     let calls = (1..=3).map(|index| entry(1, index, &command(session(1, 1), index, 1, ADD, 5)));
     let calls: Vec<Entry> = calls.collect();
-    let (told, tells) = mpsc::channel();
+    let (sender, receiver) = mpsc::channel();
     let mut reader = None;
     let mut calls_done = 0;
     machine.apply(&calls, &mut || {
         calls_done += 1;
         if calls_done == 1 {
-            let (shared, told) = (Arc::clone(&state), told.clone());
-            reader = Some(std::thread::spawn(move || told.send(shared.read().counts[&5])));
+            let (shared, sender) = (Arc::clone(&state), sender.clone());
+            reader = Some(std::thread::spawn(move || sender.send(shared.read().counts[&5])));
             state.wait_for_a_reader();
         }
         calls_done == 1
     });
-    assert_eq!(tells.recv(), Ok(1), "the reader saw the state between the first call and the second");
+    assert_eq!(receiver.recv(), Ok(1), "the reader saw the state between the first call and the second");
     reader.unwrap().join().unwrap().unwrap();
 }
 
@@ -232,7 +232,7 @@ fn a_gap_in_the_log_is_a_bug() {
 }
 
 #[test]
-fn entries_are_described_for_people() {
+fn entries_are_described_as_text() {
     let machine = machine(0);
     let call = command(session(1, 1), 1, 1, ADD, 5);
     assert_eq!(describe::<Tally>(&noop(1, 1)), "no-op");
