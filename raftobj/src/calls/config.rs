@@ -1,4 +1,4 @@
-//! What [`Calls`](super::Calls) is given and gives.
+//! Options, inputs and outputs of [`Calls`](super::Calls).
 
 use super::outcome::{Outcome, ReadError};
 use crate::codec::command::{COMMAND_OVERHEAD_MAX, Command};
@@ -6,41 +6,42 @@ use crate::object::sessions::SESSION_CALLS_MAX;
 use crate::raft::message::ReadId;
 use crate::raft::types::{Index, NodeId, Term, Ticks};
 
-/// Names a call of this process, for its owner.
+/// Identifies a call of this process; its owner chooses it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct CallId(pub(crate) u64);
 
-/// Names a linearizable read of this process, for its owner.
+/// Identifies a linearizable read of this process; its owner chooses it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct ReadTicket(pub(crate) u64);
 
-/// Who leads, and since when: a node that leads again may have lost what it was sent before.
+/// A leader of one term. A node that leads again in a later term may have lost what was sent to it before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct LeaderId {
-    /// Who.
+    /// The leader.
     pub(crate) node: NodeId,
-    /// In which term.
+    /// Its term.
     pub(crate) term: Term,
 }
 
-/// Limits, and how long to wait.
+/// Limits and waiting times.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct CallsConfig {
     /// A larger command is refused.
     pub(crate) command_bytes_max: usize,
-    /// How far numbers run ahead of the first unanswered one; at most [`SESSION_CALLS_MAX`].
+    /// How far numbers may run ahead of the first unanswered one; at most [`SESSION_CALLS_MAX`].
     pub(crate) window_calls_max: u64,
-    /// How large all that is unanswered may be together.
+    /// Limit of the bytes of all calls in the window.
     pub(crate) window_bytes_max: usize,
-    /// How many calls may wait their turn.
+    /// How many calls may be queued.
     pub(crate) queue_calls_max: usize,
-    /// How large they may be together.
+    /// Limit of the bytes of all queued calls.
     pub(crate) queue_bytes_max: usize,
     /// How many linearizable reads may be open.
     pub(crate) reads_max: usize,
-    /// After this long without a decision, or an answer to a read, it is sent again: an election timeout.
+    /// Calls without a decision, and read index requests without a reply, are sent again after this long: an election
+    /// timeout.
     pub(crate) resend_ticks: u64,
-    /// After a refusal nothing is sent for this long.
+    /// After a refusal, nothing is sent for this long.
     pub(crate) refusal_ticks: u64,
 }
 
@@ -60,30 +61,30 @@ impl Default for CallsConfig {
 }
 
 impl CallsConfig {
-    /// Asserts what the owner has checked when it was started.
+    /// Asserts what the owner has checked at its start.
     pub(super) fn check(&self) {
         let window = self.window_calls_max;
         assert!((1..=SESSION_CALLS_MAX).contains(&window), "a window of {window} calls");
-        assert!(self.command_bytes_max > COMMAND_OVERHEAD_MAX, "no room for a command");
+        assert!(self.command_bytes_max > COMMAND_OVERHEAD_MAX, "no command fits the limit");
         assert!(self.command_bytes_max <= self.window_bytes_max, "a command that fits in no window");
         assert!(self.command_bytes_max <= self.queue_bytes_max, "a command that fits in no queue");
-        assert!(self.resend_ticks > 0, "sent again at each tick");
-        assert!(self.refusal_ticks > 0, "sent again at once after a refusal");
+        assert!(self.resend_ticks > 0, "calls would be sent again at each tick");
+        assert!(self.refusal_ticks > 0, "calls would be sent again at once after a refusal");
     }
 }
 
-/// What is to be done.
+/// What the owner must do now.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct CallsReady {
-    /// To whom commands and read go. They are empty where it is `None`.
+    /// Receiver of `commands` and `read`, which are empty if it is `None`.
     pub(crate) leader: Option<LeaderId>,
-    /// To be proposed, in order.
+    /// Commands to propose, in order.
     pub(crate) commands: Vec<Command>,
-    /// A read index to be asked for: it serves all reads that were made before.
+    /// A read index to request; it serves all reads that were made before.
     pub(crate) read: Option<ReadId>,
     /// Calls that have ended.
     pub(crate) completions: Vec<(CallId, Outcome)>,
-    /// Reads that may be served now, with the index that is applied, or never.
+    /// Reads that have ended: served now, with the applied index, or failed.
     pub(crate) read_completions: Vec<(ReadTicket, Result<Index, ReadError>)>,
 }
 
@@ -97,7 +98,7 @@ impl CallsReady {
     }
 }
 
-/// `ticks` after `now`; far deadlines do not wrap around.
+/// `ticks` after `now`, without overflow.
 pub(super) fn after(now: Ticks, ticks: u64) -> Ticks {
     Ticks(now.0.saturating_add(ticks))
 }

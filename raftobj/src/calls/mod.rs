@@ -1,20 +1,28 @@
-//! The life of a call: numbering, window, re-send, deadline, forwarding, read tickets, outcome.
+//! The life of a call: number, window, resend, deadline, outcome. And linearizable reads, in `reads`.
 //!
-//! Pure: time is ticks, peers are ids. It knows neither sockets nor disks. Begin with [`Calls`].
+//! Pure: time is ticks, peers are ids; no sockets, no disks. Begin with [`Calls`].
+//!
+//! Each node is a client of its own cluster, with a session as in thesis §6.3. This room is the client's half: it
+//! numbers the calls of this process, sends them to the leader as [`Command`]s, and sends them again until they are
+//! decided. The other half is the session table, `object::sessions`, which is replicated and applies each number once.
+//! A call is decided when **this node** applies its entry; no reply travels from the leader to the origin.
 //!
 //! ```text
-//!  submit                    leader known, room               decided
-//!  ──────▶ queue (in turn) ────────────────────▶ window ──────────────────▶ Committed | Applied
-//!    │        │ deadline, stop                     │  ▲ │ deadline, stop
-//!    │        ▼                                    └──┘ ▼
-//!    └───▶ NotApplied                         sent again  Unknown
+//!  submit                  leader known, window has room           decided
+//!  ──────▶ queue (in order) ────────────────────────────▶ window ───────────▶ Committed | Applied
+//!    │        │ deadline, stop                             │  ▲ │ deadline, stop
+//!    │        ▼                                            └──┘ ▼
+//!    └───▶ NotApplied                                    resend  Unknown
 //!   too large, queue full
 //! ```
 //!
-//! A call gets its number when it leaves the queue. From then on it may be in some leader's log, so that its
-//! end is unknown until this node's own apply decides it. What is sent again keeps its number, so that it takes
-//! effect once (see `object::sessions`); each command says which number is the first one still unanswered, so
-//! that a call given up cannot take effect after one that was sent later.
+//! A call gets its number when it leaves the queue. From then on a leader may have it in its log, so its outcome is
+//! unknown until it is decided here. A call that is sent again keeps its number, so it takes effect at most once.
+//! Each command carries `lowest`, the first number without an answer. The session table admits no number below it, and
+//! numbers only in order, so a call that was given up cannot take effect after a later one.
+//!
+//! Calls are sent again when there is a new leader, a new connection to the leader, a gap (the session table got a
+//! number before an earlier one), a refusal by the leader, or no decision for too long.
 
 mod config;
 pub(crate) mod outcome;
@@ -34,7 +42,9 @@ use crate::planted::planted;
 use crate::raft::message::ReadId;
 use crate::raft::types::{EntryId, Index, NodeId, Ticks};
 use bytes::Bytes;
-use outcome::{AppliedReason, CallError, Committed, NotAppliedReason, ReadError, Retry, UnknownReason};
+use outcome::{
+    AppliedReason, CallError, Committed, NotAppliedReason, Outcome, ReadError, Retry, UnknownReason,
+};
 use queue::CallQueue;
 use reads::{ReadState, Reads};
 use retry::RetryTimer;
@@ -43,11 +53,10 @@ use window::{Pending, Window};
 
 /// All calls and linearizable reads of this node that have not ended.
 ///
-/// Inputs are methods; what follows from them is collected by [`Calls::ready`]. Every call that is submitted
-/// appears in exactly one [`CallsReady::completions`].
+/// Each input is a method; [`Calls::ready`] returns what to do. Every call that is submitted appears in exactly one
+/// [`CallsReady::completions`].
 ///
-/// Invariants: each key of `open` is in `deadlines`, and in either the queue or the window, at the place that it
-/// says.
+/// Invariants: each key of `open` is in `deadlines`, and where its state says: in the queue, or in the window.
 #[derive(Clone, Debug)]
 pub(crate) struct Calls {
     session: SessionId,
@@ -56,13 +65,13 @@ pub(crate) struct Calls {
     leader: Option<LeaderId>,
     founding: Option<Vec<String>>,
     stopped: Option<String>,
-    /// Why the present leader took nothing, since something was decided last.
+    /// The last refusal by this leader since a call was decided.
     refusal: Option<CallsRefusal>,
     applied: Index,
     queue: CallQueue,
     window: Window,
     retry: RetryTimer,
-    open: BTreeMap<CallId, Open>,
+    open: BTreeMap<CallId, OpenCall>,
     deadlines: BTreeSet<(Ticks, CallId)>,
     reads: Reads,
     done: CallsReady,
@@ -70,7 +79,7 @@ pub(crate) struct Calls {
 
 /// A call that has not ended.
 #[derive(Clone, Copy, Debug)]
-struct Open {
+struct OpenCall {
     deadline: Ticks,
     state: CallState,
 }
@@ -84,7 +93,7 @@ enum CallState {
 }
 
 impl Calls {
-    /// Nothing has been called, no leader is known.
+    /// No calls, and no leader is known.
     pub(crate) fn new(session: SessionId, config: CallsConfig) -> Calls {
         config.check();
         Calls {
@@ -106,8 +115,7 @@ impl Calls {
         }
     }
 
-    /// A call was made. Calls are sent in the order in which they are submitted. `call` is the owner's, and
-    /// not in use.
+    /// Adds a call. Calls are sent in the order of submission. No open call has the id `call`.
     pub(crate) fn submit(&mut self, call: CallId, method: MethodId, arguments: Bytes, deadline: Ticks) {
         assert!(!self.open.contains_key(&call), "call {} is submitted twice", call.0);
         let bytes = COMMAND_OVERHEAD_MAX + arguments.len();
@@ -129,18 +137,18 @@ impl Calls {
             None
         };
         if let Some((reason, retry)) = refused {
-            self.complete(call, Err(CallError::NotApplied { reason, retry }));
+            self.report(call, Err(CallError::NotApplied { reason, retry }));
             return;
         }
         let state = CallState::Queued(self.queue.push(Pending { call, method, arguments }));
-        self.open.insert(call, Open { deadline, state });
+        self.open.insert(call, OpenCall { deadline, state });
         self.deadlines.insert((deadline, call));
         if deadline <= self.now {
             self.give_up(call);
         }
     }
 
-    /// Another deadline for a call; none if it has ended.
+    /// Changes the deadline of a call, unless it has ended.
     pub(crate) fn set_deadline(&mut self, call: CallId, deadline: Ticks) {
         let Some(open) = self.open.get_mut(&call) else { return };
         self.deadlines.remove(&(open.deadline, call));
@@ -151,22 +159,22 @@ impl Calls {
         }
     }
 
-    /// A linearizable read wants to know when it may be served. `ticket` is the owner's, and not in use.
+    /// Adds a linearizable read, which ends when it may be served. No open read has this ticket.
     pub(crate) fn read(&mut self, ticket: ReadTicket, deadline: Ticks) {
         let refused = if let Some(reason) = &self.stopped {
             Some(ReadError::Stopped(reason.clone()))
-        } else if self.reads.tickets() >= self.config.reads_max {
+        } else if self.reads.open() >= self.config.reads_max {
             Some(ReadError::QueueFull { limit: self.config.reads_max })
         } else {
             None
         };
         match refused {
             Some(error) => self.done.read_completions.push((ticket, Err(error))),
-            None => self.reads.queue(ticket, deadline),
+            None => self.reads.add(ticket, deadline),
         }
     }
 
-    /// Time goes on: deadlines pass, and what made no progress is sent again.
+    /// Time advances: calls and reads reach their deadlines, and what is overdue is sent again.
     pub(crate) fn tick(&mut self, now: Ticks) {
         assert!(now >= self.now, "time went back from {} to {now}", self.now);
         self.now = now;
@@ -177,17 +185,17 @@ impl Calls {
             self.give_up(call);
         }
         for (ticket, state) in self.reads.tick(now) {
-            let error = self.late(state);
+            let error = self.read_timeout(state);
             self.done.read_completions.push((ticket, Err(error)));
         }
         if self.leader.is_some() && self.window.in_flight() && self.retry.is_overdue(now) {
             mark!(ResentOverdue);
-            self.retry.overdue();
-            self.send_again();
+            self.retry.back_off();
+            self.resend_all();
         }
     }
 
-    /// Who leads, as this node knows; it may be this node. All that is unanswered is sent to a new one.
+    /// The leader, as far as this node knows; it may be this node. A new leader is sent all unanswered calls.
     pub(crate) fn set_leader(&mut self, leader: Option<LeaderId>) {
         if leader == self.leader {
             return;
@@ -197,27 +205,27 @@ impl Calls {
         }
         self.leader = leader;
         self.refusal = None;
-        self.reads.ask_again();
+        self.reads.request_again();
         if leader.is_some() {
             mark!(ResentToNewLeader if self.window.in_flight());
-            self.retry.start_over(self.now);
-            self.send_again();
+            self.retry.new_leader(self.now);
+            self.resend_all();
         }
     }
 
-    /// The connection to a peer is a new one: what was sent over the old one may be lost.
+    /// There is a new connection to a peer; messages on the old one may be lost.
     pub(crate) fn reconnected(&mut self, peer: NodeId) {
         if self.leader.is_some_and(|leader| leader.node == peer) {
             mark!(ResentAfterReconnect if self.window.in_flight());
-            self.reads.ask_again();
-            self.send_again();
+            self.reads.request_again();
+            self.resend_all();
         }
     }
 
-    /// A node that was taken for the leader did not take a command: it does not lead, or is busy. Calls from
-    /// this one on are sent again after a pause that grows while nothing is decided.
+    /// The node taken for the leader did not propose a command. This call and those after it are sent again after a
+    /// pause, which grows while nothing is decided.
     pub(crate) fn refused(&mut self, by: NodeId, number: Number, why: CallsRefusal) {
-        // Of what is to be sent again anyway, a refusal says nothing new.
+        // A call that will be sent again anyway needs nothing more.
         if self.leader.is_some_and(|leader| leader.node == by) && self.window.is_sent(number) {
             mark!(CallRefused);
             self.refusal = Some(why);
@@ -228,53 +236,54 @@ impl Calls {
         }
     }
 
-    /// This node's own apply, or its session table, says what became of a call.
+    /// This node has applied an entry with one of its own calls, and this is the result.
     pub(crate) fn decided(&mut self, decision: Decision) {
         let Decision { number, verdict } = decision;
         let outcome = match verdict {
-            Verdict::Replied { entry, reply } => outcome(entry, reply),
-            // A call before it got lost. The calls behind it come back with the same verdict; what is sent again
-            // now answers them all, so once is enough until something is decided.
+            Verdict::Replied { entry, reply } => outcome_of(entry, reply),
+            // An earlier call was lost. All calls behind it are gaps too. One resend repairs them all, so there is one
+            // until a call is decided.
             Verdict::Gap => {
                 if self.window.is_sent(number) && self.retry.is_new_gap(self.window.lowest()) {
                     mark!(ResentAfterGap);
-                    self.send_again();
+                    self.resend_all();
                 } else {
                     mark!(GapKnown);
                 }
                 return;
             }
-            // Only what this node has given up is below its own `lowest`; if it is open yet, nobody knows.
+            // Only calls that have ended here are below our own `lowest`. If one is open all the same, its outcome is
+            // unknown.
             Verdict::Forgotten => Err(CallError::Unknown { reason: UnknownReason::Deadline }),
             Verdict::Retired => {
                 let reason = "another process runs as this node, from a copy of its directory".to_owned();
                 Err(CallError::Unknown { reason: UnknownReason::Stopped(reason) })
             }
         };
-        if let Some(call) = self.window.end(number) {
+        if let Some(call) = self.window.remove(number) {
             self.refusal = None;
-            self.retry.progress(self.now, number);
-            self.close(call);
+            self.retry.decided(self.now, number);
             self.complete(call, outcome);
         } else {
             mark!(DecidedLate);
         }
     }
 
-    /// The leader's answer to a read of ours: serve it once `index` is applied, or ask again.
+    /// The leader's reply to a read index request. Reads of it are served once `index` is applied; `None`: request
+    /// again.
     pub(crate) fn read_index_reply(&mut self, id: ReadId, index: Option<Index>) {
-        self.reads.answered(id, index, self.now);
+        self.reads.reply(id, index, self.now);
         self.serve_reads();
     }
 
-    /// This node has applied all entries up to here.
+    /// This node has applied all entries up to this one (`lastApplied`).
     pub(crate) fn applied(&mut self, upto: Index) {
         assert!(upto >= self.applied, "applied went back from {} to {upto}", self.applied);
         self.applied = upto;
         self.serve_reads();
     }
 
-    /// The node has not met these peers yet; until it has, nothing is sent.
+    /// The cluster is not formed yet: the node waits for these addresses. Until it is formed, there is no leader.
     pub(crate) fn founding(&mut self, waiting_for: Vec<String>) {
         self.founding = Some(waiting_for);
     }
@@ -284,7 +293,7 @@ impl Calls {
         self.founding = None;
     }
 
-    /// The node stops: every call and read ends, now and from now on.
+    /// The node stops. All open calls and reads end, and later ones end at once.
     pub(crate) fn stop(&mut self, reason: &str) {
         self.stopped.get_or_insert_with(|| reason.to_owned());
         while let Some((call, open)) = self.open.first_key_value().map(|(call, open)| (*call, *open)) {
@@ -295,11 +304,10 @@ impl Calls {
                     CallError::NotApplied { reason, retry: Retry::Elsewhere }
                 }
                 CallState::Sent(number) => {
-                    self.window.end(number);
+                    self.window.remove(number);
                     CallError::Unknown { reason: UnknownReason::Stopped(reason.to_owned()) }
                 }
             };
-            self.close(call);
             self.complete(call, Err(error));
         }
         for ticket in self.reads.stop() {
@@ -307,8 +315,8 @@ impl Calls {
         }
     }
 
-    /// What is to be done now. The commands and the read go to the leader as last told, in order; if it is this
-    /// node they are proposed here.
+    /// What the owner must do now. It sends commands and read index request to the leader, in order, or proposes them
+    /// itself if this node leads.
     pub(crate) fn ready(&mut self) -> CallsReady {
         let mut ready = std::mem::take(&mut self.done);
         ready.leader = self.leader;
@@ -316,22 +324,22 @@ impl Calls {
             if self.retry.may_send(self.now) {
                 self.send(&mut ready.commands);
             }
-            ready.read = self.reads.ask(self.now);
+            ready.read = self.reads.request(self.now);
         }
         ready
     }
 
-    /// How many calls were sent and have no answer.
+    /// How many calls have a number and no answer.
     pub(crate) fn unanswered(&self) -> usize {
         self.window.calls()
     }
 
-    /// How many calls wait their turn.
+    /// How many calls are queued.
     pub(crate) fn queued(&self) -> usize {
         self.queue.calls()
     }
 
-    /// Asserts what must hold after each method.
+    /// Asserts the invariants, which hold after each method.
     #[cfg(test)]
     pub(crate) fn check_invariants(&self) {
         assert_eq!(self.open.len(), self.queue.calls() + self.window.calls(), "calls in queue and window");
@@ -347,7 +355,7 @@ impl Calls {
         self.window.check_invariants(&self.config);
     }
 
-    /// Sends what the leader has not been sent, then new calls while there is room.
+    /// Moves calls from the queue to the window while it has room, then sends all that the leader was not sent.
     fn send(&mut self, commands: &mut Vec<Command>) {
         let idle = !self.window.in_flight();
         while let Some(pending) = self.queue.pop_if(|pending| self.window.has_room(pending, &self.config)) {
@@ -356,7 +364,7 @@ impl Calls {
             if planted!(DeadlineForgotten) {
                 self.deadlines.remove(&(self.open[&call].deadline, call));
             }
-            self.open.get_mut(&call).expect("what is queued is open").state = CallState::Sent(number);
+            self.open.get_mut(&call).expect("a queued call is open").state = CallState::Sent(number);
         }
         mark!(CallWindowFull if self.queue.calls() > 0);
         let lowest = self.window.lowest();
@@ -375,20 +383,20 @@ impl Calls {
         }
     }
 
-    /// Everything that is unanswered is to be sent again.
-    fn send_again(&mut self) {
+    /// Marks all unanswered calls to be sent again.
+    fn resend_all(&mut self) {
         if planted!(NeverResent) {
             return;
         }
         if self.window.in_flight() {
-            self.retry.sent_again(self.now, self.window.lowest());
+            self.retry.resent(self.now, self.window.lowest());
         }
         self.window.rewind(self.window.lowest());
     }
 
     /// A call's deadline has passed.
     fn give_up(&mut self, call: CallId) {
-        let open = *self.open.get(&call).expect("what has a deadline is open");
+        let open = *self.open.get(&call).expect("a call with a deadline is open");
         let error = match open.state {
             CallState::Queued(position) => {
                 mark!(DeadlineQueued);
@@ -403,8 +411,8 @@ impl Calls {
             }
             CallState::Sent(number) => {
                 mark!(DeadlineSent);
-                self.window.end(number);
-                // NB: unknown all the same: an earlier leader may have taken it.
+                self.window.remove(number);
+                // NB: unknown in spite of the refusal: an earlier leader may have the call in its log.
                 let reason = match self.refusal {
                     Some(CallsRefusal::Busy) => UnknownReason::LogFull,
                     Some(CallsRefusal::NotAdmitted) => UnknownReason::MethodUnknown,
@@ -417,27 +425,28 @@ impl Calls {
                 }
             }
         };
-        self.close(call);
         self.complete(call, Err(error));
     }
 
-    fn close(&mut self, call: CallId) {
+    /// Ends an open call.
+    fn complete(&mut self, call: CallId, outcome: Outcome) {
         let open = self.open.remove(&call).expect("a call ends once");
         self.deadlines.remove(&(open.deadline, call));
+        self.report(call, outcome);
     }
 
-    fn complete(&mut self, call: CallId, outcome: Result<Committed<Bytes>, CallError>) {
+    fn report(&mut self, call: CallId, outcome: Outcome) {
         self.done.completions.push((call, outcome));
     }
 
     fn serve_reads(&mut self) {
         let index = self.applied;
-        let served = self.reads.served(index).into_iter().map(|ticket| (ticket, Ok(index)));
+        let served = self.reads.take_served(index).into_iter().map(|ticket| (ticket, Ok(index)));
         self.done.read_completions.extend(served);
     }
 
-    /// Why a read was not served in time.
-    fn late(&self, state: ReadState) -> ReadError {
+    /// Why a read was not served before its deadline.
+    fn read_timeout(&self, state: ReadState) -> ReadError {
         match (state, &self.founding, self.leader) {
             (ReadState::Confirmed(index), _, _) => ReadError::Behind { index, applied: self.applied },
             (_, Some(waiting_for), _) => ReadError::Founding { waiting_for: waiting_for.clone() },
@@ -447,8 +456,8 @@ impl Calls {
     }
 }
 
-/// What a caller is told of a call that took effect.
-fn outcome(entry: EntryId, reply: Reply) -> Result<Committed<Bytes>, CallError> {
+/// The outcome of a call that took effect, for its caller.
+fn outcome_of(entry: EntryId, reply: Reply) -> Outcome {
     let EntryId { term, index } = entry;
     let reason = match reply {
         Reply::Value(value) => return Ok(Committed { value, index, term }),

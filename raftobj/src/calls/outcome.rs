@@ -8,11 +8,11 @@ use std::ops::Deref;
 ///
 /// Derefs to the method's return value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[must_use = "it holds what the method returned, perhaps an error of its own; `let _ =` says that it does not matter"]
+#[must_use = "it holds the value that the method returned, which may be a `Result`; `let _ =` ignores it"]
 pub struct Committed<R> {
     /// What the method returned.
     pub value: R,
-    /// The log index at which it took effect.
+    /// The log index of the call: where it took effect.
     pub index: Index,
     /// The term of that entry.
     pub term: Term,
@@ -33,21 +33,21 @@ impl<R> Deref for Committed<R> {
     }
 }
 
-/// How a call ended, its reply still encoded.
+/// How a call ended, with its reply still encoded.
 pub(crate) type Outcome = Result<Committed<Bytes>, CallError>;
 
-/// Where a call that was not applied may be tried again.
+/// Where a call that was not applied can be tried again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Retry {
     /// On this node, later.
     Here,
-    /// On another node; this one will not serve it.
+    /// On another node; this one has stopped.
     Elsewhere,
-    /// Nowhere: the call itself is at fault.
+    /// Nowhere: the call itself is invalid.
     Never,
 }
 
-/// How a call ended, where it did not end with [`Committed`].
+/// How a call failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CallError {
@@ -59,13 +59,13 @@ pub enum CallError {
         /// Where to try again.
         retry: Retry,
     },
-    /// Applied: unknown; perhaps it will be yet. Read the state before trying again.
+    /// Applied: unknown; it may also be applied later. Read the state before you try again.
     #[error("outcome unknown: {reason}")]
     Unknown {
         /// Why.
         reason: UnknownReason,
     },
-    /// Applied: yes, but the reply is lost.
+    /// Applied: yes, but there is no reply.
     #[error("applied at index {index}, but {reason}")]
     Applied {
         /// Where it took effect.
@@ -75,7 +75,7 @@ pub enum CallError {
     },
 }
 
-/// Why a call was certainly not applied.
+/// Why a call was not applied, and never will be.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum NotAppliedReason {
@@ -84,22 +84,24 @@ pub enum NotAppliedReason {
         "no leader within the deadline; a majority of the members must be up and reachable, then try again"
     )]
     NoLeader,
-    /// The deadline passed while the call waited its turn behind others. Retry here.
-    #[error("the deadline passed while the call waited for {ahead} others; try again, or call less at once")]
+    /// The deadline passed while the call was queued behind others. Retry here.
+    #[error(
+        "the deadline passed while the call waited behind {ahead} others; try again, or make fewer calls at once"
+    )]
     Queued {
         /// How many calls were ahead of it.
         ahead: usize,
     },
-    /// More calls wait than the node keeps. Retry here, later.
-    #[error("the node's queue is full ({limit}); await earlier calls before making more")]
+    /// The node has as many calls as it keeps. Retry here, later.
+    #[error("the node's queue is full ({limit}); wait for earlier calls before making more")]
     QueueFull {
-        /// The limit that was met, with its unit.
+        /// The limit that was reached, with its unit.
         limit: String,
     },
-    /// The node has not met all its peers for the first time yet. Retry here.
+    /// The cluster is not formed yet: not all listed nodes have been met and have announced the list. Retry here.
     #[error("the cluster is not formed yet; waiting for {}", missing(.waiting_for))]
     Founding {
-        /// The addresses that it waits for.
+        /// The addresses of the nodes that it waits for.
         waiting_for: Vec<String>,
     },
     /// The command is larger than the limit. Retry never.
@@ -113,34 +115,34 @@ pub enum NotAppliedReason {
     /// An argument does not encode. Retry never.
     #[error("the arguments do not encode: {0}")]
     Encode(String),
-    /// The node was shut down, or stopped by a fault. Retry elsewhere.
+    /// The node was shut down, or stopped after an error. Retry elsewhere.
     #[error("the node has stopped: {0}")]
     Stopped(String),
 }
 
-/// Why nobody knows whether a call was, or will be, applied.
+/// Why it is unknown whether a call was, or will be, applied.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum UnknownReason {
-    /// Sent, and undecided at its deadline.
+    /// The call was sent, and not decided before its deadline.
     #[error(
         "the call was sent, but no majority confirmed it within the deadline; read the value before trying again"
     )]
     Deadline,
-    /// The leader's log was full until the deadline. Where the leader did not change meanwhile, nothing was applied.
-    #[error("the leader takes no calls: its log holds as much as log_bytes_max allows; see its status")]
+    /// The leader's log was full until the deadline. Not applied, if the leader did not change meanwhile.
+    #[error("the leader's log has reached log_bytes_max, so it accepts no calls; see its status")]
     LogFull,
-    /// The leader does not know the method, because it runs other code. Where it did not change meanwhile, nothing
-    /// was applied.
-    #[error("the leader does not know the method; run the same version on all nodes")]
+    /// The leader does not have the method, because it runs another version of the code. Not applied, if the leader did
+    /// not change meanwhile.
+    #[error("the leader does not have this method; run the same version on all nodes")]
     MethodUnknown,
-    /// The call was waited for under a read guard of the same thread: it cannot be applied here before the
-    /// guard is dropped, and then it will be. Drop the guard first.
+    /// The thread that waited for the call holds a read guard: the call cannot be applied here before the guard is
+    /// dropped, and then it will be. Drop the guard first.
     #[error(
         "this thread holds a read guard, and the call is applied only after it is dropped; drop the guard before waiting"
     )]
     UnderGuard,
-    /// The node was shut down, or stopped by a fault, after the call was sent.
+    /// The node was shut down, or stopped after an error, when the call was sent already.
     #[error(
         "the node stopped after the call was sent: {0}; read the value on another node before trying again"
     )]
@@ -165,7 +167,7 @@ pub enum AppliedReason {
     /// The method returned a value that does not encode.
     #[error("its reply does not encode: {0}")]
     Encode(String),
-    /// The reply's bytes are not of the type that the caller expects.
+    /// The reply's bytes are not a value of the type that the caller expects.
     #[error("its reply does not decode: {0}")]
     Decode(String),
     /// The reply was dropped from the session table before this node could read it.
@@ -173,8 +175,8 @@ pub enum AppliedReason {
     Forgotten,
 }
 
-/// Why a linearizable read was not served. A read changes nothing, so every one may be tried again: here, but
-/// for [`ReadError::Stopped`] (elsewhere) and [`ReadError::UnderGuard`] (never).
+/// Why a linearizable read was not served. A read changes nothing, so it can always be tried again: on this node, but
+/// after [`ReadError::Stopped`] on another node, and after [`ReadError::UnderGuard`] only without the guard.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ReadError {
@@ -186,39 +188,39 @@ pub enum ReadError {
     /// The deadline passed before a majority confirmed the leader.
     #[error("no majority confirmed the leader within the deadline; try again")]
     Unconfirmed,
-    /// The deadline passed before this node had applied what was committed when the read was made.
+    /// The deadline passed before this node had applied all that was committed when the read was made.
     #[error(
-        "this node has applied index {applied}, the read needs {index}; try again, or read on another node"
+        "this node has applied up to index {applied}, and the read needs {index}; try again, or read on another node"
     )]
     Behind {
-        /// What the read needs.
+        /// The index that the read needs.
         index: Index,
-        /// What this node has.
+        /// The index up to which this node has applied.
         applied: Index,
     },
-    /// The node has not met all its peers for the first time yet.
+    /// The cluster is not formed yet: not all listed nodes have been met and have announced the list.
     #[error("the cluster is not formed yet; waiting for {}", missing(.waiting_for))]
     Founding {
-        /// The addresses that it waits for.
+        /// The addresses of the nodes that it waits for.
         waiting_for: Vec<String>,
     },
-    /// More reads wait than the node keeps.
-    #[error("{limit} reads wait already; await earlier ones before making more")]
+    /// The node has as many waiting reads as it keeps.
+    #[error("{limit} reads are waiting already; wait for earlier ones before making more")]
     QueueFull {
         /// How many may wait.
         limit: usize,
     },
-    /// The read was waited for under a read guard of the same thread, which would wait for itself.
+    /// The thread that waited for the read holds a read guard, and would wait for itself.
     #[error(
-        "this thread holds a read guard, and the read could not finish before it is dropped; drop the guard first"
+        "this thread holds a read guard, and the read cannot finish before the guard is dropped; drop the guard first"
     )]
     UnderGuard,
-    /// The node was shut down, or stopped by a fault.
+    /// The node was shut down, or stopped after an error.
     #[error("the node has stopped: {0}")]
     Stopped(String),
 }
 
-/// The nodes that a cluster waits for before it is formed.
+/// What is missing before the cluster is formed.
 fn missing(addresses: &[String]) -> String {
     match addresses {
         [] => "this node's own disk".to_owned(),

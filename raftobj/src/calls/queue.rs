@@ -1,9 +1,9 @@
-//! Calls that wait their turn.
+//! Calls that are not sent yet.
 
 use super::window::Pending;
 use std::collections::BTreeMap;
 
-/// First come, first sent. A call's position names it until it leaves; positions only grow.
+/// First in, first out. A call has one position until it leaves; positions only grow.
 #[derive(Clone, Debug, Default)]
 pub(super) struct CallQueue {
     waiting: BTreeMap<u64, Pending>,
@@ -20,6 +20,7 @@ impl CallQueue {
         self.bytes
     }
 
+    /// Adds a call at the end and returns its position.
     pub(super) fn push(&mut self, pending: Pending) -> u64 {
         let position = self.next;
         self.next += 1;
@@ -28,7 +29,7 @@ impl CallQueue {
         position
     }
 
-    /// The first, if it may leave.
+    /// Removes the first call if it may leave.
     pub(super) fn pop_if(&mut self, may_leave: impl FnOnce(&Pending) -> bool) -> Option<Pending> {
         let first = self.waiting.first_entry()?;
         if !may_leave(first.get()) {
@@ -40,11 +41,11 @@ impl CallQueue {
     }
 
     pub(super) fn remove(&mut self, position: u64) {
-        let pending = self.waiting.remove(&position).expect("a call leaves its place once");
+        let pending = self.waiting.remove(&position).expect("a call leaves the queue once");
         self.bytes -= pending.bytes();
     }
 
-    /// How many calls are before a position: at most this many, for some of them may have left.
+    /// An upper bound of the calls ahead of a position: some of them may have left.
     pub(super) fn ahead(&self, position: u64) -> usize {
         let first = self.waiting.first_key_value().map_or(position, |(first, _)| *first);
         usize::try_from(position - first).unwrap_or(usize::MAX).min(self.waiting.len())

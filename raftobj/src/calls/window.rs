@@ -1,14 +1,14 @@
-//! Calls that were sent and have no answer, by number.
+//! Calls that have a number and no answer.
 //!
-//! A cursor goes over them as they are sent to the leader; to send again is to set it back (go-back-N: behind a
-//! lost command nothing takes effect anyway).
+//! The cursor is the next number to send. To send again, it is set back. This is go-back-N: a command behind a lost
+//! one has no effect, so it must be sent again too.
 //!
 //! ```text
 //!   lowest              cursor          next
-//!     │ sent, unanswered   │ to be sent   │ numbers not given yet
+//!     │ sent, unanswered   │ to be sent   │ numbers not assigned yet
 //!     ▼                    ▼              ▼
 //!     5   6   ·   8   9   10   11   12
-//!             └ given up: its number stays, so that later ones keep theirs
+//!             └ a hole: the call has ended, the others keep their numbers
 //! ```
 
 use super::config::{CallId, CallsConfig};
@@ -18,7 +18,7 @@ use crate::marks::mark;
 use bytes::Bytes;
 use std::collections::VecDeque;
 
-/// A call, as it waits and as it is sent.
+/// A call in the queue or in the window.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Pending {
     pub(super) call: CallId,
@@ -27,18 +27,18 @@ pub(super) struct Pending {
 }
 
 impl Pending {
-    /// What it counts against the limits.
+    /// Its size, as the limits count it.
     pub(super) fn bytes(&self) -> usize {
         COMMAND_OVERHEAD_MAX + self.arguments.len()
     }
 }
 
-/// Invariants: the first of `sent`, if any, is not a hole; `lowest <= cursor <= next`.
+/// Invariants: the first of `numbered`, if any, is not a hole; `lowest <= cursor <= next`.
 #[derive(Clone, Debug)]
 pub(super) struct Window {
     lowest: Number,
-    /// By number from `lowest` on; holes were given up.
-    sent: VecDeque<Option<Pending>>,
+    /// By number, from `lowest` on; `None` is a hole.
+    numbered: VecDeque<Option<Pending>>,
     cursor: Number,
     calls: usize,
     bytes: usize,
@@ -46,75 +46,75 @@ pub(super) struct Window {
 
 impl Default for Window {
     fn default() -> Window {
-        Window { lowest: Number(1), sent: VecDeque::new(), cursor: Number(1), calls: 0, bytes: 0 }
+        Window { lowest: Number(1), numbered: VecDeque::new(), cursor: Number(1), calls: 0, bytes: 0 }
     }
 }
 
 impl Window {
-    /// The first number without an answer; if there is none, the next that will be given.
+    /// The first number without an answer; if there is none, the next number to assign.
     pub(super) fn lowest(&self) -> Number {
         self.lowest
     }
 
-    /// How many calls have no answer.
+    /// How many calls have a number and no answer.
     pub(super) fn calls(&self) -> usize {
         self.calls
     }
 
-    /// Whether the leader has anything that is not answered.
+    /// Whether a call was sent and has no answer.
     pub(super) fn in_flight(&self) -> bool {
         self.cursor > self.lowest
     }
 
-    /// Whether the call has no answer and is not about to be sent again.
+    /// Whether the number is in flight: sent, and not about to be sent again.
     pub(super) fn is_sent(&self, number: Number) -> bool {
         self.lowest <= number && number < self.cursor
     }
 
+    /// Whether a call fits.
     pub(super) fn has_room(&self, pending: &Pending, config: &CallsConfig) -> bool {
-        (self.sent.len() as u64) < config.window_calls_max
+        (self.numbered.len() as u64) < config.window_calls_max
             && self.bytes + pending.bytes() <= config.window_bytes_max
     }
 
-    /// Gives a call its number.
+    /// Adds a call and returns its number.
     pub(super) fn push(&mut self, pending: Pending) -> Number {
         let number = self.next();
         self.calls += 1;
         self.bytes += pending.bytes();
-        self.sent.push_back(Some(pending));
+        self.numbered.push_back(Some(pending));
         number
     }
 
-    /// The call is answered or given up. `None`: it was before, or its number was never given.
-    pub(super) fn end(&mut self, number: Number) -> Option<CallId> {
+    /// Removes a call that has ended. `None`: it ended before, or the number was never assigned.
+    pub(super) fn remove(&mut self, number: Number) -> Option<CallId> {
         let offset = usize::try_from(number.0.checked_sub(self.lowest.0)?).ok()?;
-        let pending = self.sent.get_mut(offset)?.take()?;
+        let pending = self.numbered.get_mut(offset)?.take()?;
         self.calls -= 1;
         self.bytes -= pending.bytes();
-        while let Some(None) = self.sent.front() {
-            self.sent.pop_front();
+        while let Some(None) = self.numbered.front() {
+            self.numbered.pop_front();
             self.lowest = self.lowest.next();
         }
         self.cursor = self.cursor.max(self.lowest);
         Some(pending.call)
     }
 
-    /// What follows from `to` on is to be sent again.
+    /// Numbers from `to` on must be sent again.
     pub(super) fn rewind(&mut self, to: Number) {
         self.cursor = self.cursor.min(to.max(self.lowest));
     }
 
-    /// The next call that the leader has not been sent; it is taken to be sent now.
+    /// The next call to send; the cursor moves past it.
     pub(super) fn next_to_send(&mut self) -> Option<(Number, &Pending)> {
         loop {
             let offset = usize::try_from(self.cursor.0 - self.lowest.0).expect("within the window");
-            // A hole is passed over.
-            let pending = self.sent.get(offset)?;
+            let pending = self.numbered.get(offset)?;
             mark!(HolePassedOver if pending.is_none());
             let number = self.cursor;
             self.cursor = number.next();
             if pending.is_some() {
-                return self.sent[offset].as_ref().map(|pending| (number, pending));
+                return self.numbered[offset].as_ref().map(|pending| (number, pending));
             }
         }
     }
@@ -123,21 +123,25 @@ impl Window {
     #[cfg(test)]
     pub(super) fn at(&self, number: Number) -> Option<CallId> {
         let offset = usize::try_from(number.0.checked_sub(self.lowest.0)?).ok()?;
-        self.sent.get(offset)?.as_ref().map(|pending| pending.call)
+        self.numbered.get(offset)?.as_ref().map(|pending| pending.call)
     }
 
     #[cfg(test)]
     pub(super) fn check_invariants(&self, config: &CallsConfig) {
-        assert!(!matches!(self.sent.front(), Some(None)), "lowest {} has an end", self.lowest.0);
+        assert!(!matches!(self.numbered.front(), Some(None)), "lowest {} is a hole", self.lowest.0);
         assert!(self.lowest <= self.cursor, "cursor {} below {}", self.cursor.0, self.lowest.0);
         assert!(self.cursor <= self.next(), "cursor {} beyond {}", self.cursor.0, self.next().0);
-        assert!(self.sent.len() as u64 <= config.window_calls_max, "{} numbers open", self.sent.len());
-        let open = || self.sent.iter().flatten();
+        assert!(
+            self.numbered.len() as u64 <= config.window_calls_max,
+            "{} numbers in the window",
+            self.numbered.len()
+        );
+        let open = || self.numbered.iter().flatten();
         assert_eq!(self.calls, open().count(), "calls in the window");
         assert_eq!(self.bytes, open().map(Pending::bytes).sum::<usize>(), "bytes in the window");
     }
 
     fn next(&self) -> Number {
-        Number(self.lowest.0 + self.sent.len() as u64)
+        Number(self.lowest.0 + self.numbered.len() as u64)
     }
 }

@@ -1,5 +1,5 @@
-//! Calls, a network that loses, doubles and reorders, leaders that come and go, processes that start anew, and
-//! machines that apply: every call ends, and what its caller is told is what happened.
+//! Calls and state machines of three nodes, under a network that loses, duplicates and reorders, with leader changes
+//! and restarts: every call ends, and its outcome is what happened.
 
 use crate::calls::*;
 use crate::object::digest::Checkpoint;
@@ -40,37 +40,37 @@ impl Node {
     }
 }
 
-struct World {
+struct TestCluster {
     random: TestRandom,
     nodes: Vec<Node>,
-    /// The leader's log; the first `committed` entries stay for ever.
+    /// The leader's log; its first `committed` entries never change.
     log: Vec<Entry>,
     committed: usize,
     leader: Option<LeaderId>,
     term: u64,
-    /// From whom, to whom, what.
-    wire: Vec<(usize, LeaderId, Command)>,
+    /// Sender, receiver, command.
+    in_flight: Vec<(usize, LeaderId, Command)>,
     now: u64,
     made: u64,
-    /// Calls whose process is gone, and with it those who asked.
-    lost: u64,
+    /// Open calls of processes that have ended.
+    abandoned: u64,
     boots: u64,
     faulty: bool,
 }
 
-impl World {
-    fn new(seed: u64) -> World {
-        World {
+impl TestCluster {
+    fn new(seed: u64) -> TestCluster {
+        TestCluster {
             random: TestRandom(seed),
             nodes: (1..=NODES).map(|id| Node::start(id, 1)).collect(),
             log: Vec::new(),
             committed: 0,
             leader: None,
             term: 0,
-            wire: Vec::new(),
+            in_flight: Vec::new(),
             now: 0,
             made: 0,
-            lost: 0,
+            abandoned: 0,
             boots: 1,
             faulty: true,
         }
@@ -127,7 +127,7 @@ impl World {
         self.nodes[at as usize].calls.submit(call, ADD, arguments(self.made), deadline);
     }
 
-    /// What is not committed may be lost, and may stay.
+    /// Entries that are not committed may be lost, or stay.
     fn change_leader(&mut self) {
         self.term += 1;
         let kept = self.committed + self.random.below((self.log.len() - self.committed) as u64 + 1) as usize;
@@ -139,7 +139,7 @@ impl World {
         }
     }
 
-    /// A process dies and starts anew with a higher boot; what it had sent may still be on the wire.
+    /// A process ends and a new one starts with a higher boot; messages of the old one may still be in flight.
     fn restart(&mut self) {
         let at = self.pick();
         self.drain(at);
@@ -147,22 +147,25 @@ impl World {
         let mut node = Node::start(at as u64 + 1, self.boots);
         node.calls.tick(Ticks(self.now));
         std::mem::swap(&mut node, &mut self.nodes[at]);
-        self.lost += (node.calls.queued() + node.calls.unanswered()) as u64;
+        self.abandoned += (node.calls.queued() + node.calls.unanswered()) as u64;
         self.nodes[at].outcomes = node.outcomes;
     }
 
     fn deliver(&mut self) {
-        if self.wire.is_empty() {
+        if self.in_flight.is_empty() {
             return;
         }
-        let at =
-            if self.faulty && self.random.one_in(6) { self.random.below(self.wire.len() as u64) } else { 0 };
-        let (from, to, command) = self.wire.remove(at as usize);
+        let at = if self.faulty && self.random.one_in(6) {
+            self.random.below(self.in_flight.len() as u64)
+        } else {
+            0
+        };
+        let (from, to, command) = self.in_flight.remove(at as usize);
         if self.faulty && self.random.one_in(12) {
             return;
         }
         if self.faulty && self.random.one_in(12) {
-            self.wire.push((from, to, command.clone()));
+            self.in_flight.push((from, to, command.clone()));
         }
         if self.leader != Some(to) || (self.faulty && self.random.one_in(20)) {
             self.nodes[from].calls.refused(to.node, command.number, CallsRefusal::Busy);
@@ -187,7 +190,7 @@ impl World {
         let node = &mut self.nodes[at];
         let ready = node.calls.ready();
         for command in ready.commands {
-            self.wire.push((at, ready.leader.expect("commands have an address"), command));
+            self.in_flight.push((at, ready.leader.expect("commands are for a leader"), command));
         }
         for (call, outcome) in ready.completions {
             assert!(node.outcomes.insert(call, outcome).is_none(), "call {} ended twice", call.0);
@@ -195,10 +198,10 @@ impl World {
     }
 
     fn ended(&self) -> u64 {
-        self.lost + self.nodes.iter().map(|node| node.outcomes.len() as u64).sum::<u64>()
+        self.abandoned + self.nodes.iter().map(|node| node.outcomes.len() as u64).sum::<u64>()
     }
 
-    /// No faults from now on: every call ends, and what is called now takes effect.
+    /// No faults from now on: every call ends, and new calls take effect.
     fn heal(&mut self) {
         self.faulty = false;
         self.change_leader();
@@ -211,7 +214,7 @@ impl World {
         self.settle();
         for call in first..=self.made {
             let outcome = self.nodes[(call % NODES) as usize].outcomes.get(&CallId(call));
-            assert!(matches!(outcome, Some(Ok(_))), "call {call} after all is healed: {outcome:?}");
+            assert!(matches!(outcome, Some(Ok(_))), "call {call} after the faults: {outcome:?}");
         }
     }
 
@@ -235,7 +238,7 @@ impl World {
         }
         let counts = self.nodes[0].state.read().counts.clone();
         assert!(counts.values().all(|count| *count == 1), "a call took effect twice: {counts:?}");
-        // Effects of a node's calls are in the order in which they were made, over all its lives.
+        // The calls of a node take effect in the order in which they were made, over all its boots.
         let mut effects = BTreeMap::new();
         let mut last = BTreeMap::new();
         for (entry, checkpoint) in self.log.iter().zip(&self.nodes[0].checkpoints) {
@@ -268,19 +271,19 @@ impl World {
     }
 }
 
-// Breaks: a retry applies twice, a caller is told something else than what happened, or is never told.
+// Breaks: a retry is applied twice, or a caller gets a wrong outcome, or none.
 #[test]
-fn a_call_takes_effect_at_most_once_and_its_caller_is_told() {
+fn a_call_takes_effect_at_most_once_and_its_caller_gets_the_outcome() {
     let (mut committed, mut unknown) = (0, 0);
     for seed in 0..200 {
         let run = std::panic::catch_unwind(|| {
-            let mut world = World::new(seed);
+            let mut cluster = TestCluster::new(seed);
             for _ in 0..2_500 {
-                world.step();
+                cluster.step();
             }
-            world.heal();
-            world.check();
-            let outcomes = world.nodes.into_iter().flat_map(|node| node.outcomes.into_values());
+            cluster.heal();
+            cluster.check();
+            let outcomes = cluster.nodes.into_iter().flat_map(|node| node.outcomes.into_values());
             outcomes.collect::<Vec<_>>()
         });
         let Ok(outcomes) = run else { panic!("seed {seed}") };
@@ -288,6 +291,6 @@ fn a_call_takes_effect_at_most_once_and_its_caller_is_told() {
         unknown +=
             outcomes.iter().filter(|outcome| matches!(outcome, Err(CallError::Unknown { .. }))).count();
     }
-    assert!(committed > 5_000, "only {committed} calls were committed: the test tests nothing");
-    assert!(unknown > 500, "only {unknown} calls were given up");
+    assert!(committed > 5_000, "only {committed} calls were committed: too few for a test");
+    assert!(unknown > 500, "only {unknown} calls timed out: too few for a test");
 }

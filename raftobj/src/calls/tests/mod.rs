@@ -69,10 +69,10 @@ fn ended(calls: &mut Calls) -> Vec<String> {
 fn calls_are_sent_in_order_and_end_where_they_took_effect() {
     let mut calls = calls();
     submit(&mut calls, 1..=2, 500);
-    assert_eq!(sent(&mut calls), [], "nobody leads");
+    assert_eq!(sent(&mut calls), [], "no leader is known");
     calls.set_leader(led_by(HERE, 1));
     assert_eq!(sent(&mut calls), [(1, 1), (2, 1)]);
-    assert_eq!(sent(&mut calls), [], "once");
+    assert_eq!(sent(&mut calls), [], "each is sent once");
     replied(&mut calls, 1);
     assert_eq!(ended(&mut calls), ["1 ok 101@3"]);
     submit(&mut calls, 3..=3, 500);
@@ -82,7 +82,7 @@ fn calls_are_sent_in_order_and_end_where_they_took_effect() {
 }
 
 #[test]
-fn behind_a_full_window_calls_wait_and_behind_a_full_queue_they_are_refused() {
+fn a_full_window_queues_calls_and_a_full_queue_refuses_them() {
     let mut calls = calls();
     calls.set_leader(led_by(PEER, 1));
     submit(&mut calls, 1..=3, 500);
@@ -93,13 +93,16 @@ fn behind_a_full_window_calls_wait_and_behind_a_full_queue_they_are_refused() {
     submit(&mut calls, 8..=8, 500);
     assert_eq!(ended(&mut calls), ["8 not applied: the node's queue is full"]);
     replied(&mut calls, 1);
-    assert_eq!(sent(&mut calls), [(5, 2)], "its number is given when there is room");
+    assert_eq!(sent(&mut calls), [(5, 2)], "it gets its number when there is room");
     calls.tick(Ticks(20));
-    assert_eq!(ended(&mut calls), ["7 not applied: the deadline passed while the call waited for 5 others"]);
+    assert_eq!(
+        ended(&mut calls),
+        ["7 not applied: the deadline passed while the call waited behind 5 others"]
+    );
 }
 
 #[test]
-fn bytes_are_limited_as_calls_are() {
+fn bytes_are_limited_as_the_number_of_calls_is() {
     let limits = CallsConfig {
         command_bytes_max: 1_000,
         window_bytes_max: 1_500,
@@ -127,12 +130,12 @@ fn bytes_are_limited_as_calls_are() {
         Err(CallError::NotApplied { reason: NotAppliedReason::QueueFull { .. }, .. })
     ));
     calls.set_leader(led_by(HERE, 1));
-    assert_eq!(sent(&mut calls), [(1, 1)], "two are larger than the window");
+    assert_eq!(sent(&mut calls), [(1, 1)], "two do not fit in the window");
 }
 
-// Breaks: a call that a user may make is refused; or what left the queue goes on counting, until nothing gets in.
+// Breaks: a call within the limits is refused; or calls that left the queue still count, until it refuses all.
 #[test]
-fn what_just_fits_is_taken_and_what_left_makes_room() {
+fn a_call_that_just_fits_is_accepted_and_one_that_left_makes_room() {
     let (large, small) = (900, 1_000 - 2 * COMMAND_OVERHEAD_MAX);
     let limits = CallsConfig {
         command_bytes_max: COMMAND_OVERHEAD_MAX + large,
@@ -150,16 +153,16 @@ fn what_just_fits_is_taken_and_what_left_makes_room() {
     assert_eq!(submit(&mut calls, 3, 0, 500), 1, "the queue is full to the byte");
     calls.tick(Ticks(10));
     assert_eq!(calls.ready().completions.len(), 1);
-    assert_eq!(submit(&mut calls, 4, small, 500), 0, "one was given up");
+    assert_eq!(submit(&mut calls, 4, small, 500), 0, "one call left the queue at its deadline");
     calls.set_leader(led_by(HERE, 1));
-    assert_eq!(sent(&mut calls).len(), 2, "and the window takes both");
+    assert_eq!(sent(&mut calls).len(), 2, "the window has room for both");
     assert_eq!(submit(&mut calls, 5, large, 500), 0);
     assert_eq!(submit(&mut calls, 6, small, 500), 0, "the queue was empty");
     assert_eq!(sent(&mut calls), []);
 }
 
 #[test]
-fn a_late_call_is_told_how_many_were_before_it() {
+fn a_call_that_times_out_in_the_queue_reports_how_many_were_ahead() {
     let mut calls = calls();
     calls.set_leader(led_by(PEER, 1));
     submit(&mut calls, 1..=3, 500);
@@ -170,14 +173,20 @@ fn a_late_call_is_told_how_many_were_before_it() {
     submit(&mut calls, 6..=6, 500);
     submit(&mut calls, 7..=7, 20);
     calls.tick(Ticks(10));
-    assert_eq!(ended(&mut calls), ["5 not applied: the deadline passed while the call waited for 4 others"]);
+    assert_eq!(
+        ended(&mut calls),
+        ["5 not applied: the deadline passed while the call waited behind 4 others"]
+    );
     calls.tick(Ticks(20));
-    assert_eq!(ended(&mut calls), ["7 not applied: the deadline passed while the call waited for 5 others"]);
+    assert_eq!(
+        ended(&mut calls),
+        ["7 not applied: the deadline passed while the call waited behind 5 others"]
+    );
 }
 
-// Breaks: PITFALLS "LEADER_CHANGED": a call in flight is lost, or applied twice, when the leader changes.
+// Breaks: a call in flight is lost, or applied twice, when the leader changes.
 #[test]
-fn a_new_leader_is_sent_all_that_is_unanswered() {
+fn a_new_leader_is_sent_all_unanswered_calls() {
     let mut calls = calls();
     calls.set_leader(led_by(PEER, 1));
     submit(&mut calls, 1..=3, 500);
@@ -194,9 +203,9 @@ fn a_new_leader_is_sent_all_that_is_unanswered() {
     assert_eq!(sent(&mut calls), [(2, 2), (3, 2), (4, 2)]);
 }
 
-// Breaks: connection lost to the same leader after forwarding: a caller is never answered.
+// Breaks: the connection to the leader is lost after a call was forwarded, and its caller never gets an answer.
 #[test]
-fn a_new_connection_to_the_leader_is_sent_all_that_is_unanswered() {
+fn a_new_connection_to_the_leader_is_sent_all_unanswered_calls() {
     let mut calls = calls();
     calls.set_leader(led_by(PEER, 1));
     submit(&mut calls, 1..=2, 500);
@@ -208,7 +217,7 @@ fn a_new_connection_to_the_leader_is_sent_all_that_is_unanswered() {
 }
 
 #[test]
-fn a_gap_is_mended_once_however_often_it_is_told() {
+fn many_gaps_of_one_loss_cause_one_resend() {
     let mut calls = calls();
     calls.set_leader(led_by(PEER, 1));
     submit(&mut calls, 1..=3, 500);
@@ -217,14 +226,14 @@ fn a_gap_is_mended_once_however_often_it_is_told() {
     gap(&mut calls, 3);
     assert_eq!(sent(&mut calls), [(1, 1), (2, 1), (3, 1)]);
     gap(&mut calls, 3);
-    assert_eq!(sent(&mut calls), [], "of the copies before");
+    assert_eq!(sent(&mut calls), [], "a gap of the earlier copies");
     replied(&mut calls, 1);
     gap(&mut calls, 3);
-    assert_eq!(sent(&mut calls), [(2, 2), (3, 2)], "after progress it tells of another loss");
+    assert_eq!(sent(&mut calls), [(2, 2), (3, 2)], "after a decision, a gap shows another loss");
 }
 
 #[test]
-fn a_refusal_is_answered_after_a_pause_that_grows() {
+fn a_refused_call_is_sent_again_after_a_pause_that_grows() {
     let mut calls = calls();
     calls.set_leader(led_by(PEER, 1));
     submit(&mut calls, 1..=3, 500);
@@ -234,7 +243,7 @@ fn a_refusal_is_answered_after_a_pause_that_grows() {
     calls.refused(PEER, Number(3), CallsRefusal::NotLeader);
     assert_eq!(sent(&mut calls), [], "no busy loop");
     calls.tick(Ticks(1));
-    assert_eq!(sent(&mut calls), [(2, 1), (3, 1)], "from the one that was refused");
+    assert_eq!(sent(&mut calls), [(2, 1), (3, 1)], "from the refused one on");
     calls.refused(PEER, Number(2), CallsRefusal::NotLeader);
     replied(&mut calls, 1);
     calls.tick(Ticks(2));
@@ -243,11 +252,11 @@ fn a_refusal_is_answered_after_a_pause_that_grows() {
     assert_eq!(sent(&mut calls), [(2, 2), (3, 2)], "two ticks the second time");
     calls.refused(PEER, Number(2), CallsRefusal::NotLeader);
     calls.set_leader(led_by(HERE, 2));
-    assert_eq!(sent(&mut calls), [(2, 2), (3, 2)], "another leader is asked at once");
+    assert_eq!(sent(&mut calls), [(2, 2), (3, 2)], "a new leader is sent them at once");
 }
 
 #[test]
-fn without_progress_all_is_sent_again_ever_more_rarely() {
+fn without_a_decision_the_waits_between_resends_grow() {
     let mut calls = calls();
     calls.tick(Ticks(1_000));
     calls.set_leader(led_by(PEER, 1));
@@ -262,9 +271,9 @@ fn without_progress_all_is_sent_again_ever_more_rarely() {
     assert_eq!(sent_at, [0, 50, 150, 350, 750, 1_550, 2_350]);
 }
 
-// Breaks: after a quiet hour each call is sent twice; or while calls go on being made, a lost one is never sent again.
+// Breaks: after an idle hour each call is sent twice; or a lost call is not sent again while new calls are made.
 #[test]
-fn the_wait_begins_when_something_is_on_its_way_and_no_later() {
+fn the_wait_begins_with_the_first_call_in_flight() {
     let mut calls = calls();
     calls.set_leader(led_by(PEER, 1));
     calls.tick(Ticks(1_000));
@@ -277,9 +286,9 @@ fn the_wait_begins_when_something_is_on_its_way_and_no_later() {
     assert_eq!(sent(&mut calls), [(1, 1), (2, 1)]);
 }
 
-// Breaks: after one slow spell every later loss, and every later refusal, is waited for as long as in it.
+// Breaks: after one slow period, every later loss and refusal causes the longest wait.
 #[test]
-fn what_is_decided_ends_the_patience() {
+fn a_decision_resets_the_waits() {
     let mut calls = calls();
     calls.set_leader(led_by(PEER, 1));
     submit(&mut calls, 1..=3, 9_000);
@@ -309,9 +318,9 @@ fn what_is_decided_ends_the_patience() {
     assert_eq!(sent(&mut calls), [(3, 3)], "the row of refusals is over");
 }
 
-// Breaks: a refusal of a call that is not on its way delays those that are.
+// Breaks: a late refusal delays calls that it is not about.
 #[test]
-fn a_refusal_of_what_is_not_on_its_way_says_nothing() {
+fn a_refusal_of_a_call_that_is_not_in_flight_is_ignored() {
     let mut calls = calls();
     calls.set_leader(led_by(PEER, 1));
     submit(&mut calls, 1..=1, 500);
@@ -322,7 +331,7 @@ fn a_refusal_of_what_is_not_on_its_way_says_nothing() {
 }
 
 #[test]
-fn any_one_thing_to_do_is_something() {
+fn ready_is_empty_only_if_all_its_parts_are() {
     let nothing = CallsReady::default();
     assert!(nothing.is_empty());
     let mut calls = calls();
@@ -340,7 +349,7 @@ fn any_one_thing_to_do_is_something() {
 }
 
 #[test]
-fn a_call_that_waits_for_the_founding_says_for_whom() {
+fn a_founding_error_names_the_missing_nodes() {
     for (waiting_for, words) in
         [(vec![], "this node's own disk"), (vec!["b:1".into(), "c:1".into()], "b:1, c:1")]
     {
@@ -351,13 +360,13 @@ fn a_call_that_waits_for_the_founding_says_for_whom() {
 
 #[test]
 #[should_panic(expected = "fits in no window")]
-fn limits_that_nothing_could_meet_are_refused() {
+fn limits_that_no_call_can_meet_are_refused() {
     Calls::new(session(1, 1), CallsConfig { window_bytes_max: 1, ..config() });
 }
 
-// Breaks: a caller is never answered, or is told "not applied" of a call that may be in a log.
+// Breaks: a caller never gets an answer, or gets "not applied" for a call that may be in a log.
 #[test]
-fn a_call_that_was_never_sent_is_not_applied_and_any_other_is_unknown() {
+fn at_its_deadline_a_call_is_not_applied_if_never_sent_and_else_unknown() {
     let mut calls = calls();
     calls.founding(vec!["b:1".into(), "c:1".into()]);
     submit(&mut calls, 1..=1, 10);
@@ -366,7 +375,11 @@ fn a_call_that_was_never_sent_is_not_applied_and_any_other_is_unknown() {
     calls.formed();
     submit(&mut calls, 2..=2, 20);
     submit(&mut calls, 3..=3, 10);
-    assert_eq!(ended(&mut calls), ["3 not applied: no leader within the deadline"], "late when it was made");
+    assert_eq!(
+        ended(&mut calls),
+        ["3 not applied: no leader within the deadline"],
+        "its deadline had passed when it was made"
+    );
     calls.set_leader(led_by(PEER, 1));
     assert_eq!(sent(&mut calls), [(1, 1)]);
     calls.set_leader(None);
@@ -390,7 +403,7 @@ fn a_call_given_up_raises_lowest_and_is_not_sent_again() {
     calls.tick(Ticks(30));
     assert_eq!(calls.ready().completions.len(), 1);
     calls.set_leader(led_by(HERE, 2));
-    assert_eq!(sent(&mut calls), [(1, 1), (3, 1)], "while 1 is asked for, 3 cannot say that 2 is not");
+    assert_eq!(sent(&mut calls), [(1, 1), (3, 1)], "while 1 is unanswered, lowest cannot rise");
     replied(&mut calls, 1);
     gap(&mut calls, 3);
     assert_eq!(sent(&mut calls), [(3, 3)]);
@@ -414,9 +427,9 @@ fn deadlines_can_be_moved_either_way() {
     assert_eq!(ends(&mut calls, 199), [1]);
 }
 
-// Breaks: a caller hangs because its node is gone.
+// Breaks: a caller waits for ever for a node that has stopped.
 #[test]
-fn a_stopped_node_ends_every_call_and_read_now_and_later() {
+fn a_stopped_node_ends_open_and_later_calls_and_reads() {
     let mut calls = calls();
     calls.set_leader(led_by(PEER, 1));
     submit(&mut calls, 1..=1, 500);
@@ -442,7 +455,7 @@ fn a_stopped_node_ends_every_call_and_read_now_and_later() {
 }
 
 #[test]
-fn a_reply_that_is_lost_is_told_as_applied() {
+fn a_call_without_a_reply_is_reported_as_applied() {
     let mut calls = calls();
     calls.set_leader(led_by(HERE, 1));
     submit(&mut calls, 1..=3, 500);
@@ -480,22 +493,22 @@ fn a_retired_session_ends_its_calls_as_unknown() {
     assert!(ended(&mut calls)[0].starts_with("1 outcome unknown: the node stopped"));
 }
 
-fn ask(calls: &mut Calls) -> Option<ReadId> {
+fn requested(calls: &mut Calls) -> Option<ReadId> {
     calls.ready().read
 }
 
-// Breaks: a read retry that reuses its id takes an old quorum's answer (etcd #20418).
+// Breaks: a retry with the id of an earlier request accepts the reply to that one (etcd #20418).
 #[test]
-fn one_question_serves_all_reads_made_before_it_and_a_retry_is_a_new_one() {
+fn one_request_serves_all_earlier_reads_and_a_retry_has_a_new_id() {
     let mut calls = calls();
     calls.read(ReadTicket(1), Ticks(500));
-    assert_eq!(ask(&mut calls), None, "nobody leads");
+    assert_eq!(requested(&mut calls), None, "no leader is known");
     calls.set_leader(led_by(PEER, 1));
     calls.read(ReadTicket(2), Ticks(500));
-    let first = ask(&mut calls).unwrap();
-    assert_eq!(ask(&mut calls), None);
+    let first = requested(&mut calls).unwrap();
+    assert_eq!(requested(&mut calls), None);
     calls.read(ReadTicket(3), Ticks(500));
-    let second = ask(&mut calls).unwrap();
+    let second = requested(&mut calls).unwrap();
     calls.read_index_reply(first, Some(Index(10)));
     assert_eq!(calls.ready().read_completions, []);
     calls.applied(Index(9));
@@ -506,25 +519,29 @@ fn one_question_serves_all_reads_made_before_it_and_a_retry_is_a_new_one() {
         [(ReadTicket(1), Ok(Index(12))), (ReadTicket(2), Ok(Index(12)))]
     );
     calls.tick(Ticks(50));
-    let third = ask(&mut calls).unwrap();
+    let third = requested(&mut calls).unwrap();
     assert!(third > second, "{third:?} after {second:?}");
     calls.read_index_reply(second, Some(Index(1)));
-    assert_eq!(calls.ready().read_completions, [], "the answer to a question that is void");
+    assert_eq!(calls.ready().read_completions, [], "the reply to a request that was replaced");
     calls.read_index_reply(third, None);
-    assert_eq!(ask(&mut calls), None, "no busy loop");
+    assert_eq!(requested(&mut calls), None, "no busy loop");
     calls.tick(Ticks(51));
-    let fourth = ask(&mut calls).unwrap();
+    let fourth = requested(&mut calls).unwrap();
     calls.set_leader(led_by(HERE, 2));
-    let fifth = ask(&mut calls).unwrap();
+    let fifth = requested(&mut calls).unwrap();
     calls.read_index_reply(fourth, Some(Index(1)));
     calls.read_index_reply(fifth, Some(Index(12)));
-    assert_eq!(calls.ready().read_completions, [(ReadTicket(3), Ok(Index(12)))], "applied already");
+    assert_eq!(
+        calls.ready().read_completions,
+        [(ReadTicket(3), Ok(Index(12)))],
+        "its index is applied already"
+    );
 }
 
 #[test]
-fn a_late_read_says_what_it_waited_for() {
+fn a_read_that_times_out_reports_what_was_missing() {
     let mut calls = calls();
-    let late = |calls: &mut Calls, ticket: u64, now: u64| {
+    let timed_out = |calls: &mut Calls, ticket: u64, now: u64| {
         calls.tick(Ticks(now));
         let completions = calls.ready().read_completions;
         assert_eq!(completions.len(), 1, "{completions:?}");
@@ -533,33 +550,33 @@ fn a_late_read_says_what_it_waited_for() {
     };
     calls.founding(vec!["b:1".into()]);
     calls.read(ReadTicket(1), Ticks(10));
-    assert_eq!(late(&mut calls, 1, 10), ReadError::Founding { waiting_for: vec!["b:1".into()] });
+    assert_eq!(timed_out(&mut calls, 1, 10), ReadError::Founding { waiting_for: vec!["b:1".into()] });
     calls.formed();
     calls.read(ReadTicket(2), Ticks(20));
-    assert_eq!(late(&mut calls, 2, 20), ReadError::NoLeader);
+    assert_eq!(timed_out(&mut calls, 2, 20), ReadError::NoLeader);
     calls.set_leader(led_by(PEER, 1));
     calls.read(ReadTicket(3), Ticks(30));
-    let id = ask(&mut calls).unwrap();
-    assert_eq!(late(&mut calls, 3, 30), ReadError::Unconfirmed);
+    let id = requested(&mut calls).unwrap();
+    assert_eq!(timed_out(&mut calls, 3, 30), ReadError::Unconfirmed);
     calls.read_index_reply(id, Some(Index(1)));
     calls.read(ReadTicket(4), Ticks(40));
-    let id = ask(&mut calls).unwrap();
+    let id = requested(&mut calls).unwrap();
     calls.read_index_reply(id, Some(Index(7)));
-    assert_eq!(late(&mut calls, 4, 40), ReadError::Behind { index: Index(7), applied: Index(0) });
+    assert_eq!(timed_out(&mut calls, 4, 40), ReadError::Behind { index: Index(7), applied: Index(0) });
     for ticket in 5..=8 {
         calls.read(ReadTicket(ticket), Ticks(100));
     }
     assert_eq!(calls.ready().read_completions, [(ReadTicket(8), Err(ReadError::QueueFull { limit: 3 }))]);
 }
 
-// Breaks: an answer to an earlier life of this process serves a read of this one from the past.
+// Breaks: a reply to an earlier process of this node serves a read of this one with stale state.
 #[test]
-fn questions_of_two_boots_have_different_ids() {
+fn read_ids_of_two_boots_differ() {
     let id = |boot| {
         let mut calls = Calls::new(SessionId { incarnation: Incarnation(7), ..session(1, boot) }, config());
         calls.set_leader(led_by(PEER, 1));
         calls.read(ReadTicket(1), Ticks(500));
-        ask(&mut calls).unwrap()
+        requested(&mut calls).unwrap()
     };
     assert_ne!(id(1), id(2));
 }
