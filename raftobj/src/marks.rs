@@ -1,15 +1,15 @@
-//! Counters of rare events: what a run of random schedules has really reached.
+//! Counters of rare events: they show which branches a run of random schedules has reached.
 //!
-//! A branch that no schedule enters is not tested by any number of them. So each branch that is there for a rare
-//! event says [`mark!`] with a name, a run counts them, and a name that stays at zero is a hole in the faults.
+//! A branch that no schedule enters is not tested. So each branch for a rare event contains a [`mark!`] with a name, a run
+//! counts the marks, and a mark that stays at zero shows that a fault is missing from the schedules.
 //!
-//! Marks exist in tests and under the feature `sim`. In any other build the macro is empty: neither the counters nor
-//! the conditions that it is given are compiled. It may not know who counts, and no room may act on a count.
+//! Marks exist in tests and under the feature `sim`. In any other build the macro is empty: neither the counters nor the
+//! conditions are compiled. No code may act on a count.
 //!
 //! Begin with [`Mark`], then [`Counts`].
 
-/// Counts a rare event: `mark!(TailOverwritten)`, or where it is one only under a condition,
-/// `mark!(TailOverwritten if cut.is_some())`. The condition must have no effect: elsewhere it is not evaluated.
+/// Counts a rare event: `mark!(TailOverwritten)`, or under a condition, `mark!(TailOverwritten if cut.is_some())`. The
+/// condition must have no side effect: in other builds it is not evaluated.
 #[cfg(any(test, feature = "sim"))]
 macro_rules! mark {
     ($mark:ident) => {

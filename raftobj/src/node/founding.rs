@@ -174,7 +174,7 @@ impl Founding {
     /// What this node tells the others.
     pub(crate) fn announcement(&self) -> Announcement {
         match &self.proposal {
-            Some(proposal) if proposal.durable || planted!(ListToldEarly) => {
+            Some(proposal) if proposal.durable || planted!(FoundingListSentEarly) => {
                 Announcement::Proposed(proposal.membership.clone())
             }
             _ => Announcement::Waiting,

@@ -1,12 +1,11 @@
-//! The bugs there are, and the switch.
+//! The list of planted bugs, and the switch.
 
 use std::cell::Cell;
 
 /// One list makes the enum and [`Bug::ALL`].
 macro_rules! bugs {
     ($($(#[$doc:meta])* $bug:ident,)*) => {
-        /// A bug. Each says what it breaks, in the words of the list of planted bugs where it is on it, and which
-        /// kind of schedule reveals it.
+        /// A planted bug: what it breaks, and which kind of schedule reveals it.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub(crate) enum Bug {
             $($(#[$doc])* $bug,)*
@@ -22,163 +21,163 @@ macro_rules! bugs {
 bugs! {
     // Elections
 
-    /// Planted bug 1, vote answered before it is persisted: a crash between the two, and it votes again.
-    /// Revealed by crashes that lose what was not synced, in contested terms.
+    /// A vote is answered before it is durable: after a crash in between, the node votes again. Revealed by crashes that
+    /// lose unsynced writes, in contested terms.
     VoteBeforePersist,
-    /// Planted bug 2, term not persisted: entries of a term that the node has never heard of after a restart.
-    /// Revealed by a crash of a follower after it adopted a term without voting in it.
+    /// The term is not persisted: after a restart the log has entries of a term that the node does not know. Revealed by
+    /// a crash of a follower that adopted a term without voting in it.
     TermNotPersisted,
-    /// Planted bug 3, two votes in a term after a restart. Revealed by a crash between two requests of a term.
+    /// Two votes in a term, after a restart. Revealed by a crash between two requests of one term.
     VoteForgottenAtStart,
-    /// A candidate's own vote counts before its fsync: after a crash it gives that vote to another.
+    /// A candidate's own vote counts before its fsync: after a crash it votes for another.
     OwnVoteBeforeFsync,
-    /// §5.4.1 not asked: a log that is behind wins, and what was committed is overwritten. Revealed by crashes and
-    /// partitions that leave logs of different length.
+    /// §5.4.1 is not checked: a candidate whose log is behind wins, and committed entries are overwritten. Revealed by
+    /// crashes and partitions that leave logs of different length.
     VoteForLogBehind,
-    /// Planted bug 15, vote of a node counted that is not a member. Revealed only where a stranger's messages get in.
+    /// The vote of a node counts that is not a member. Revealed only where messages of other nodes get in.
     NonMemberVotes,
-    /// Planted bug 28, pre-vote granted beside a live leader: a node that was cut off raises the term when it returns,
-    /// and deposes the leader. Safe, so only a check that peace keeps its leader reveals it.
+    /// A pre-vote is granted beside a live leader: a node that was cut off raises the term when it returns, and deposes
+    /// the leader. Safe, so only a check that a healthy cluster keeps its leader reveals it.
     PreVoteBesideLeader,
-    /// Planted bug 28, live-lock: a pre-vote of an earlier term is dropped, and teaches nothing. Revealed by two nodes
-    /// of which the one has the higher term and the other the longer log, when they are a quorum only together.
+    /// A pre-vote of an earlier term is dropped, so the candidate does not learn the term: a live-lock. Revealed by two
+    /// nodes of which one has the higher term and the other the longer log, if they are a majority only together.
     PreVoteOfLowerTermDropped,
 
     // Replication
 
-    /// Planted bug 4, entries of an old term committed by counting (§5.4.2, figure 8). Revealed by leaders that change
-    /// faster than they commit.
+    /// Entries of an earlier term are committed by counting (§5.4.2, figure 8). Revealed by leaders that change faster
+    /// than they commit.
     CommitByCounting,
-    /// Planted bug 5, truncation by a stale append without conflict. Revealed by reordered appends.
+    /// A late append truncates the log although nothing conflicts. Revealed by reordered appends.
     StaleAppendTruncates,
-    /// Planted bug 6, commit = the leader's commit without the last confirmed index: a divergent tail is applied.
-    /// Revealed by a heartbeat that overtakes the first append of a term.
+    /// A follower commits up to leaderCommit, also entries that are not known to match the leader's: entries that the
+    /// leader does not have are applied. Revealed by a heartbeat that overtakes the first append of a term.
     CommitBeyondLeaderMatch,
-    /// Planted bug 7, match index going back on reordered replies.
+    /// matchIndex decreases when acknowledgements are reordered.
     MatchIndexDecreases,
-    /// Planted bug 8, acknowledged before fsync. Revealed by crashes that lose what was not synced.
+    /// An append is acknowledged before its fsync. Revealed by crashes that lose unsynced writes.
     AcknowledgedBeforeFsync,
-    /// Planted bug 9, leader counts itself before its own fsync. Revealed by a crash of a leader whose disk is slow.
+    /// A leader counts itself before its own fsync. Revealed by a crash of a leader whose disk is slow.
     LeaderCountsBeforeFsync,
-    /// An acknowledgement of an earlier term counts in this one. Revealed by late acknowledgements after a node has
-    /// led, lost the term, and leads again.
+    /// An acknowledgement of an earlier term counts in this one. Revealed by late acknowledgements after a node has led,
+    /// lost the term, and leads again.
     OldTermAcknowledges,
-    /// The ABA of asynchronous appends: "written up to i" of an overwritten tail counts for the new one. Beyond a
-    /// simulator: a leader sends entries to those who answered in its term, after all their earlier writes. The disk's
-    /// own test has it.
+    /// The ABA problem of asynchronous appends: "written up to i" of deleted entries counts for their replacements. The
+    /// simulator cannot reveal it: a leader sends entries only to peers that answered in its term, after all their
+    /// earlier writes. A unit test of `durability` reveals it.
     PersistedAba,
-    /// What calls and the log set off in each other is left for the next turn, which may be long in coming.
+    /// Effects that calls and the log cause in each other are left for the next turn, which may come late.
     EffectsInOneRound,
-    /// What was sent is taken for what matches (figure 2: nextIndex for matchIndex).
+    /// nextIndex is taken for matchIndex (figure 2): sent entries count as acknowledged.
     NextIndexTakenForMatchIndex,
-    /// How far a log is confirmed is forgotten when its follower doubts the leader: the last commit is never learnt.
-    /// Revealed by a campaign in a term that goes on, with no entry after it.
+    /// A follower that becomes a candidate forgets up to where its log matches the leader's: it never learns the last
+    /// commit. Revealed by a campaign in a term that goes on, without an entry after it.
     LeaderMatchForgotten,
-    /// Any acknowledgement ends a probe: one of a peer's earlier life does, and what the peer has forgotten is never told
-    /// it again. Revealed by a follower that restarts between its acknowledgement and the probe, in a quiet cluster.
+    /// Any acknowledgement ends a probe, also one from before a restart of the peer: the peer never learns again up to
+    /// where its log matches. Revealed by a follower that restarts between its acknowledgement and the probe, in a quiet
+    /// cluster.
     ProbeEndedByAny,
-    /// A follower whose log is nearly full counts what it has already, and refuses appends for ever. Revealed by small
-    /// limits of the log.
+    /// A follower whose log is nearly full counts entries that it has already, and rejects appends for ever. Revealed by
+    /// small limits of the log.
     NearlyFullRefuses,
-    /// Neither heartbeats nor messages of their own tell a commit index: followers learn it with the next append only.
+    /// Neither heartbeats nor messages of their own carry the commit index: followers learn it with the next append only.
     /// Revealed by a last call in a quiet cluster.
     CommitNotSent,
-    /// Committed entries are handed out before they are on this node's disk. Revealed by a crash of a slow disk.
+    /// Committed entries are applied before they are on this node's disk. Revealed by a crash of a slow disk.
     AppliedBeforeDurable,
 
     // Reads
 
-    /// Planted bug 16, read index before the no-op commits. Revealed by reads at a fresh leader.
+    /// A read index is given before the no-op of the term is committed. Revealed by reads at a new leader.
     ReadBeforeNoop,
-    /// Planted bug 17, read index without the round. Revealed by reads at a leader that is cut off.
+    /// A read index is given without a round of heartbeats. Revealed by reads at a leader that is cut off.
     ReadWithoutRound,
-    /// A read is asked again under an id that was used before: it takes an old answer. Revealed by slow networks.
+    /// A read is requested again under an id that was used before, and takes an old reply. Revealed by slow networks.
     ReadIdReused,
-    /// A read is served before its index is applied here. Revealed by slow apply.
+    /// A read is served before its index is applied on this node. Revealed by slow apply.
     ReadBeforeApplied,
 
     // Calls and sessions
 
-    /// Planted bug 19, retry applied twice after a leader change.
+    /// A retry is applied twice after a leader change.
     RetryAppliedTwice,
-    /// A call behind a lost one takes effect without it; the lost one never does. Revealed by messages lost between a
-    /// node and its leader, while several calls are under way.
+    /// A call after a lost one takes effect without it; the lost one never does. Revealed by messages lost between a node
+    /// and its leader, while several calls are in flight.
     GapAccepted,
-    /// A call of an earlier life of a process takes effect again. Revealed by late messages after a restart.
+    /// A call from before a restart of its process takes effect again. Revealed by late messages after a restart.
     RetiredBootAdmitted,
-    /// A call given up blocks all that follow it for ever. Revealed by short deadlines.
+    /// A call that was given up blocks all that follow it for ever. Revealed by short deadlines.
     LowestIgnored,
-    /// The ends of calls are lost when a leader changes: callers hang.
+    /// The outcomes of calls are lost when a leader changes: callers hang.
     CompletionDropped,
-    /// A call has no deadline any more once it was sent: its caller hangs where there is no leader.
+    /// A call has no deadline any more after it was sent: its caller hangs where there is no leader.
     DeadlineForgotten,
-    /// Calls are not sent again to a new leader, nor when nothing is decided. Revealed by a last call under a leader
-    /// that is lost.
+    /// Calls are not sent again, neither to a new leader nor when nothing is decided. Revealed by a last call under a
+    /// leader that is lost.
     NeverResent,
 
     // Apply
 
-    /// Planted bug 26, apply order differs under batching: two calls of one batch change places. Revealed where batches
-    /// differ between replicas.
+    /// Apply order depends on batches: two calls of one batch change places. Revealed where batches differ between
+    /// replicas.
     OrderOfBatch,
-    /// A call that was sent is said at its deadline not to have been applied. Revealed by answers that are late.
+    /// A call that was sent ends at its deadline as "not applied". Revealed by late replies.
     SentCallDenied,
-    /// Planted bug 30, a failing method stops one replica only, that of its caller.
+    /// A method that fails stops one replica only, that of its caller.
     FailingMethodStopsItsCaller,
-    /// Replicas that differ are told apart, and none stops. Revealed by a method that is not deterministic.
+    /// Replicas that differ are found, and none stops. Revealed by a method that is not deterministic.
     DivergenceGoesOn,
-    /// What a member says that has not applied the disputed entry yet counts as its opinion: nodes that are the majority
-    /// stop. Revealed by a start of one of them in the middle of a dispute.
+    /// A member that has not applied the disputed entry yet counts as one with another state: nodes that are the majority
+    /// stop. Revealed by a start of one of them during a dispute.
     AnyAnswerCounts,
-    /// The members of a dispute are asked once: it ends without an answer that was lost, and nodes that are the majority
-    /// stop. Revealed by a connection that breaks in the middle of a dispute.
+    /// The members are asked for their digests only once: a lost reply ends the dispute, and nodes that are the majority
+    /// stop. Revealed by a connection that breaks during a dispute.
     DisputeAskedOnce,
 
     // Founding
 
     /// A founding list is announced before it is durable: after a crash the same disk may announce another. Revealed by
-    /// a crash and a lost disk in the middle of founding.
-    ListToldEarly,
-    /// A founding list changes when another disk appears at an address. Revealed by a lost disk in the middle of
-    /// founding.
+    /// a crash and a lost disk during founding.
+    FoundingListSentEarly,
+    /// A founding list changes when another disk appears at an address. Revealed by a lost disk during founding.
     ListChanges,
-    /// A formed list is adopted by a disk that never announced it. Nobody talks to such a disk: beyond a simulator,
-    /// the founding's own test has it.
+    /// A formed list is adopted by a disk that never announced it. No node talks to such a disk, so the simulator cannot
+    /// reveal it; a test of founding does.
     FormedAdoptedByAnyone,
-    /// Another incarnation of a member is taken for it. Ids are random, so that no other disk has one of them: beyond
-    /// a simulator, the handshake's own test has it.
+    /// Another incarnation of a member is taken for it. Ids are random, so no other disk has one of them and the simulator
+    /// cannot reveal it; a test of the handshake does.
     IncarnationIgnored,
-    /// Planted bug 25, wiped disk returns under the old id and votes: ids are made of the address, the incarnation is
-    /// not looked at, and a formed list is adopted. Revealed by a lost disk after which another node is away.
+    /// A wiped disk returns under the old id and votes: ids are made of the address, the incarnation is not checked, and a
+    /// formed list is adopted. Revealed by a lost disk after which another node is away.
     WipedDiskReturns,
 
     // Storage
 
-    /// Planted bug 21, torn record in the middle taken for the tail. Revealed by a flipped bit, or a lost write, in what
-    /// was synced.
+    /// A damaged record in the middle of the log is taken for a torn tail. Revealed by a flipped bit or a lost write in
+    /// synced data.
     DamageTakenForTail,
-    /// Planted bug 22, fsync error retried: the second says yes, and the data is gone. Revealed by a failed fsync
-    /// followed by a power cut.
+    /// A failed fsync is repeated: the second succeeds, and the data is gone. Revealed by a failed fsync followed by a
+    /// power cut.
     FsyncRetried,
-    /// Planted bug 23, rename without directory fsync, of a segment. Revealed by a power cut after a rotation.
+    /// The directory is not fsynced after the rename of a segment. Revealed by a power cut after a rotation.
     SegmentNameNotSynced,
-    /// Planted bug 23, rename without directory fsync, of the identity: boot, proposal and cluster go back.
+    /// The directory is not fsynced after the rename of the identity: boot, proposal and cluster go back.
     IdentityNameNotSynced,
-    /// A frame's payload is not checked. Revealed by torn writes.
+    /// The checksum of a frame's payload is not checked. Revealed by torn writes.
     ChecksumNotChecked,
-    /// That a frame follows the one before is not checked. Batch numbers hide it from power cuts: revealed only by a
-    /// disk that shows an older, whole state of a place; the log's own test has it.
+    /// It is not checked that a frame follows the one before. Batch numbers hide it from power cuts: only a disk that
+    /// returns an older, complete state of a place reveals it. A test of the log does.
     ChainNotChecked,
-    /// A segment is left before it is synced. Revealed by a power cut after a rotation.
+    /// The log leaves a segment before it is synced. Revealed by a power cut after a rotation.
     RotationWithoutSync,
-    /// A new segment begins with the term, and without the vote.
+    /// A new segment begins with the term but without the vote.
     VoteNotCarried,
-    /// At a start an entry does not remove those that it replaced.
+    /// At a start an entry does not remove the entries that it replaced.
     TruncationNotReplayed,
 
     // Connections
 
-    /// Planted bug 29, frame length without a limit. Beyond a simulator without sockets: the frames' own test has it.
+    /// The length of a frame has no limit. The simulator has no sockets; a test of the frames reveals it.
     FrameWithoutLimit,
 }
 
@@ -193,7 +192,7 @@ pub(crate) fn is(bug: Bug) -> bool {
 
 /// Runs `body` with a bug switched on, on this thread.
 pub(crate) fn with<T>(bug: Bug, body: impl FnOnce() -> T) -> T {
-    /// Puts back what was there before, also when `body` panics.
+    /// Restores the earlier switch, also when `body` panics.
     struct Before(Option<Bug>);
 
     impl Drop for Before {
@@ -210,7 +209,7 @@ pub(crate) fn with<T>(bug: Bug, body: impl FnOnce() -> T) -> T {
 mod tests {
     use super::*;
 
-    /// Breaks: a bug stays switched on for the tests after a panic, or none ever is.
+    /// Breaks: a bug stays switched on for later tests after a panic, or is never switched on.
     #[test]
     fn a_bug_is_there_while_its_body_runs() {
         assert!(!planted!(CommitByCounting));

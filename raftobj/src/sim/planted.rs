@@ -127,7 +127,7 @@ found! {
     planted_a_divergence_that_goes_on: DivergenceGoesOn within 200 by [FOUND_OUT];
 
     // Founding
-    planted_a_list_told_early: ListToldEarly within 20 by [DURABLE];
+    planted_a_list_told_early: FoundingListSentEarly within 20 by [DURABLE];
     planted_a_list_that_changes: ListChanges within 400 by [DURABLE, READ_BACK, SERVES];
     planted_a_wiped_disk_that_returns: WipedDiskReturns within 20 by [STRANGER];
 
