@@ -309,7 +309,7 @@ mod tests {
         assert_eq!(sum.of(Mark::TornTailCut), 2);
     }
 
-    /// Breaks: two rows of a summary cannot be told apart.
+    /// Breaks: two rows of a summary cannot be distinguished.
     #[test]
     fn every_mark_has_a_name_of_its_own() {
         let names: std::collections::BTreeSet<_> = Mark::ALL.iter().map(|mark| mark.name()).collect();

@@ -1,6 +1,8 @@
-//! The core under random schedules: messages lost, repeated, reordered; writes late; crashes that lose what
-//! was not yet written. After each step the properties of figure 3 are checked. (Golden scenarios tell the
-//! single stories; see `node`.)
+//! The core under random schedules: messages lost, duplicated, reordered; late writes; crashes that lose unsynced writes.
+//! After each step the properties of figure 3 are checked.
+//!
+//! `one_server` has the behaviour of a single server, `model` explores all schedules within bounds, `quorum` tests the
+//! arithmetic of majorities. Golden scenarios of whole nodes are in `node`.
 
 mod model;
 mod one_server;
@@ -45,7 +47,7 @@ struct Cluster {
     membership: Membership,
     network: Vec<Envelope>,
     leaders: BTreeMap<Term, NodeId>,
-    /// What was ever handed out to be applied, by index.
+    /// Every entry that was ever passed to apply, by index.
     committed: Vec<Entry>,
     log_bytes_max: usize,
     reads_served: u64,
@@ -107,7 +109,7 @@ impl Cluster {
         server.raft = Some(Raft::new(config, membership, restored));
     }
 
-    /// Loses the process, and with it every write that was not fsynced: a random number of the oldest survive.
+    /// Ends the process. Of its writes that were not fsynced a random number of the oldest survive.
     fn crash(&mut self, id: NodeId) {
         let server = self.servers.get_mut(&id).unwrap();
         server.raft = None;
@@ -119,15 +121,15 @@ impl Cluster {
     }
 
     fn settle(&mut self, id: NodeId) {
-        let mut handed = Vec::new();
+        let mut committed = Vec::new();
         let server = self.servers.get_mut(&id).unwrap();
         let Some(raft) = &mut server.raft else { return };
         if let Some(ready) = raft.ready() {
             self.network.extend(ready.messages);
             server.unwritten.extend(ready.persist);
-            handed = ready.committed;
+            committed = ready.committed;
             for read in ready.reads {
-                // An answer to a question of an earlier life is nobody's.
+                // Replies to requests from before a restart are ignored.
                 if let Some(index) = read.index
                     && let Some(&floor) = server.read_floor.get(&read.id)
                 {
@@ -144,7 +146,7 @@ impl Cluster {
                 assert!(has || entry.id.term > raft.term(), "seed {}: leader lacks {}", self.seed, entry.id);
             }
         }
-        for entry in handed {
+        for entry in committed {
             let index = entry.id.index.0 as usize;
             server.applied.push(entry.clone());
             assert_eq!(server.applied.len(), index, "seed {}: a gap in what is applied", self.seed);
@@ -208,7 +210,7 @@ impl Cluster {
         }
     }
 
-    /// Delivers any message, perhaps not, perhaps once more later.
+    /// Delivers any message, drops it, or delivers it and keeps a duplicate.
     fn deliver_one_badly(&mut self) {
         if self.network.is_empty() {
             return;
@@ -256,8 +258,7 @@ impl Server {
     }
 }
 
-/// Breaks when any property of figure 3 does, under faults, or when a cluster that is left in peace does not
-/// come to agree.
+/// Breaks: a property of figure 3 under faults, or a cluster without faults does not come to agree.
 #[test]
 fn random_schedules_keep_the_properties_of_figure_3() {
     let (mut elections, mut entries, mut reads) = (0, 0, 0);
@@ -276,7 +277,7 @@ fn random_schedules_keep_the_properties_of_figure_3() {
         for now in 4_000..12_000 {
             cluster.step(now, false);
         }
-        assert!(cluster.committed.len() > before, "seed {seed}: nothing is committed in peace");
+        assert!(cluster.committed.len() > before, "seed {seed}: nothing is committed without faults");
         for server in cluster.servers.values() {
             let behind = cluster.committed.len() - server.applied.len();
             assert!(behind < 300, "seed {seed}: a server stays {behind} behind");
@@ -290,26 +291,26 @@ fn random_schedules_keep_the_properties_of_figure_3() {
     assert!(reads > 5_000, "only {reads} reads");
 }
 
-/// Breaks: a candidate is elected by nodes that are not members. A stranger's connection is refused before it says
-/// anything, so that no schedule of whole nodes shows it.
+/// Breaks: a candidate is elected by nodes that are not members. Their connections are refused, so no schedule of whole
+/// nodes shows it.
 #[test]
-fn planted_votes_of_strangers_are_found() {
-    assert!(!is_led_by_strangers(), "a stranger's vote counts");
-    assert!(with(Bug::NonMemberVotes, is_led_by_strangers), "it was not found");
+fn planted_non_member_votes_are_found() {
+    assert!(!is_elected_by_non_members(), "the vote of a non-member counts");
+    assert!(with(Bug::NonMemberVotes, is_elected_by_non_members), "it was not found");
 }
 
-/// Whether a candidate comes to lead that a member would elect, and whose votes are those of strangers.
-fn is_led_by_strangers() -> bool {
+/// Whether a candidate is elected whose pre-vote comes from a member, and whose votes come from non-members.
+fn is_elected_by_non_members() -> bool {
     let mut cluster = Cluster::new(0, 3);
     let own = NodeId(1);
     let raft = cluster.raft(own).unwrap();
     while !raft.is_candidate() {
         raft.tick(Time(0));
     }
-    let mut say = |from, message| {
+    let mut receive = |from, message| {
         raft.step(Envelope { from: NodeId(from), to: own, term: raft.term(), message });
     };
-    say(2, Message::PreVoteReply { of: Term(0), granted: true });
-    (8..=9).for_each(|stranger| say(stranger, Message::VoteReply { granted: true }));
+    receive(2, Message::PreVoteReply { of: Term(0), granted: true });
+    (8..=9).for_each(|other| receive(other, Message::VoteReply { granted: true }));
     raft.is_leader()
 }

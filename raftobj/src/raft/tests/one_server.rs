@@ -1,4 +1,4 @@
-//! Single stories of one server: what it does with the messages that it is given, and nothing else around it.
+//! The behaviour of one server that receives chosen messages.
 
 use crate::marks::{Counts, Mark};
 use crate::object::fixture::TestRandom;
@@ -13,7 +13,7 @@ use crate::raft::{ProposeError, Raft, ReadReady, Restored, ServerState};
 use bytes::Bytes;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-/// Server 1 of three, with these entries and in this term.
+/// Server 1 of three, in this term and with these entries.
 fn server(term: u64, entries: Vec<Entry>) -> Raft {
     let config = Config {
         id: NodeId(1),
@@ -44,11 +44,11 @@ fn entry(term: u64, index: u64, bytes: usize) -> Entry {
     Entry { id: id(term, index), time: Time(0), kind: EntryKind::Command, payload }
 }
 
-fn hear(raft: &mut Raft, from: u64, term: u64, message: Message) {
+fn receive(raft: &mut Raft, from: u64, term: u64, message: Message) {
     raft.step(Envelope { from: NodeId(from), to: NodeId(1), term: Term(term), message });
 }
 
-/// Writes all, and returns what it then sends.
+/// Completes all writes, and returns the messages that are sent.
 fn settle(raft: &mut Raft) -> Vec<Message> {
     let mut sent = Vec::new();
     while let Some(ready) = raft.ready() {
@@ -64,9 +64,9 @@ fn settle(raft: &mut Raft) -> Vec<Message> {
 fn leader() -> Raft {
     let mut raft = server(1, Vec::new());
     tick_until_candidate(&mut raft);
-    hear(&mut raft, 2, 1, Message::PreVoteReply { of: Term(1), granted: true });
+    receive(&mut raft, 2, 1, Message::PreVoteReply { of: Term(1), granted: true });
     settle(&mut raft);
-    hear(&mut raft, 2, 2, Message::VoteReply { granted: true });
+    receive(&mut raft, 2, 2, Message::VoteReply { granted: true });
     settle(&mut raft);
     assert!(raft.is_leader());
     raft
@@ -79,77 +79,77 @@ fn tick_until_candidate(raft: &mut Raft) {
             return;
         }
     }
-    panic!("it never campaigns");
+    panic!("it does not campaign");
 }
 
-// Breaks: in a cluster where nobody writes, a follower that once lost patience never applies what is committed.
+// Breaks: in a cluster without new calls, a follower that has campaigned never applies the last committed entries.
 #[test]
-fn a_follower_that_doubted_its_leader_still_learns_the_commit() {
+fn a_follower_that_has_campaigned_still_learns_the_commit_index() {
     let mut raft = server(1, Vec::new());
     let append = Message::Append { prev: id(0, 0), commit: Index(0), entries: vec![entry(1, 1, 0)] };
-    hear(&mut raft, 2, 1, append);
+    receive(&mut raft, 2, 1, append);
     assert_eq!(settle(&mut raft), [Message::Appended { match_index: Index(1) }]);
     tick_until_candidate(&mut raft);
     settle(&mut raft);
-    hear(&mut raft, 2, 1, Message::Heartbeat { commit: Index(1), round: 0 });
+    receive(&mut raft, 2, 1, Message::Heartbeat { commit: Index(1), round: 0 });
     assert_eq!(raft.leader(), Some(NodeId(2)));
     assert_eq!(raft.commit(), Index(1));
 }
 
-// Breaks: where the acknowledgement of a large entry is lost, that follower never takes another entry.
+// Breaks: if the acknowledgement of a large entry is lost, the follower never accepts another entry.
 #[test]
-fn an_append_that_is_here_already_needs_no_room() {
+fn an_append_of_known_entries_needs_no_room() {
     let mut raft = server(1, Vec::new());
     let last = entry(1, 2, 900);
     let both =
         Message::Append { prev: id(0, 0), commit: Index(0), entries: vec![entry(1, 1, 900), last.clone()] };
-    hear(&mut raft, 2, 1, both);
+    receive(&mut raft, 2, 1, both);
     assert_eq!(settle(&mut raft), [Message::Appended { match_index: Index(2) }]);
-    hear(&mut raft, 2, 1, Message::Append { prev: id(1, 1), commit: Index(0), entries: vec![last] });
+    receive(&mut raft, 2, 1, Message::Append { prev: id(1, 1), commit: Index(0), entries: vec![last] });
     assert_eq!(settle(&mut raft), [Message::Appended { match_index: Index(2) }]);
 }
 
-// Breaks: a leader that was cut off with a full log can never follow the next one.
+// Breaks: a leader that was cut off with a full log can never follow the next leader.
 #[test]
-fn a_tail_that_is_cut_makes_room_for_what_replaces_it() {
+fn deleted_entries_make_room_for_their_replacements() {
     let mut raft = server(1, vec![entry(1, 1, 900), entry(1, 2, 900)]);
     let append = Message::Append { prev: id(0, 0), commit: Index(0), entries: vec![entry(2, 1, 900)] };
-    hear(&mut raft, 2, 2, append);
+    receive(&mut raft, 2, 2, append);
     assert_eq!(settle(&mut raft).last(), Some(&Message::Appended { match_index: Index(1) }));
 }
 
-// The bound itself.
+// The limit itself.
 #[test]
 fn an_append_beyond_the_logs_limit_is_not_answered() {
     let mut raft = server(1, vec![entry(1, 1, 900), entry(1, 2, 900)]);
     let append = Message::Append { prev: id(1, 2), commit: Index(0), entries: vec![entry(1, 3, 900)] };
     Counts::take();
-    hear(&mut raft, 2, 1, append);
+    receive(&mut raft, 2, 1, append);
     assert_eq!(settle(&mut raft), []);
     assert_eq!(raft.log().last_index(), Index(2));
     assert_eq!(Counts::take().of(Mark::AppendWithoutRoom), 1);
 }
 
-// The same bound, to the byte.
+// The same limit, to the byte.
 #[test]
-fn an_append_that_just_fits_is_taken() {
+fn an_append_that_just_fits_is_accepted() {
     for (beyond, answers) in [(0, 1), (1, 0)] {
         let mut raft = server(1, vec![entry(1, 1, 900)]);
         let room = raft.config.log_bytes_max + raft.config.window_bytes_max - raft.log().bytes();
         let entries = vec![entry(1, 2, room + beyond)];
-        hear(&mut raft, 2, 1, Message::Append { prev: id(1, 1), commit: Index(0), entries });
-        assert_eq!(settle(&mut raft).len(), answers, "{beyond} beyond what there is room for");
+        receive(&mut raft, 2, 1, Message::Append { prev: id(1, 1), commit: Index(0), entries });
+        assert_eq!(settle(&mut raft).len(), answers, "{beyond} bytes too many");
     }
 }
 
-// Breaks: a follower whose log is a little over its limit (entries cost more than their bytes) never agrees with a new
-// leader, and so never learns what it may apply and let go.
+// Breaks: a follower whose log is slightly over its limit (entries cost more than their payload) never matches a new
+// leader's log, and never learns what it may apply.
 #[test]
-fn a_question_and_a_no_op_need_no_room() {
+fn a_probe_and_a_no_op_need_no_room() {
     let mut raft = server(1, vec![entry(1, 1, 900), entry(1, 2, 900), entry(1, 3, 900)]);
-    hear(&mut raft, 2, 2, Message::Append { prev: id(1, 3), commit: Index(0), entries: Vec::new() });
+    receive(&mut raft, 2, 2, Message::Append { prev: id(1, 3), commit: Index(0), entries: Vec::new() });
     assert_eq!(settle(&mut raft), [Message::Appended { match_index: Index(3) }]);
-    hear(
+    receive(
         &mut raft,
         2,
         2,
@@ -158,9 +158,9 @@ fn a_question_and_a_no_op_need_no_room() {
     assert_eq!(settle(&mut raft), [Message::Appended { match_index: Index(4) }]);
 }
 
-// Breaks: a leader takes more than its followers may have room for, or tells a caller of a bound that is not there.
+// Breaks: a leader accepts more than its followers have room for, or rejects a call below the limit.
 #[test]
-fn a_proposal_that_just_fits_is_taken() {
+fn a_proposal_that_just_fits_is_accepted() {
     let mut raft = leader();
     let limit = raft.config.log_bytes_max;
     let room = limit - raft.log().bytes();
@@ -169,9 +169,9 @@ fn a_proposal_that_just_fits_is_taken() {
     assert_eq!(raft.propose(Bytes::from(vec![0; room])), Ok(id(2, 2)));
 }
 
-// Breaks: a connection that was mixed up, or a stranger's, moves a term or appoints a leader.
+// Breaks: a misrouted message, or one of a node that is not a member, changes the term or the leader.
 #[test]
-fn only_what_a_member_says_to_this_server_is_heard() {
+fn only_messages_of_members_to_this_server_count() {
     for (from, to) in [(2, 3), (1, 1), (1, 3), (9, 1), (9, 9)] {
         let mut raft = server(3, Vec::new());
         let message = Message::Heartbeat { commit: Index(0), round: 0 };
@@ -180,91 +180,91 @@ fn only_what_a_member_says_to_this_server_is_heard() {
     }
 }
 
-// Breaks: two leaders of one term (a bug elsewhere, or a lie) take turns at a follower, and each acknowledges the other's
-// entries by it.
+// Breaks: a follower follows two leaders of one term (a bug elsewhere, or a forged message) in turn, and acknowledges to one
+// the entries of the other.
 #[test]
 fn a_second_leader_of_a_term_is_not_followed() {
     let heartbeat = Message::Heartbeat { commit: Index(0), round: 0 };
     let mut raft = leader();
-    hear(&mut raft, 3, 2, heartbeat.clone());
+    receive(&mut raft, 3, 2, heartbeat.clone());
     assert!(raft.is_leader());
     assert_eq!(settle(&mut raft), []);
     let mut raft = server(2, Vec::new());
     for (from, answers) in [(2, 1), (3, 0), (2, 1)] {
-        hear(&mut raft, from, 2, heartbeat.clone());
+        receive(&mut raft, from, 2, heartbeat.clone());
         assert_eq!((raft.leader(), settle(&mut raft).len()), (Some(NodeId(2)), answers));
     }
 }
 
-// Breaks: a follower that votes late, for a candidate that has lost already, forgets what its leader has confirmed: in a
-// quiet cluster it does not learn what is committed.
+// Breaks: a follower that votes late, for a candidate that has lost already, forgets up to where its log matches the
+// leader's: in a quiet cluster it does not learn the commit index.
 #[test]
-fn a_vote_in_the_leaders_own_term_takes_no_confirmation_back() {
+fn a_vote_in_the_leaders_own_term_keeps_leader_match() {
     let mut raft = server(1, Vec::new());
     let entries = vec![entry(1, 1, 0)];
-    hear(&mut raft, 2, 1, Message::Append { prev: id(0, 0), commit: Index(0), entries });
+    receive(&mut raft, 2, 1, Message::Append { prev: id(0, 0), commit: Index(0), entries });
     tick_until_candidate(&mut raft);
     settle(&mut raft);
-    hear(&mut raft, 3, 1, Message::Vote { last: id(1, 1) });
+    receive(&mut raft, 3, 1, Message::Vote { last: id(1, 1) });
     assert_eq!(settle(&mut raft), [Message::VoteReply { granted: true }]);
-    hear(&mut raft, 2, 1, Message::Heartbeat { commit: Index(1), round: 0 });
+    receive(&mut raft, 2, 1, Message::Heartbeat { commit: Index(1), round: 0 });
     assert_eq!(raft.commit(), Index(1));
 }
 
-// Breaks: a candidate counts its own vote when some earlier write is durable, and after a crash gives it to another.
+// Breaks: a candidate counts its own vote when an earlier write is durable, and after a crash votes for another.
 #[test]
 fn a_candidates_vote_counts_when_its_own_write_is_durable() {
     let mut raft = server(1, Vec::new());
     let entries = vec![entry(1, 1, 0)];
-    hear(&mut raft, 2, 1, Message::Append { prev: id(0, 0), commit: Index(0), entries });
+    receive(&mut raft, 2, 1, Message::Append { prev: id(0, 0), commit: Index(0), entries });
     let earlier = raft.ready().unwrap().persist.unwrap().id;
     tick_until_candidate(&mut raft);
-    hear(&mut raft, 2, 1, Message::PreVoteReply { of: Term(1), granted: true });
-    let of_the_vote = raft.ready().unwrap().persist.unwrap().id;
-    hear(&mut raft, 3, 2, Message::VoteReply { granted: true });
+    receive(&mut raft, 2, 1, Message::PreVoteReply { of: Term(1), granted: true });
+    let vote_write = raft.ready().unwrap().persist.unwrap().id;
+    receive(&mut raft, 3, 2, Message::VoteReply { granted: true });
     raft.persisted(earlier);
     assert!(!raft.is_leader());
-    raft.persisted(of_the_vote);
+    raft.persisted(vote_write);
     assert!(raft.is_leader());
 }
 
-// Breaks: reads that nobody confirms fill the memory; or a leader refuses one without need.
+// Breaks: unconfirmed reads fill the memory, or a leader refuses a read below the limit.
 #[test]
-fn a_leader_refuses_reads_beyond_a_bound() {
+fn a_leader_refuses_reads_beyond_the_limit() {
     let mut raft = leader();
     for read in 0..4_096 {
         raft.read_index(ReadId(read));
     }
-    assert_eq!(raft.ready().map(|ready| ready.reads), None, "its no-op is not committed: they wait");
+    assert_eq!(raft.ready().map(|ready| ready.reads), None, "its no-op is not committed: the reads wait");
     raft.read_index(ReadId(5_000));
     let refused = ReadReady { id: ReadId(5_000), index: None };
     assert_eq!(raft.ready().unwrap().reads, [refused]);
 }
 
-// Breaks: a caller waits for its deadline, and not only for the next leader; or is told the end of somebody else's read.
+// Breaks: a caller waits until its deadline instead of for the next leader, or gets the result of another node's read.
 #[test]
-fn a_leader_that_steps_down_ends_the_reads_that_were_made_there() {
+fn a_leader_that_steps_down_ends_its_own_reads() {
     let mut raft = leader();
-    hear(&mut raft, 2, 2, Message::ReadIndex { id: ReadId(8) });
+    receive(&mut raft, 2, 2, Message::ReadIndex { id: ReadId(8) });
     raft.read_index(ReadId(7));
-    hear(&mut raft, 3, 9, Message::Heartbeat { commit: Index(0), round: 0 });
+    receive(&mut raft, 3, 9, Message::Heartbeat { commit: Index(0), round: 0 });
     assert_eq!(raft.ready().unwrap().reads, [ReadReady { id: ReadId(7), index: None }]);
 }
 
-// Breaks: an operator is not told that a machine's clock jumps.
+// Breaks: an operator does not learn that a machine's clock jumps.
 #[test]
-fn a_clock_that_is_not_believed_is_told() {
+fn a_refused_clock_reading_is_reported() {
     let mut raft = server(1, Vec::new());
     assert!(raft.tick(Time(1_000)));
     assert!(!raft.tick(Time(2_000_000)));
     assert_eq!(raft.clock().refused(), 1);
 }
 
-// Breaks: what must hold between two events is not looked at, and the simulator's runs prove less than they say.
+// Breaks: an invariant is not checked, and the runs of the simulator prove less than they claim.
 #[test]
 fn a_server_that_contradicts_itself_is_caught() {
     type Break = fn(&mut Raft);
-    let broken: [(&str, Break); 11] = [
+    let violations: [(&str, Break); 11] = [
         ("beyond last 1", |raft| raft.commit = Index(2)),
         ("leader match 2 beyond last", |raft| raft.leader_match = Index(2)),
         ("durable up to 1, beyond last 0", |raft| raft.log.truncate(Index(1))),
@@ -285,33 +285,33 @@ fn a_server_that_contradicts_itself_is_caught() {
         }),
         ("follows itself", |raft| raft.state = ServerState::Follower { leader: Some(NodeId(1)) }),
     ];
-    for (words, break_it) in broken {
+    for (words, break_it) in violations {
         let mut raft = leader();
         raft.check_invariants();
         break_it(&mut raft);
         let caught = catch_unwind(AssertUnwindSafe(|| raft.check_invariants())).expect_err(words);
-        let said = caught.downcast_ref::<String>().cloned();
-        let said = said.or(caught.downcast_ref::<&str>().map(|said| (*said).to_owned())).unwrap();
-        assert!(said.contains(words), "{said}");
+        let message = caught.downcast_ref::<String>().cloned();
+        let message = message.or(caught.downcast_ref::<&str>().map(|message| (*message).to_owned())).unwrap();
+        assert!(message.contains(words), "{message}");
     }
 }
 
-// Breaks: a candidate whose vote requests got lost waits for others to campaign before it may lead.
+// Breaks: a candidate whose vote requests were lost cannot be elected before others campaign.
 #[test]
 fn a_pre_vote_of_a_server_in_an_earlier_term_counts() {
     let mut raft = server(5, Vec::new());
     tick_until_candidate(&mut raft);
     settle(&mut raft);
-    hear(&mut raft, 2, 4, Message::PreVoteReply { of: Term(4), granted: true });
-    assert_eq!(raft.term(), Term(5), "the answer to an earlier question");
-    hear(&mut raft, 2, 4, Message::PreVoteReply { of: Term(5), granted: true });
+    receive(&mut raft, 2, 4, Message::PreVoteReply { of: Term(4), granted: true });
+    assert_eq!(raft.term(), Term(5), "the reply to an earlier request");
+    receive(&mut raft, 2, 4, Message::PreVoteReply { of: Term(5), granted: true });
     assert_eq!(raft.term(), Term(6));
 }
 
-// Breaks: a frame that lies ends the process that reads it. (What lies, as far as a member's word counts, may stop
-// the cluster from agreeing; peers are not authenticated.)
+// Breaks: a forged message ends the process that receives it. (A forged message of a member can still stop the cluster from
+// agreeing; peers are not authenticated.)
 #[test]
-fn whatever_a_peer_says_a_server_goes_on() {
+fn a_server_survives_any_message() {
     for seed in 0..10_000 {
         let mut random = TestRandom(seed);
         let mut raft = server(3, vec![entry(1, 1, 5), entry(1, 2, 5), entry(3, 3, 5)]);
@@ -322,14 +322,14 @@ fn whatever_a_peer_says_a_server_goes_on() {
                 _ => {
                     let term = 1 + random.below(6);
                     let message = any_message(&mut random, term);
-                    hear(&mut raft, 2 + random.below(2), term, message);
+                    receive(&mut raft, 2 + random.below(2), term, message);
                 }
             }
         }
     }
 }
 
-/// Any message that the codec lets through.
+/// Any message that the codec accepts.
 fn any_message(random: &mut TestRandom, term: u64) -> Message {
     let small = random.below(8);
     let index = Index(if random.one_in(20) { (1 << 62) - random.below(2) } else { random.below(8) });

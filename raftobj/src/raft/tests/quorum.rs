@@ -1,4 +1,4 @@
-//! Quorum arithmetic: against a twin that tries every majority, and in tables that one can check by eye.
+//! Quorum arithmetic: compared with a naive computation that tries every majority, and in tables that can be checked by eye.
 //!
 //! Joint configurations (§6) are left for membership change: their tables will stand beside these.
 
@@ -26,7 +26,7 @@ fn members_of<T: Copy>(set: u32, of: &[T]) -> impl Iterator<Item = T> {
     of.iter().enumerate().filter(move |(i, _)| set & (1 << i) != 0).map(|(_, &value)| value)
 }
 
-/// The twin: an index is committed if all of some majority have it.
+/// The naive computation: an index is committed if all voters of some majority have it.
 fn naive_committed(acknowledged: &[u64]) -> Option<u64> {
     majorities(acknowledged.len()).filter_map(|set| members_of(set, acknowledged).min()).max()
 }
@@ -35,10 +35,10 @@ fn committed(acknowledged: &[u64]) -> Option<u64> {
     voters(acknowledged.len()).quorum_value(|id| at(acknowledged, id))
 }
 
-/// A vote that came, or none yet.
+/// A vote, or none yet.
 type Vote = Option<bool>;
 
-/// The twin: won by a majority that has said yes, lost when every majority has someone who said no.
+/// The naive computation: won if all voters of some majority granted, lost if every majority has a voter that refused.
 fn naive_result(votes: &[Vote]) -> &'static str {
     let won = majorities(votes.len()).any(|set| members_of(set, votes).all(|vote| vote == Some(true)));
     let lost = majorities(votes.len()).all(|set| members_of(set, votes).any(|vote| vote == Some(false)));
@@ -49,7 +49,7 @@ fn naive_result(votes: &[Vote]) -> &'static str {
     }
 }
 
-/// A candidate counts what it was given. That an election is lost it does not notice: its timeout ends it.
+/// The result as a candidate counts it. A candidate does not notice that an election is lost: its timeout ends it.
 fn result(votes: &[Vote]) -> &'static str {
     let voters = voters(votes.len());
     match () {
@@ -68,9 +68,9 @@ fn lists<T: Copy>(values: &[T], length: usize) -> Vec<Vec<T>> {
     })
 }
 
-// Breaks: what a minority has counts as committed, or what a majority has does not.
+// Breaks: entries of a minority count as committed, or entries of a majority do not.
 #[test]
-fn every_small_commit_is_what_some_majority_has() {
+fn every_small_commit_index_is_that_of_some_majority() {
     for count in 0..=7 {
         for acknowledged in lists(&[0, 1, 2, 3], count) {
             assert_eq!(committed(&acknowledged), naive_committed(&acknowledged), "{acknowledged:?}");
@@ -78,9 +78,9 @@ fn every_small_commit_is_what_some_majority_has() {
     }
 }
 
-// Breaks: as above, at indexes as a cluster has them.
+// Breaks: as above, at the large indexes of a real cluster.
 #[test]
-fn a_random_commit_is_what_some_majority_has() {
+fn a_random_commit_index_is_that_of_some_majority() {
     let mut random = 1;
     let mut below = |bound: u64| {
         random = mix(random, bound);
@@ -93,19 +93,19 @@ fn a_random_commit_is_what_some_majority_has() {
     }
 }
 
-// Breaks: a candidate leads without a majority, or has one and does not lead.
+// Breaks: a candidate leads without a majority, or does not lead with one.
 #[test]
-fn every_small_election_is_decided_as_some_majority_says() {
+fn every_small_election_is_decided_by_some_majority() {
     for count in 0..=7 {
         for votes in lists(&[None, Some(false), Some(true)], count) {
-            // Nobody is no quorum here: a membership without voters elects no one, and commits nothing.
+            // A membership without voters elects nobody and commits nothing.
             let naive = naive_result(&votes);
             assert_eq!(result(&votes), naive, "{votes:?}");
         }
     }
 }
 
-// The facts of these tables are those of raft-rs's and etcd's majority quorums, so that three projects agree.
+// The cases of these tables are those of raft-rs and etcd for majority quorums.
 #[test]
 fn the_table_of_commits() {
     compare("committed", |case| {
@@ -122,14 +122,14 @@ fn the_table_of_votes() {
             case.split_whitespace().map(|one| (one != "_").then_some(one == "y")).collect();
         let count = |wanted: Vote| votes.iter().filter(|vote| **vote == wanted).count();
         let (yes, open, no) = (count(Some(true)), count(None), count(Some(false)));
-        // A strip of yes, open and no: the first seat after half of them is the one that makes a majority.
+        // Granted, open and refused in a row: the first after the middle is the one that makes a majority.
         let strip = ["y".repeat(yes), "_".repeat(open), "n".repeat(no)].concat();
         let middle = strip.len() / 2;
         format!("[{}|{}] {}\n", &strip[..middle], &strip[middle..], result(&votes))
     });
 }
 
-/// A row for each voter, a column for each index that someone has acknowledged, and under it how many have it.
+/// A row for each voter, a column for each acknowledged index, and below it how many voters have it.
 fn picture(acknowledged: &[Option<u64>]) -> String {
     let mut columns: Vec<u64> = acknowledged.iter().flatten().copied().collect();
     columns.sort_unstable();
@@ -155,7 +155,7 @@ fn picture(acknowledged: &[Option<u64>]) -> String {
     picture
 }
 
-/// Draws every case of a table anew and compares it with the file; `UPDATE_GOLDENFILES=1` writes it instead.
+/// Computes every case of a table and compares it with the file; `UPDATE_GOLDENFILES=1` writes the file instead.
 fn compare(table: &str, draw: impl Fn(&str) -> String) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tables/quorum").join(table);
     let golden = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
@@ -179,8 +179,5 @@ fn compare(table: &str, draw: impl Fn(&str) -> String) {
         return std::fs::write(&path, actual).unwrap();
     }
     let differs = golden.lines().zip(actual.lines()).find(|(old, new)| old != new);
-    assert!(
-        golden == actual,
-        "{table} draws another picture now (UPDATE_GOLDENFILES=1 writes it): {differs:?}"
-    );
+    assert!(golden == actual, "{table} has changed (UPDATE_GOLDENFILES=1 writes it): {differs:?}");
 }

@@ -18,14 +18,14 @@ pub(super) const MEMBERS: usize = 3;
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Member {
     pub(super) raft: Raft,
-    pub(super) disk: Disk,
-    /// Writes that were handed out and are not durable.
+    pub(super) disk: ModelDisk,
+    /// Writes that were submitted and are not durable.
     pub(super) unwritten: VecDeque<Persist>,
 }
 
-/// What a crash leaves.
+/// What is left after a crash.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub(super) struct Disk {
+pub(super) struct ModelDisk {
     pub(super) hard_state: HardState,
     pub(super) entries: Vec<Entry>,
 }
@@ -33,45 +33,44 @@ pub(super) struct Disk {
 /// What can happen to a member.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Event {
-    /// Its election timeout passes without a sign of a leader: it campaigns.
+    /// Its election timeout elapses: it campaigns.
     Timeout,
-    /// A leader's tick: a heartbeat is due at each, and patience with a silent peer ends at the second.
+    /// A leader's tick. A heartbeat is due at each; the second without an answer is a timeout.
     Tick,
     /// A message arrives, by its number in the tables.
-    Hear(usize),
-    /// The oldest write becomes durable, and is reported.
+    Receive(usize),
+    /// The oldest write becomes durable and is reported.
     Write,
-    /// The process ends and starts anew: of its unwritten writes the oldest `kept` are on the disk, though it never
-    /// learned so.
+    /// The process ends and starts again. Of its writes in flight the oldest `kept` are on the disk.
     Crash { kept: usize },
     /// A command is proposed.
     Propose(u8),
-    /// Someone asks it for a linearizable read.
+    /// A linearizable read is requested.
     Read(ReadId),
 }
 
-/// What followed from an event.
+/// What follows from an event.
 #[derive(Debug, Default)]
 pub(super) struct Effects {
-    pub(super) said: Vec<Envelope>,
-    pub(super) handed: Vec<Entry>,
+    pub(super) sent: Vec<Envelope>,
+    pub(super) applied: Vec<Entry>,
     pub(super) reads: Vec<ReadReady>,
     pub(super) broken: Option<Broken>,
 }
 
-/// How a disk of the model behaves.
+/// How a disk of the model writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Writes {
-    /// Each is durable before anything else happens to its member.
+    /// Each write is durable before the next event of its member.
     AtOnce,
-    /// Each is an event of its own, or never happens, because of a crash.
+    /// Each write is an event of its own, or is lost by a crash.
     Late,
-    /// A planted bug: each is reported at once, and what reaches the disk is decided as in `Late`.
+    /// A planted bug: each write is reported at once, and reaches the disk as with `Late`.
     ReportedEarly,
 }
 
 impl Member {
-    pub(super) fn new(id: NodeId, disk: Disk) -> Member {
+    pub(super) fn new(id: NodeId, disk: ModelDisk) -> Member {
         let mut member = Member { raft: core(id, &disk), disk, unwritten: VecDeque::new() };
         member.normalise();
         member
@@ -81,15 +80,20 @@ impl Member {
         self.raft.config.id
     }
 
-    /// The member after `event`, and what it said and handed out.
-    pub(super) fn after(&self, event: Event, heard: Option<&Envelope>, writes: Writes) -> (Member, Effects) {
+    /// The member after `event`, and what it sent and applied.
+    pub(super) fn after(
+        &self,
+        event: Event,
+        received: Option<&Envelope>,
+        writes: Writes,
+    ) -> (Member, Effects) {
         let step = || {
             let (mut member, mut effects) = (self.clone(), Effects::default());
-            member.take(event, heard);
+            member.take(event, received);
             member.settle(writes, &mut effects);
             member.normalise();
             let crashed = matches!(event, Event::Crash { .. });
-            effects.broken = effects.broken.or_else(|| (!crashed).then(|| self.went_back(&member)).flatten());
+            effects.broken = effects.broken.or_else(|| (!crashed).then(|| self.decreased(&member)).flatten());
             effects.broken = effects.broken.or_else(|| self.durable_vote_changed(&member));
             (member, effects)
         };
@@ -99,17 +103,19 @@ impl Member {
         })
     }
 
-    fn take(&mut self, event: Event, heard: Option<&Envelope>) {
+    fn take(&mut self, event: Event, received: Option<&Envelope>) {
         match event {
             Event::Timeout => {
-                // What a follower does between two ticks does not depend on them.
+                // The ticks before the timeout have no other effect on a follower.
                 let due = self.raft.election_deadline;
                 while self.raft.now < due {
                     self.raft.tick(Time(0));
                 }
             }
             Event::Tick => drop(self.raft.tick(Time(0))),
-            Event::Hear(_) => self.raft.step(heard.expect("what is heard was said").clone()),
+            Event::Receive(_) => {
+                self.raft.step(received.expect("a message that is received was sent").clone())
+            }
             Event::Write => self.write_one(true),
             Event::Crash { kept } => {
                 (0..kept).for_each(|_| self.write_one(false));
@@ -138,18 +144,18 @@ impl Member {
         }
     }
 
-    /// Takes what the core has ready, until it has nothing more.
+    /// Does what the core has ready, until it has nothing more.
     fn settle(&mut self, writes: Writes, effects: &mut Effects) {
         while let Some(ready) = self.raft.ready() {
             for envelope in &ready.messages {
-                effects.broken = effects.broken.or_else(|| self.is_told_too_early(envelope));
+                effects.broken = effects.broken.or_else(|| self.is_sent_too_early(envelope));
             }
-            effects.said.extend(ready.messages);
+            effects.sent.extend(ready.messages);
             effects.reads.extend(ready.reads);
             if let Some(last) = ready.committed.last() {
                 self.raft.applied(last.id.index);
             }
-            effects.handed.extend(ready.committed);
+            effects.applied.extend(ready.committed);
             if let Some(persist) = ready.persist {
                 let id = persist.id;
                 self.unwritten.push_back(persist);
@@ -162,43 +168,43 @@ impl Member {
         }
     }
 
-    /// Whether `envelope` tells what is not on the disk.
-    fn is_told_too_early(&self, envelope: &Envelope) -> Option<Broken> {
+    /// Whether `envelope` was sent before what it requires is on the disk.
+    fn is_sent_too_early(&self, envelope: &Envelope) -> Option<Broken> {
         let HardState { term, voted_for } = self.disk.hard_state;
         let early = match envelope.message {
-            // A pre-vote tells nothing that binds.
+            // A pre-vote is not binding.
             Message::PreVote { .. } | Message::PreVoteReply { .. } => false,
             Message::VoteReply { granted: true } => voted_for != Some(envelope.to),
             Message::Appended { match_index } => (self.disk.entries.len() as u64) < match_index.0,
             _ => false,
         };
-        (early || term < envelope.term).then_some(Broken::ToldTooEarly)
+        (early || term < envelope.term).then_some(Broken::SentTooEarly)
     }
 
-    /// What never goes back while a member runs.
-    fn went_back(&self, next: &Member) -> Option<Broken> {
+    /// What never decreases while a member runs.
+    fn decreased(&self, next: &Member) -> Option<Broken> {
         let (old, new) = (&self.raft, &next.raft);
         let revoted = old.hard_state.term == new.hard_state.term
             && old.hard_state.voted_for.is_some()
             && old.hard_state.voted_for != new.hard_state.voted_for;
         match () {
-            () if new.hard_state.term < old.hard_state.term => Some(Broken::WentBack),
-            () if new.commit < old.commit || new.applying < old.applying => Some(Broken::WentBack),
+            () if new.hard_state.term < old.hard_state.term => Some(Broken::Decreased),
+            () if new.commit < old.commit || new.applying < old.applying => Some(Broken::Decreased),
             () if revoted => Some(Broken::VoteChanged),
             () => None,
         }
     }
 
-    /// What is on the disk never goes back at all.
+    /// The term and vote on the disk never go back.
     fn durable_vote_changed(&self, next: &Member) -> Option<Broken> {
         let (old, new) = (self.disk.hard_state, next.disk.hard_state);
         let revoted = old.term == new.term && old.voted_for.is_some() && old.voted_for != new.voted_for;
         (new.term < old.term || revoted).then_some(Broken::VoteChanged)
     }
 
-    /// Gives members that cannot be told apart by anything that ever happens to them one form: clocks have no
-    /// beginning, what is longer ago than the longest timeout is that long ago, writes are counted from the last
-    /// durable one, and the number of campaigns draws nothing where the shortest timeout is the longest.
+    /// Makes members equal that no future event can distinguish: times are relative to now and at most the longest
+    /// timeout ago, writes are counted from the last durable one, and the number of campaigns is zero, because no timeout
+    /// depends on it.
     fn normalise(&mut self) {
         let raft = &mut self.raft;
         let (min, max) = (raft.config.election_ticks_min, raft.config.election_ticks_max);
@@ -223,9 +229,9 @@ impl Member {
     }
 }
 
-/// The least timeouts that keep what differs in kind: a leader can send a heartbeat and not have its answer yet, a
-/// follower can miss one heartbeat and stay.
-fn core(id: NodeId, disk: &Disk) -> Raft {
+/// The smallest timeouts with which a leader can have sent a heartbeat and have no answer yet, and a follower can miss one
+/// heartbeat without campaigning.
+fn core(id: NodeId, disk: &ModelDisk) -> Raft {
     let config = Config {
         id,
         seed: 0,

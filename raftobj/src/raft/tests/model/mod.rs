@@ -1,30 +1,31 @@
-//! Bounded exploration: the schedules of three members within bounds, each of them, not a sample.
+//! Bounded exploration: every schedule of three members within bounds.
 //!
-//! The members are [`Raft`](crate::raft::Raft) itself, run by [stateright] as the transitions of a model. A state is the
-//! members with their disks, everything that was ever said, and what history the properties need.
+//! The members are [`Raft`](crate::raft::Raft) itself, run by [stateright] as the transitions of a model. A state has the
+//! members with their disks, all messages ever sent, and the history that the properties need.
 //!
 //! # Where to begin
-//! `scopes` has the scopes: where an exploration starts, its [`Bounds`], and what it must come across. Then [`Broken`],
-//! what must never be; [`Cluster::after`], a step; `member`, what an event does to one member; `tables`, why it is fast.
+//! `scopes`: where an exploration starts, its [`Bounds`], and what it must reach. Then [`Broken`]: what must never
+//! happen; [`Cluster::after`]: a step; `member`: what an event does to one member; `tables`: why it is fast.
 //!
-//! # What is abstracted, and what that loses
-//! - **The network** is the set of what was ever said. A message arrives never, once or often, at any time, in any
-//!   order: lost, delayed, repeated and reordered are one thing, without budgets. Replies of a term that is over for
-//!   good at their receiver are forgotten: the core does nothing with them.
-//! - **Clocks** are not related to each other. A follower's only event is its whole election timeout, as what it does
-//!   does not depend on the ticks before. A leader sends heartbeats when it is elected and for reads; where a scope
-//!   lets leaders tick, at each tick, and the second without an answer ends its patience. The shortest election
-//!   timeout is the longest, so that the number of campaigns draws nothing. Only differences between times are kept.
-//! - **Disks** write in order. A write that is under way is done by an event, or by a crash that keeps the oldest of
-//!   them; scopes that are about something else write at once. A restart follows a crash immediately: a member that
-//!   is down is one that nothing arrives at.
-//! - **`ready`** is asked after each event, and what it hands out is applied. Several events before one `ready`, and
-//!   applying that lags, are left to random schedules.
+//! # What is abstracted, and what that leaves out
+//! - **The network** is the set of all messages ever sent. A message arrives never, once or many times, at any time, in
+//!   any order: this covers loss, delay, duplication and reordering without limits. Replies of a term that is over for
+//!   good at their receiver are removed: the core ignores them.
+//! - **Clocks** are not related to each other. A follower's only event is its whole election timeout, because its
+//!   behaviour does not depend on the ticks before. A leader sends heartbeats when it is elected and for reads; where a
+//!   scope lets leaders tick, also at each tick, and the second tick without an answer is a timeout. The shortest
+//!   election timeout is the longest one, so timeouts do not depend on the number of campaigns. Only differences
+//!   between times are kept.
+//! - **Disks** write in order. A write in flight completes by an event, or by a crash that keeps the oldest of them;
+//!   scopes about something else write at once. A restart follows a crash immediately: a member that is down is the same
+//!   as one that receives nothing.
+//! - **`ready`** is called after each event, and its entries are applied. Several events before one `ready`, and slow
+//!   apply, are left to random schedules.
 //!
 //! # Bounds
-//! Breadth first, so that what breaks is shown by a shortest schedule; a depth-first search would wander down one
-//! schedule and leave its neighbours. A scope ends when it has no more states, or at a number of steps, between two
-//! blocks of 1,500 states and by one thread, so the same states are seen on every machine. Deeper, with larger bounds:
+//! Breadth first, so a failure is shown by a shortest schedule; depth first would follow one schedule and miss those
+//! beside it. A scope ends when there are no more states, or at a number of steps, between two blocks of 1,500 states.
+//! One thread runs it, so every machine visits the same states. Deeper, with larger bounds:
 //! `RAFTOBJ_MODEL_STEPS=100000000 cargo test --release -p raftobj --lib raft::tests::model -- --nocapture --test-threads 1`
 
 mod member;
@@ -39,80 +40,80 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard};
 use tables::{Outcome, Tables};
 
-/// How far an exploration goes.
+/// The bounds of an exploration.
 #[derive(Clone, Copy, Debug)]
 struct Bounds {
     /// No member goes beyond this term.
     term_max: u64,
-    /// Those that may campaign. Which ones is a matter of names, so fewer than all lose little.
+    /// The members that may campaign. Members differ only by name, so fewer than all lose little.
     candidates: &'static [u64],
     leaders_tick: bool,
     /// Commands proposed in all.
     proposals: u8,
     /// Crashes in all.
     crashes: u8,
-    /// Reads asked for in all.
+    /// Reads requested in all.
     reads: usize,
-    /// Writes of one member that are under way at a time.
+    /// Writes of one member in flight at a time.
     unwritten_max: usize,
 }
 
-/// What must never be.
+/// What must never happen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 enum Broken {
-    /// Two led one term (§5.2).
+    /// Two members led one term (§5.2).
     ElectionSafety,
     /// Two logs have an entry of one index and term, and differ there or before (§5.3).
     LogMatching,
-    /// A leader lacks what was committed in a term before its own (§5.4).
+    /// A leader lacks an entry that was committed in an earlier term (§5.4).
     LeaderCompleteness,
     /// Two entries were known as committed at one index.
     CommittedChanged,
-    /// An entry was handed out to be applied that is not the committed one (§5.4.3).
+    /// An entry was applied that is not the committed one (§5.4.3).
     StateMachineSafety,
-    /// A term, or a commit index in one life of a member, went back.
-    WentBack,
-    /// A vote changed within its term: in one life of a member, or on its disk.
+    /// A term decreased, or a commit index without a restart.
+    Decreased,
+    /// A vote changed within its term: without a restart, or on the disk.
     VoteChanged,
     /// A term, a vote or an entry left a member before it was on its disk.
-    ToldTooEarly,
-    /// A read was given an index below what was committed when it was asked for.
-    ReadFromThePast,
-    /// An assertion of the core failed; its words are on standard error.
+    SentTooEarly,
+    /// A read got an index below what was committed when it was requested.
+    StaleRead,
+    /// An assertion of the core failed; its message is on standard error.
     Assertion,
 }
 
-/// What must come up, or the exploration says little.
+/// What an exploration must reach to be worth something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Mark {
+enum Reached {
     /// A leader was elected in a term after another's.
     LeaderChange,
     /// A leader does not know that there is one of a later term.
     TwoLeadersAtOnce,
-    /// A tail that was not committed gave way to another.
+    /// Uncommitted entries were replaced.
     TailOverwritten,
     /// An entry of an earlier term became committed together with one of the leader's own (§5.4.2).
     EarlierTermCommitted,
-    /// A crash lost a write that was under way.
+    /// A crash lost a write in flight.
     WriteLost,
-    /// A leader answered a read that was asked for here or elsewhere.
+    /// A leader answered a read of its own or of another member.
     ReadAnswered,
     /// A read ended without an index.
     ReadRefused,
 }
 
-/// The cluster, and what must be remembered of its history.
+/// The cluster and its history, as far as the properties need it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct State {
-    /// By id; numbers in the tables, as all others here.
+    /// By id. Numbers of the tables, as all others here.
     members: [usize; MEMBERS],
-    /// What was ever said, sorted.
-    said: Vec<usize>,
-    /// By index: the entry that some member knew to be committed, and the term of that member when it did.
+    /// All messages ever sent, sorted.
+    sent: Vec<usize>,
+    /// By index: the entry that a member first knew to be committed, and the term of that member then.
     committed: Vec<(usize, Term)>,
-    /// Who led which term, sorted.
+    /// The leader of each term, sorted.
     leaders: Vec<(Term, NodeId)>,
-    /// By read: how much was committed when it was asked for.
+    /// By read: how much was committed when it was requested.
     floors: Vec<usize>,
     proposals: u8,
     crashes: u8,
@@ -126,15 +127,15 @@ struct Action {
     event: Event,
 }
 
-/// The model. See the module.
+/// The model.
 struct Cluster {
     bounds: Bounds,
     start: Vec<State>,
-    /// Not looked at, so that a planted bug must be found by what it leads to.
-    blind_to: &'static [Broken],
+    /// Not checked, so a planted bug must be found by its consequences.
+    ignored: &'static [Broken],
     tables: Mutex<Tables>,
-    /// How often each came up.
-    marks: Mutex<BTreeMap<Mark, u64>>,
+    /// How often each was reached.
+    reached: Mutex<BTreeMap<Reached, u64>>,
 }
 
 impl Cluster {
@@ -151,14 +152,14 @@ impl Cluster {
             _ => {}
         }
         next.members[at] = outcome.member;
-        for &message in &outcome.said {
-            insert(&mut next.said, message);
-            if let Some(leader) = tables.leader_told_by(message) {
+        for &message in &outcome.sent {
+            insert(&mut next.sent, message);
+            if let Some(leader) = tables.leader_shown_by(message) {
                 insert(&mut next.leaders, leader);
             }
         }
         let durable_terms = next.members.map(|member| tables.facts(member).durable_term);
-        next.said.retain(|&message| !tables.is_spent(message, durable_terms));
+        next.sent.retain(|&message| !tables.has_no_effect(message, durable_terms));
         let known = &tables.facts(outcome.member).log[..tables.facts(outcome.member).commit];
         let term = tables.facts(outcome.member).term;
         let news = known.iter().skip(next.committed.len()).map(|&entry| (entry, term));
@@ -167,8 +168,8 @@ impl Cluster {
             return None;
         }
         let broken = outcome.broken.or_else(|| judge(&tables, &next, at, &outcome));
-        next.broken = broken.filter(|broken| !self.blind_to.contains(broken));
-        self.note(&tables, state, &next, action, &outcome);
+        next.broken = broken.filter(|broken| !self.ignored.contains(broken));
+        self.count_reached(&tables, state, &next, action, &outcome);
         Some(next)
     }
 
@@ -176,22 +177,25 @@ impl Cluster {
         self.tables.lock().expect("nothing panics while it holds the tables")
     }
 
-    /// Counts what is rare.
-    fn note(&self, tables: &Tables, state: &State, next: &State, action: Action, outcome: &Outcome) {
-        let mut marks = self.marks.lock().expect("nothing panics while it holds the marks");
-        let mut note = |mark, came_up: bool| *marks.entry(mark).or_default() += u64::from(came_up);
+    /// Counts what this step has reached.
+    fn count_reached(&self, tables: &Tables, state: &State, next: &State, action: Action, outcome: &Outcome) {
+        let mut reached = self.reached.lock().expect("nothing panics while it holds the counts");
+        let mut count = |mark, was_reached: bool| *reached.entry(mark).or_default() += u64::from(was_reached);
         let at = action.to.0 as usize - 1;
         let (old, new) = (tables.facts(state.members[at]), tables.facts(outcome.member));
         let crashed = matches!(action.event, Event::Crash { .. });
         let leading = next.members.iter().filter(|&&member| tables.facts(member).leads).count();
-        note(Mark::LeaderChange, next.leaders.len() > state.leaders.len() && !state.leaders.is_empty());
-        note(Mark::TwoLeadersAtOnce, new.leads && leading > 1);
-        note(Mark::TailOverwritten, !crashed && !new.log.starts_with(&old.log));
+        count(Reached::LeaderChange, next.leaders.len() > state.leaders.len() && !state.leaders.is_empty());
+        count(Reached::TwoLeadersAtOnce, new.leads && leading > 1);
+        count(Reached::TailOverwritten, !crashed && !new.log.starts_with(&old.log));
         let before = new.leads.then(|| new.log[..new.commit].get(old.commit)).flatten();
-        note(Mark::EarlierTermCommitted, before.is_some_and(|&entry| tables.entry(entry).term < new.term));
-        note(Mark::WriteLost, matches!(action.event, Event::Crash { kept } if kept < old.unwritten));
-        note(Mark::ReadAnswered, outcome.reads.iter().any(|read| read.index.is_some()));
-        note(Mark::ReadRefused, outcome.reads.iter().any(|read| read.index.is_none()));
+        count(
+            Reached::EarlierTermCommitted,
+            before.is_some_and(|&entry| tables.entry(entry).term < new.term),
+        );
+        count(Reached::WriteLost, matches!(action.event, Event::Crash { kept } if kept < old.unwritten));
+        count(Reached::ReadAnswered, outcome.reads.iter().any(|read| read.index.is_some()));
+        count(Reached::ReadRefused, outcome.reads.iter().any(|read| read.index.is_none()));
     }
 }
 
@@ -215,7 +219,7 @@ fn judge(tables: &Tables, next: &State, at: usize, outcome: &Outcome) -> Option<
     if !(0..facts.commit).all(|index| is_committed(index, facts.log[index])) {
         return Some(Broken::CommittedChanged);
     }
-    if !outcome.handed.iter().all(|&entry| is_committed(tables.entry(entry).index.0 as usize - 1, entry)) {
+    if !outcome.applied.iter().all(|&entry| is_committed(tables.entry(entry).index.0 as usize - 1, entry)) {
         return Some(Broken::StateMachineSafety);
     }
     for &member in &next.members {
@@ -228,7 +232,7 @@ fn judge(tables: &Tables, next: &State, at: usize, outcome: &Outcome) -> Option<
     }
     let misses = |id: ReadId, index: u64| index < next.floors[id.0 as usize] as u64;
     let missed = outcome.reads.iter().any(|read| read.index.is_some_and(|index| misses(read.id, index.0)));
-    missed.then_some(Broken::ReadFromThePast)
+    missed.then_some(Broken::StaleRead)
 }
 
 fn insert<T: Ord>(sorted: &mut Vec<T>, value: T) {
@@ -277,8 +281,9 @@ impl Model for Cluster {
                 add(Event::Read(ReadId(state.floors.len() as u64)));
             }
         }
-        let hear = |&message: &usize| Action { to: tables.message(message).to, event: Event::Hear(message) };
-        actions.extend(state.said.iter().map(hear));
+        let receive =
+            |&message: &usize| Action { to: tables.message(message).to, event: Event::Receive(message) };
+        actions.extend(state.sent.iter().map(receive));
     }
 
     fn next_state(&self, state: &State, action: Action) -> Option<State> {
@@ -291,7 +296,7 @@ impl Model for Cluster {
             let facts = tables.facts(member);
             facts.term.0 <= self.bounds.term_max
                 && facts.unwritten <= self.bounds.unwritten_max
-                // A request that arrives twice may open two rounds; more of them tell nothing new.
+                // A request that arrives twice may open two rounds; more rounds show nothing new.
                 && facts.read_rounds <= 2 * self.bounds.reads as u64
         })
     }
@@ -303,10 +308,10 @@ impl Model for Cluster {
             never!(LeaderCompleteness),
             never!(CommittedChanged),
             never!(StateMachineSafety),
-            never!(WentBack),
+            never!(Decreased),
             never!(VoteChanged),
-            never!(ToldTooEarly),
-            never!(ReadFromThePast),
+            never!(SentTooEarly),
+            never!(StaleRead),
             never!(Assertion),
             Property::sometimes("a leader is elected", |_, state: &State| !state.leaders.is_empty()),
             Property::sometimes("an entry is committed", |_, state: &State| !state.committed.is_empty()),
@@ -316,9 +321,12 @@ impl Model for Cluster {
     fn format_action(&self, action: &Action) -> String {
         let to = action.to;
         match action.event {
-            Event::Hear(message) => {
+            Event::Receive(message) => {
                 let envelope = self.tables().message(message).clone();
-                format!("n{to} hears n{} in term {}: {:?}", envelope.from, envelope.term, envelope.message)
+                format!(
+                    "n{to} receives from n{} in term {}: {:?}",
+                    envelope.from, envelope.term, envelope.message
+                )
             }
             event => format!("n{to}: {event:?}"),
         }

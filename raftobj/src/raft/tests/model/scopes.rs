@@ -1,8 +1,8 @@
-//! The scopes: where an exploration starts, how far it goes, and what it must come across.
+//! The scopes: where an exploration starts, how far it goes, and what it must reach.
 
-use super::member::{Disk, Event, Member, Writes};
+use super::member::{Event, Member, ModelDisk, Writes};
 use super::tables::Tables;
-use super::{Action, Bounds, Broken, Cluster, Mark, State};
+use super::{Action, Bounds, Broken, Cluster, Reached, State};
 use crate::planted::Bug;
 use crate::raft::message::{Envelope, Message};
 use crate::raft::types::{Entry, EntryId, EntryKind, HardState, Index, NodeId, Term, Time};
@@ -11,7 +11,7 @@ use stateright::{Checker, HasDiscoveries, Model};
 use std::collections::BTreeSet;
 use std::sync::Mutex;
 
-/// An exploration, before it begins.
+/// What is explored.
 #[derive(Clone, Copy)]
 struct Scope {
     name: &'static str,
@@ -20,10 +20,10 @@ struct Scope {
     start: fn(&Scope) -> Cluster,
     planted: Option<Bug>,
     /// Not looked at, so that a planted bug must be found by what it leads to.
-    blind_to: &'static [Broken],
+    ignored: &'static [Broken],
 }
 
-/// Steps after which an exploration ends, if there are as many; those that lead to a known state count too.
+/// The number of steps after which an exploration ends. Steps to a known state count, too.
 const STEPS: usize = 1_200_000;
 
 const BOUNDS: Bounds = Bounds {
@@ -37,8 +37,8 @@ const BOUNDS: Bounds = Bounds {
 };
 
 impl Scope {
-    /// Members with these disks, of which nobody has heard anything.
-    fn of(&self, disks: [Disk; 3]) -> Cluster {
+    /// Members with these disks that have not received anything.
+    fn of(&self, disks: [ModelDisk; 3]) -> Cluster {
         let mut tables = Tables::new(self.writes, self.planted);
         let mut id = 0;
         let members = disks.map(|disk| {
@@ -47,7 +47,7 @@ impl Scope {
         });
         let state = State {
             members,
-            said: Vec::new(),
+            sent: Vec::new(),
             committed: Vec::new(),
             leaders: Vec::new(),
             floors: Vec::new(),
@@ -58,14 +58,14 @@ impl Scope {
         Cluster {
             bounds: self.bounds,
             start: vec![state],
-            blind_to: self.blind_to,
+            ignored: self.ignored,
             tables: Mutex::new(tables),
-            marks: Mutex::default(),
+            reached: Mutex::default(),
         }
     }
 
-    /// Explores, and demands that nothing is broken, that a leader was elected and what else must come up.
-    fn hold(self, marks: &[Mark], distinct_min: usize) {
+    /// Explores, and requires that nothing is broken, that a leader is elected, and that `reached` is reached.
+    fn hold(self, reached: &[Reached], distinct_min: usize) {
         let mut cluster = (self.start)(&self);
         let mut steps = STEPS;
         if let Some(asked) = std::env::var_os("RAFTOBJ_MODEL_STEPS") {
@@ -82,7 +82,7 @@ impl Scope {
             .finish_when(HasDiscoveries::AnyFailures)
             .spawn_bfs()
             .join();
-        let seen = checker.model().marks.lock().unwrap().clone();
+        let seen = checker.model().reached.lock().unwrap().clone();
         println!(
             "{}: {} states by {} steps, up to {} deep; {:?} members, messages, entries; {seen:?}",
             self.name,
@@ -99,14 +99,14 @@ impl Scope {
             }
         }
         checker.assert_properties();
-        for mark in marks {
+        for mark in reached {
             assert!(seen[mark] > 0, "{}: {mark:?} never came up", self.name);
         }
         let distinct = checker.unique_state_count();
         assert!(distinct >= distinct_min, "{}: only {distinct} states", self.name);
     }
 
-    /// Explores until something is broken: whether it is `broken`. Prints the shortest schedule to it.
+    /// Explores until something is broken. Returns whether that is `broken`, and prints the shortest schedule to it.
     fn finds(self, broken: Broken) -> bool {
         let name = format!("{broken:?}");
         let checker = (self.start)(&self)
@@ -127,22 +127,22 @@ impl Scope {
     }
 }
 
-/// Lets `wanted` events happen until there is none that changes anything. Each message arrives once: repeated for ever,
-/// two of them might undo each other for ever.
+/// Does the `wanted` events until none changes anything. Each message arrives once: with duplicates, two of them might undo
+/// each other without end.
 fn driven(cluster: &Cluster, mut state: State, wanted: impl Fn(NodeId, Option<&Envelope>) -> bool) -> State {
     let mut done = BTreeSet::new();
     loop {
         let mut actions = Vec::new();
         cluster.actions(&state, &mut actions);
         actions.retain(|action| match action.event {
-            Event::Hear(message) => {
+            Event::Receive(message) => {
                 !done.contains(&message) && wanted(action.to, Some(cluster.tables().message(message)))
             }
             Event::Write => wanted(action.to, None),
             _ => false,
         });
         let Some(&action) = actions.first() else { return state };
-        if let Event::Hear(message) = action.event {
+        if let Event::Receive(message) = action.event {
             done.insert(message);
         }
         state = cluster.after(&state, action).unwrap_or(state);
@@ -153,21 +153,21 @@ fn timeout(cluster: &Cluster, state: &State, id: u64) -> State {
     cluster.after(state, Action { to: NodeId(id), event: Event::Timeout }).unwrap()
 }
 
-/// Member 1 leads term 1; all have its first entry, and it alone knows that this is committed.
+/// Member 1 leads term 1. All have its first entry, and only member 1 knows that it is committed.
 fn led(scope: &Scope) -> Cluster {
     let mut cluster = scope.of(Default::default());
     let state = timeout(&cluster, &cluster.start[0], 1);
-    let tells_commit = |message: &Message| match message {
+    let carries_commit = |message: &Message| match message {
         Message::Append { commit, .. } | Message::Heartbeat { commit, .. } | Message::Commit { commit } => {
             commit.0 > 0
         }
         _ => false,
     };
     let state = driven(&cluster, state, |_, envelope| {
-        envelope.is_none_or(|envelope| !tells_commit(&envelope.message))
+        envelope.is_none_or(|envelope| !carries_commit(&envelope.message))
     });
-    cluster.start = vec![State { said: Vec::new(), ..state }];
-    cluster.marks = Mutex::default();
+    cluster.start = vec![State { sent: Vec::new(), ..state }];
+    cluster.reached = Mutex::default();
     cluster
 }
 
@@ -175,22 +175,22 @@ fn led(scope: &Scope) -> Cluster {
 fn contested(scope: &Scope) -> Cluster {
     let mut cluster = scope.of(Default::default());
     let state = timeout(&cluster, &timeout(&cluster, &cluster.start[0], 1), 2);
-    let asked = |_, envelope: Option<&Envelope>| {
+    let pre_votes = |_, envelope: Option<&Envelope>| {
         envelope.is_some_and(|envelope| match envelope.message {
             Message::PreVote { .. } => envelope.to == NodeId(3),
             Message::PreVoteReply { .. } => true,
             _ => false,
         })
     };
-    let mut state = driven(&cluster, state, asked);
+    let mut state = driven(&cluster, state, pre_votes);
     let is_vote = |message: &Message| matches!(message, Message::Vote { .. });
-    state.said.retain(|&message| is_vote(&cluster.tables().message(message).message));
+    state.sent.retain(|&message| is_vote(&cluster.tables().message(message).message));
     cluster.start = vec![state];
     cluster
 }
 
-/// Member 1 leads term 4 by the vote of member 3, and has sent it an entry of term 2, which is not committed; member 2
-/// has one of term 3 in its place.
+/// Member 1 leads term 4 by the vote of member 3, and has sent it an entry of term 2 that is not committed. Member 2 has an
+/// entry of term 3 at that index.
 fn figure_8_c(scope: &Scope) -> Cluster {
     let mut cluster = scope.of([disk(3, &[1, 2]), disk(4, &[1, 3]), disk(3, &[1])]);
     let state = timeout(&cluster, &cluster.start[0], 1);
@@ -202,21 +202,21 @@ fn figure_8_c(scope: &Scope) -> Cluster {
         })
     };
     let mut state = driven(&cluster, state, between);
-    state.said.retain(|&message| carries(&cluster.tables().message(message).message));
+    state.sent.retain(|&message| carries(&cluster.tables().message(message).message));
     cluster.start = vec![state];
-    cluster.marks = Mutex::default();
+    cluster.reached = Mutex::default();
     cluster
 }
 
 /// A disk of this term, with a log of these terms.
-fn disk(term: u64, log: &[u64]) -> Disk {
+fn disk(term: u64, log: &[u64]) -> ModelDisk {
     let entry = |(i, &term): (usize, &u64)| Entry {
         id: EntryId { term: Term(term), index: Index(i as u64 + 1) },
         time: Time(0),
         kind: EntryKind::Command,
         payload: Bytes::from(vec![100 + term as u8; 2]),
     };
-    Disk {
+    ModelDisk {
         hard_state: HardState { term: Term(term), voted_for: None },
         entries: log.iter().enumerate().map(entry).collect(),
     }
@@ -228,7 +228,7 @@ const ONE_CANDIDATE: Scope = Scope {
     bounds: Bounds { candidates: &[1], crashes: 1, ..BOUNDS },
     start: |scope| scope.of(Default::default()),
     planted: None,
-    blind_to: &[],
+    ignored: &[],
 };
 
 const TWO_CANDIDATES: Scope = Scope {
@@ -266,68 +266,66 @@ const TICKING_LEADER: Scope = Scope {
     ..NEW_LEADER
 };
 
-// Breaks: a term, a vote or an entry is told, and a crash takes it back.
+// Breaks: a term, a vote or an acknowledgement is sent, and a crash takes it back.
 #[test]
 fn one_candidate_late_writes_and_a_crash() {
-    ONE_CANDIDATE.hold(&[Mark::WriteLost], 250_000);
+    ONE_CANDIDATE.hold(&[Reached::WriteLost], 250_000);
 }
 
-// Breaks: two lead one term, because a crash made a voter forget.
+// Breaks: two members lead one term, because a crash made a voter forget its vote.
 #[test]
 fn two_candidates_and_a_crash() {
-    TWO_CANDIDATES.hold(&[Mark::WriteLost], 180_000);
+    TWO_CANDIDATES.hold(&[Reached::WriteLost], 180_000);
 }
 
-// Breaks: what an old leader says undoes what a new one has done, or the other way round.
+// Breaks: messages of an old leader undo what a new one has done, or the other way round.
 #[test]
 fn a_new_leader_beside_the_old_one() {
-    NEW_LEADER.hold(&[Mark::LeaderChange, Mark::TwoLeadersAtOnce, Mark::TailOverwritten], 250_000);
+    NEW_LEADER.hold(&[Reached::LeaderChange, Reached::TwoLeadersAtOnce, Reached::TailOverwritten], 250_000);
 }
 
-// Breaks: a leader that is one no more answers a read from the past.
+// Breaks: a deposed leader answers a read with an old index.
 #[test]
 fn reads_while_the_leader_changes() {
-    READS.hold(&[Mark::LeaderChange, Mark::ReadAnswered, Mark::ReadRefused], 250_000);
+    READS.hold(&[Reached::LeaderChange, Reached::ReadAnswered, Reached::ReadRefused], 250_000);
 }
 
-// Breaks: what was counted as committed gives way (§5.4.2). It starts at the figure's (c).
+// Breaks: an entry that counted as committed is replaced (§5.4.2). It starts at (c) of figure 8.
 #[test]
 fn figure_8() {
-    FIGURE_8.hold(&[Mark::EarlierTermCommitted, Mark::LeaderChange, Mark::TailOverwritten], 200_000);
+    FIGURE_8.hold(&[Reached::EarlierTermCommitted, Reached::LeaderChange, Reached::TailOverwritten], 200_000);
 }
 
-// Breaks: what is sent again, or a leader that steps down, makes a member forget.
+// Breaks: a member loses state when messages are sent again, or when a leader steps down.
 #[test]
 fn a_leader_that_ticks() {
-    TICKING_LEADER.hold(&[Mark::LeaderChange], 180_000);
+    TICKING_LEADER.hold(&[Reached::LeaderChange], 180_000);
 }
 
-// The exploration finds a vote that was told before it was durable by what follows from it: two leaders of one term.
+// The exploration finds a vote that was sent before it was durable by its consequence: two leaders of one term.
 #[test]
-fn planted_a_disk_that_reports_early() {
-    let blind_to = &[Broken::ToldTooEarly];
-    assert!(
-        Scope { writes: Writes::ReportedEarly, blind_to, ..TWO_CANDIDATES }.finds(Broken::ElectionSafety)
-    );
+fn planted_writes_reported_early_are_found() {
+    let ignored = &[Broken::SentTooEarly];
+    assert!(Scope { writes: Writes::ReportedEarly, ignored, ..TWO_CANDIDATES }.finds(Broken::ElectionSafety));
 }
 
-/// Bugs, the scope that finds each within its steps, and by which property.
+/// Planted bugs, each with the scope that finds it and the property that is broken.
 const PLANTED: &[(Bug, Scope, Broken)] = &[
-    (Bug::VoteBeforePersist, BLIND, Broken::ElectionSafety),
+    (Bug::VoteBeforePersist, CONSEQUENCES_ONLY, Broken::ElectionSafety),
     (Bug::VoteForgottenAtStart, TWO_CANDIDATES, Broken::VoteChanged),
-    (Bug::TermNotPersisted, ONE_CANDIDATE, Broken::ToldTooEarly),
-    (Bug::AcknowledgedBeforeFsync, ONE_CANDIDATE, Broken::ToldTooEarly),
+    (Bug::TermNotPersisted, ONE_CANDIDATE, Broken::SentTooEarly),
+    (Bug::AcknowledgedBeforeFsync, ONE_CANDIDATE, Broken::SentTooEarly),
     (Bug::AppliedBeforeDurable, ONE_CANDIDATE, Broken::Assertion),
     (Bug::CommitByCounting, FIGURE_8, Broken::LeaderCompleteness),
     (Bug::StaleAppendTruncates, NEW_LEADER, Broken::Assertion),
     (Bug::NextIndexTakenForMatchIndex, NEW_LEADER, Broken::LeaderCompleteness),
-    (Bug::ReadBeforeNoop, READS, Broken::ReadFromThePast),
-    (Bug::ReadWithoutRound, READS, Broken::ReadFromThePast),
+    (Bug::ReadBeforeNoop, READS, Broken::StaleRead),
+    (Bug::ReadWithoutRound, READS, Broken::StaleRead),
 ];
 
-const BLIND: Scope = Scope { blind_to: &[Broken::ToldTooEarly], ..TWO_CANDIDATES };
+const CONSEQUENCES_ONLY: Scope = Scope { ignored: &[Broken::SentTooEarly], ..TWO_CANDIDATES };
 
-// Each is a proof that the exploration would find such a bug.
+// Proves that the exploration would find such bugs.
 #[test]
 fn planted_bugs_are_found() {
     let is_missed =

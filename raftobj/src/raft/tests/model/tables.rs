@@ -1,8 +1,8 @@
-//! Everything that a state is made of, once, under a number; and every step of a member, once.
+//! Members, messages and entries under numbers, each kept once; and every step of a member, computed once.
 //!
-//! A member's step depends on that member and the event alone, so it is computed at its first occurrence and looked
-//! up at all others: some thousand different steps make up a million states. It also keeps states small: numbers
-//! instead of logs and messages, which is what lets a breadth-first frontier fit into memory.
+//! A member's step depends only on the member and the event, so it is computed once and looked up afterwards: some
+//! thousand different steps make up a million states. States hold numbers instead of logs and messages, so a
+//! breadth-first frontier fits into memory.
 
 use super::Broken;
 use super::member::{Event, MEMBERS, Member, Writes};
@@ -44,7 +44,7 @@ impl<T: Eq + Hash> Numbered<T> {
     }
 }
 
-/// What the properties look at, read from a member once.
+/// What the properties check of a member, computed once.
 #[derive(Clone, Debug)]
 pub(super) struct Facts {
     pub(super) term: Term,
@@ -57,17 +57,17 @@ pub(super) struct Facts {
     pub(super) read_rounds: u64,
 }
 
-/// What followed from an event, in numbers.
+/// What follows from an event, in numbers.
 #[derive(Clone, Debug)]
 pub(super) struct Outcome {
     pub(super) member: usize,
-    pub(super) said: Vec<usize>,
-    pub(super) handed: Vec<usize>,
+    pub(super) sent: Vec<usize>,
+    pub(super) applied: Vec<usize>,
     pub(super) reads: Vec<ReadReady>,
     pub(super) broken: Option<Broken>,
 }
 
-/// See the module.
+/// The numbers and the steps.
 #[derive(Debug)]
 pub(super) struct Tables {
     writes: Writes,
@@ -122,7 +122,7 @@ impl Tables {
         self.messages.get(number)
     }
 
-    /// Members, messages and entries that ever came up.
+    /// How many members, messages and entries there are.
     pub(super) fn sizes(&self) -> [usize; 3] {
         [self.members.values.len(), self.messages.values.len(), self.entries.values.len()]
     }
@@ -136,24 +136,24 @@ impl Tables {
         if let Some(outcome) = self.steps.get(&(member, event)) {
             return outcome.clone();
         }
-        let heard = match event {
-            Event::Hear(message) => Some(self.messages.get(message)),
+        let received = match event {
+            Event::Receive(message) => Some(self.messages.get(message)),
             _ => None,
         };
-        let after = || self.members.get(member).after(event, heard, self.writes);
-        // The switch is this thread's, and the checker's threads are its own.
+        let after = || self.members.get(member).after(event, received, self.writes);
+        // The switch is per thread, and the checker has threads of its own.
         let (next, effects) = match self.planted {
             Some(bug) => planted::with(bug, after),
             None => after(),
         };
-        let mut said: Vec<usize> =
-            effects.said.into_iter().map(|envelope| self.messages.number(envelope)).collect();
-        said.sort_unstable();
-        said.dedup();
+        let mut sent: Vec<usize> =
+            effects.sent.into_iter().map(|envelope| self.messages.number(envelope)).collect();
+        sent.sort_unstable();
+        sent.dedup();
         let outcome = Outcome {
             member: self.member(next),
-            said,
-            handed: effects.handed.into_iter().map(|entry| self.entries.number(entry)).collect(),
+            sent,
+            applied: effects.applied.into_iter().map(|entry| self.entries.number(entry)).collect(),
             reads: effects.reads,
             broken: effects.broken,
         };
@@ -161,8 +161,8 @@ impl Tables {
         outcome
     }
 
-    /// Who led which term, as far as `message` tells: only a leader sends these.
-    pub(super) fn leader_told_by(&self, message: usize) -> Option<(Term, NodeId)> {
+    /// The leader and term that `message` shows: only a leader sends these kinds.
+    pub(super) fn leader_shown_by(&self, message: usize) -> Option<(Term, NodeId)> {
         let envelope = self.messages.get(message);
         let leads = matches!(
             envelope.message,
@@ -171,13 +171,13 @@ impl Tables {
         leads.then_some((envelope.term, envelope.from))
     }
 
-    /// Whether hearing `message` can have no effect any more: an answer of a term that is over at its receiver, and
-    /// stays so after a crash.
-    pub(super) fn is_spent(&self, message: usize, durable_terms: [Term; MEMBERS]) -> bool {
+    /// Whether receiving `message` can have no effect any more: it is a reply of a term that is over at its receiver, and
+    /// stays over after a crash.
+    pub(super) fn has_no_effect(&self, message: usize, durable_terms: [Term; MEMBERS]) -> bool {
         let envelope = self.messages.get(message);
         let term = durable_terms[envelope.to.0 as usize - 1];
         match envelope.message {
-            // It counts in the term that was asked about, whatever its sender's.
+            // It counts in the term of its request, whatever the sender's term.
             Message::PreVoteReply { of, .. } => of.max(envelope.term) < term,
             Message::VoteReply { .. }
             | Message::Appended { .. }
