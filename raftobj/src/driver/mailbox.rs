@@ -120,8 +120,8 @@ impl Mailbox {
         }
     }
 
-    /// Makes a call. Calls of one thread are taken in the order in which it makes them.
-    pub(crate) fn call(
+    /// Submits a call. Calls of one thread are taken in the order in which it submits them.
+    pub(crate) fn submit(
         &self,
         method: MethodId,
         arguments: Bytes,

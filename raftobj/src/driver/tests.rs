@@ -134,7 +134,7 @@ fn a_panic_of_the_engine_ends_all_threads_and_every_call() {
     let directory = std::env::temp_dir().join(format!("raftobj-driver-{}", std::process::id()));
     let engine = panicking_engine(&directory);
     wait_until("the end of the engine", || engine.mailbox().put(Event::Shutdown).err());
-    assert!(engine.mailbox().call(crate::codec::method::MethodId(1), bytes::Bytes::new()).is_err());
+    assert!(engine.mailbox().submit(crate::codec::method::MethodId(1), bytes::Bytes::new()).is_err());
     let (done, ended) = mpsc::channel();
     std::thread::spawn(move || {
         engine.shutdown();

@@ -1,22 +1,16 @@
 //! A replicated call on its way, and how to wait for it.
 
+use super::submit::SubmittedCall;
 use super::wait::block_on;
-use crate::calls::outcome::{
-    AppliedReason, CallError, Committed, NotAppliedReason, Outcome, Retry, UnknownReason,
-};
-#[cfg(any(test, feature = "sim"))]
-use crate::codec::method::MethodId;
-use crate::driver::mailbox::{CallTicket, Mailbox};
+use crate::calls::outcome::{AppliedReason, CallError, Committed, NotAppliedReason, Retry, UnknownReason};
 use crate::object::lock::LockId;
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
 use std::future::{Future, IntoFuture};
 use std::marker::PhantomData;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
-use tokio::sync::oneshot;
 
 /// A replicated call on its way.
 ///
@@ -30,20 +24,10 @@ pub struct Call<R> {
 }
 
 enum State {
-    /// It ended before it was queued.
+    /// It ended before it was submitted.
     Ended(CallError),
-    /// It was not made: a simulator's client asks what it would be.
-    #[cfg(any(test, feature = "sim"))]
-    Recorded {
-        method: MethodId,
-        arguments: Bytes,
-    },
-    Queued {
-        outcome: oneshot::Receiver<Outcome>,
-        ticket: CallTicket,
-        engine: Arc<Mailbox>,
-        lock: LockId,
-    },
+    /// The engine has it, or will take it from its mailbox.
+    Submitted { call: SubmittedCall, lock: LockId },
 }
 
 impl<R: DeserializeOwned> Call<R> {
@@ -51,33 +35,14 @@ impl<R: DeserializeOwned> Call<R> {
         Call { state: State::Ended(error), reply: PhantomData }
     }
 
-    pub(crate) fn queued(
-        outcome: oneshot::Receiver<Outcome>,
-        ticket: CallTicket,
-        engine: Arc<Mailbox>,
-        lock: LockId,
-    ) -> Call<R> {
-        Call { state: State::Queued { outcome, ticket, engine, lock }, reply: PhantomData }
-    }
-
-    #[cfg(any(test, feature = "sim"))]
-    pub(crate) fn recorded(method: MethodId, arguments: Bytes) -> Call<R> {
-        Call { state: State::Recorded { method, arguments }, reply: PhantomData }
-    }
-
-    /// The method and its encoded arguments, where nothing but telling them was wanted.
-    #[cfg(any(test, feature = "sim"))]
-    pub(crate) fn into_recorded(self) -> Option<(MethodId, Bytes)> {
-        match self.state {
-            State::Recorded { method, arguments } => Some((method, arguments)),
-            State::Ended(_) | State::Queued { .. } => None,
-        }
+    pub(crate) fn submitted(call: SubmittedCall, lock: LockId) -> Call<R> {
+        Call { state: State::Submitted { call, lock }, reply: PhantomData }
     }
 
     /// Sets another deadline than the default, counted from when the call was made.
     pub fn deadline(self, deadline: Duration) -> Call<R> {
-        if let State::Queued { ticket, engine, .. } = &self.state {
-            engine.set_deadline(*ticket, deadline);
+        if let State::Submitted { call, .. } = &self.state {
+            call.mailbox.set_deadline(call.ticket, deadline);
         }
         self
     }
@@ -89,7 +54,7 @@ impl<R: DeserializeOwned> Call<R> {
     /// object, because the call cannot be applied here before the guard is dropped. It was queued, and like one
     /// that is dropped it takes effect later.
     pub fn wait(self) -> Result<Committed<R>, CallError> {
-        if let State::Queued { lock, .. } = &self.state
+        if let State::Submitted { lock, .. } = &self.state
             && lock.is_held()
         {
             return Err(CallError::Unknown { reason: UnknownReason::UnderGuard });
@@ -119,12 +84,10 @@ impl<R: DeserializeOwned> Future for CallFuture<R> {
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let outcome = match &mut self.state {
             State::Ended(error) => Err(error.clone()),
-            #[cfg(any(test, feature = "sim"))]
-            State::Recorded { .. } => unreachable!("a recorded call is never awaited"),
-            State::Queued { outcome, .. } => match Pin::new(outcome).poll(context) {
+            State::Submitted { call, .. } => match Pin::new(&mut call.outcome).poll(context) {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(Ok(outcome)) => outcome,
-                // The engine ends every call it knows of; it is gone without doing so only if it panicked.
+                // The engine ends every call that it has taken; only a panic of its thread drops the sender.
                 Poll::Ready(Err(_)) => {
                     Err(CallError::Unknown { reason: UnknownReason::Stopped("its engine is gone".into()) })
                 }

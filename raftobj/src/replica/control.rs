@@ -1,11 +1,12 @@
 //! The node behind a replica: status, log, end.
 
-use super::Shared;
 use super::wait::block_on;
+use crate::driver::Engine;
 use crate::driver::mailbox::Event;
 use crate::node::status::Status;
 use crate::object::Object;
 use crate::object::describe::describe;
+use crate::object::lock::StateLock;
 use crate::raft::types::{Entry, Index, Term, Time};
 use std::fmt;
 use std::sync::Arc;
@@ -13,7 +14,8 @@ use tokio::sync::{oneshot, watch};
 
 /// The node behind a replica.
 pub struct NodeControl<'a, T: Object> {
-    shared: &'a Shared<T>,
+    engine: &'a Engine,
+    state: &'a StateLock<T>,
 }
 
 /// An entry of the log, for people.
@@ -37,30 +39,30 @@ impl fmt::Display for LogEntry {
 }
 
 impl<'a, T: Object> NodeControl<'a, T> {
-    pub(super) fn new(shared: &'a Shared<T>) -> NodeControl<'a, T> {
-        NodeControl { shared }
+    pub(super) fn new(engine: &'a Engine, state: &'a StateLock<T>) -> NodeControl<'a, T> {
+        NodeControl { engine, state }
     }
 
     /// The node at this moment. Blocks for one turn of the engine; after the node's end it is its last status.
     pub fn status(&self) -> Status {
         let (done, answer) = oneshot::channel();
-        let asked = self.shared.engine().mailbox().put(Event::Status(done));
+        let asked = self.engine.mailbox().put(Event::Status(done));
         match asked.is_ok().then(|| block_on(answer)) {
             Some(Ok(status)) => status,
-            _ => self.shared.engine().last_status(),
+            _ => self.engine.last_status(),
         }
     }
 
     /// Follows the node's status: a value at every change of role, leader or term, and at most one a tick while
     /// indexes grow.
     pub fn watch(&self) -> Watch {
-        Watch { receiver: self.shared.engine().watch() }
+        Watch { receiver: self.engine.watch() }
     }
 
     /// The last `count` entries of this node's log, committed or not, oldest first. Empty after the node's end.
     pub fn log(&self, count: usize) -> Vec<LogEntry> {
         let (done, answer) = oneshot::channel();
-        let asked = self.shared.engine().mailbox().put(Event::Log { count, done });
+        let asked = self.engine.mailbox().put(Event::Log { count, done });
         let entries = match asked.is_ok().then(|| block_on(answer)) {
             Some(Ok(entries)) => entries,
             _ => Vec::new(),
@@ -82,9 +84,9 @@ impl<'a, T: Object> NodeControl<'a, T> {
     /// On a thread that holds a read guard of the object, and in a replicated method, it only begins the end:
     /// the node's threads need the object, and are gone soon after it is free.
     pub fn shutdown(&self) {
-        match self.shared.state.id().is_held() {
-            true => self.shared.engine().begin_shutdown(),
-            false => self.shared.engine().shutdown(),
+        match self.state.id().is_held() {
+            true => self.engine.begin_shutdown(),
+            false => self.engine.shutdown(),
         }
     }
 }

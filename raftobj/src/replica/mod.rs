@@ -8,6 +8,7 @@ pub(crate) mod builder;
 pub(crate) mod call;
 pub(crate) mod control;
 pub(crate) mod options;
+pub(crate) mod submit;
 pub(crate) mod wait;
 
 use crate::calls::outcome::ReadError;
@@ -27,6 +28,7 @@ use std::ops::Deref;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
+use submit::SubmitCall;
 use tokio::sync::oneshot;
 use wait::block_on;
 
@@ -37,6 +39,7 @@ use wait::block_on;
 /// shuts down: what was acknowledged is durable, and no thread is left behind.
 pub struct Replica<T: Object> {
     handle: T::Handle,
+    engine: Arc<Engine>,
 }
 
 impl<T: Object> Replica<T> {
@@ -46,8 +49,9 @@ impl<T: Object> Replica<T> {
     }
 
     pub(crate) fn new(engine: Engine, state: Arc<StateLock<T>>) -> Replica<T> {
-        let core = Core { shared: Arc::new(Shared { way: Way::Engine(engine), state }) };
-        Replica { handle: <T::Handle as Handle>::new(core) }
+        let engine = Arc::new(engine);
+        let core = Core::new(Arc::clone(&engine) as Arc<dyn SubmitCall>, state);
+        Replica { handle: <T::Handle as Handle>::new(core), engine }
     }
 
     /// Locks the object on this node for reading: any `&self` method, borrowed results too.
@@ -75,7 +79,7 @@ impl<T: Object> Replica<T> {
 
     /// The node itself: its status, its log, its end.
     pub fn node(&self) -> NodeControl<'_, T> {
-        NodeControl::new(&self.core().shared)
+        NodeControl::new(&self.engine, &self.core().state)
     }
 
     fn core(&self) -> &Core<T> {
@@ -85,7 +89,7 @@ impl<T: Object> Replica<T> {
 
 impl<T: Object> Clone for Replica<T> {
     fn clone(&self) -> Replica<T> {
-        Replica { handle: self.handle.clone() }
+        Replica { handle: self.handle.clone(), engine: Arc::clone(&self.engine) }
     }
 }
 
@@ -115,39 +119,15 @@ pub trait Handle: Clone + Send + Sync + 'static {
     fn core(&self) -> &Core<Self::Object>;
 }
 
-/// A running node, as the generated handle holds it. Cheap to clone.
+/// What the generated handle holds: where its methods submit calls, and the object to read. Cheap to clone.
 pub struct Core<T: Object> {
-    shared: Arc<Shared<T>>,
-}
-
-/// What the clones of a replica share. Dropping it shuts the node down.
-pub(crate) struct Shared<T: Object> {
-    way: Way,
+    calls: Arc<dyn SubmitCall>,
     state: Arc<StateLock<T>>,
-}
-
-/// Where calls go.
-enum Way {
-    Engine(Engine),
-    /// Nowhere: the call itself tells what was called. A simulator's clients have it, and no replica.
-    #[cfg(any(test, feature = "sim"))]
-    Recorder,
-}
-
-impl<T: Object> Shared<T> {
-    /// The engine of a replica.
-    pub(crate) fn engine(&self) -> &Engine {
-        match &self.way {
-            Way::Engine(engine) => engine,
-            #[cfg(any(test, feature = "sim"))]
-            Way::Recorder => unreachable!("a recorder is never inside a replica"),
-        }
-    }
 }
 
 impl<T: Object> Clone for Core<T> {
     fn clone(&self) -> Core<T> {
-        Core { shared: Arc::clone(&self.shared) }
+        Core { calls: Arc::clone(&self.calls), state: Arc::clone(&self.state) }
     }
 }
 
@@ -158,34 +138,25 @@ impl<T: Object> fmt::Debug for Core<T> {
 }
 
 impl<T: Object> Core<T> {
-    /// Encodes `arguments`, a tuple of references, and queues the call.
+    pub(crate) fn new(calls: Arc<dyn SubmitCall>, state: Arc<StateLock<T>>) -> Core<T> {
+        Core { calls, state }
+    }
+
+    /// Encodes `arguments`, a tuple of references, and submits the call.
     pub fn call<A: Serialize, R: DeserializeOwned>(&self, method: MethodId, arguments: &A) -> Call<R> {
         let arguments = match postcard::to_stdvec(arguments) {
             Ok(bytes) => Bytes::from(bytes),
             Err(error) => return call::does_not_encode(&error),
         };
-        #[cfg(any(test, feature = "sim"))]
-        if let Way::Recorder = self.shared.way {
-            return Call::recorded(method, arguments);
-        }
-        let mailbox = self.shared.engine().mailbox();
-        match mailbox.call(method, arguments) {
-            Ok((ticket, outcome)) => {
-                Call::queued(outcome, ticket, Arc::clone(mailbox), self.shared.state.id())
-            }
+        match self.calls.submit(method, arguments) {
+            Ok(submitted) => Call::submitted(submitted, self.state.id()),
             Err(error) => Call::ended(error),
         }
     }
 
     /// Locks the object for reading, locally.
     pub fn read(&self) -> ReadGuard<'_, T> {
-        self.shared.state.read()
-    }
-
-    /// A core whose calls are not made but told: see [`Call::into_recorded`].
-    #[cfg(any(test, feature = "sim"))]
-    pub(crate) fn recorder(state: Arc<StateLock<T>>) -> Core<T> {
-        Core { shared: Arc::new(Shared { way: Way::Recorder, state }) }
+        self.state.read()
     }
 }
 
@@ -208,7 +179,7 @@ impl<'a, T: Object> Linearizable<'a, T> {
     /// # Errors
     /// As awaiting it; and [`ReadError::UnderGuard`] at once where this thread holds a read guard.
     pub fn wait(self) -> Result<&'a Replica<T>, ReadError> {
-        if self.replica.core().shared.state.id().is_held() {
+        if self.replica.core().state.id().is_held() {
             return Err(ReadError::UnderGuard);
         }
         block_on(self.into_future())
@@ -221,7 +192,7 @@ impl<'a, T: Object> IntoFuture for Linearizable<'a, T> {
 
     fn into_future(self) -> Self::IntoFuture {
         let Linearizable { replica, deadline } = self;
-        let engine = replica.core().shared.engine();
+        let engine = &replica.engine;
         let deadline = deadline.unwrap_or(engine.call_deadline());
         let (done, answer) = oneshot::channel();
         let queued = engine.mailbox().put(Event::Read { deadline, done });

@@ -2,17 +2,18 @@
 
 use super::random::Random;
 use super::setup::Limits;
-use crate::calls::outcome::{CallError, Committed, Outcome, ReadError};
+use crate::calls::outcome::{CallError, Committed, NotAppliedReason, Outcome, ReadError, Retry};
 use crate::codec::method::MethodId;
 use crate::object::Object;
 use crate::object::lock::StateLock;
 use crate::raft::types::Index;
+use crate::replica::submit::{SubmitCall, SubmittedCall};
 use crate::replica::{Call, Core, Handle};
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
 use std::fmt::Debug;
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// A client at the moment of its next operation, as a workload sees it.
 ///
@@ -22,7 +23,7 @@ pub struct Client<'a, T: Object> {
     number: usize,
     serial: u64,
     random: Random,
-    handle: &'a T::Handle,
+    handle: &'a RecordingHandle<T>,
     wanted: Option<Wanted<T>>,
     key: u64,
 }
@@ -94,7 +95,12 @@ pub(crate) enum End {
 }
 
 impl<'a, T: Object> Client<'a, T> {
-    pub(crate) fn new(number: usize, serial: u64, random: Random, handle: &'a T::Handle) -> Client<'a, T> {
+    pub(crate) fn new(
+        number: usize,
+        serial: u64,
+        random: Random,
+        handle: &'a RecordingHandle<T>,
+    ) -> Client<'a, T> {
         Client { number, serial, random, handle, wanted: None, key: 0 }
     }
 
@@ -125,7 +131,7 @@ impl<'a, T: Object> Client<'a, T> {
     /// # Panics
     /// Where the workload asked for something before, or the arguments do not encode.
     pub fn call<R: DeserializeOwned + Debug>(&mut self, call: impl FnOnce(&T::Handle) -> Call<R>) {
-        let Some((method, arguments)) = call(self.handle).into_recorded() else {
+        let Some((method, arguments)) = self.handle.record(call) else {
             panic!("the arguments do not encode");
         };
         let show = |reply: &[u8]| match postcard::from_bytes::<R>(reply) {
@@ -161,9 +167,44 @@ impl<'a, T: Object> Client<'a, T> {
     }
 }
 
-/// A handle whose calls go nowhere but are kept: see [`Client::call`].
-pub(crate) fn recorder<T: Object>(object: T) -> T::Handle {
-    <T::Handle as Handle>::new(Core::recorder(Arc::new(StateLock::new(object))))
+/// A handle that records its calls: nothing is called.
+pub(crate) struct RecordingHandle<T: Object> {
+    handle: T::Handle,
+    recorder: Arc<Recorder>,
+}
+
+#[derive(Default)]
+struct Recorder {
+    last: Mutex<Option<(MethodId, Bytes)>>,
+}
+
+impl<T: Object> RecordingHandle<T> {
+    /// `object` is what a read through the handle would see.
+    pub(crate) fn new(object: T) -> RecordingHandle<T> {
+        let recorder = Arc::new(Recorder::default());
+        let core = Core::new(Arc::clone(&recorder) as Arc<dyn SubmitCall>, Arc::new(StateLock::new(object)));
+        RecordingHandle { handle: <T::Handle as Handle>::new(core), recorder }
+    }
+
+    /// The method that `call` calls, and its encoded arguments; `None` where they do not encode.
+    fn record<R>(&self, call: impl FnOnce(&T::Handle) -> Call<R>) -> Option<(MethodId, Bytes)> {
+        drop(call(&self.handle));
+        self.recorder.lock().take()
+    }
+}
+
+impl Recorder {
+    fn lock(&self) -> MutexGuard<'_, Option<(MethodId, Bytes)>> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl SubmitCall for Recorder {
+    fn submit(&self, method: MethodId, arguments: Bytes) -> Result<SubmittedCall, CallError> {
+        *self.lock() = Some((method, arguments));
+        let reason = NotAppliedReason::Stopped("a recorded call is not made".to_owned());
+        Err(CallError::NotApplied { reason, retry: Retry::Never })
+    }
 }
 
 impl End {

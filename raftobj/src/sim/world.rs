@@ -6,7 +6,7 @@
 
 use super::atlas::Atlas;
 use super::blackbox::Judge;
-use super::client::{Client, Operation, recorder};
+use super::client::{Client, Operation, RecordingHandle};
 use super::coverage::Coverage;
 use super::event::Event;
 use super::links::Links;
@@ -52,7 +52,7 @@ pub(crate) struct World<T: Object> {
     pub(super) diverged: bool,
     /// How many operations have ended.
     pub(crate) ended: usize,
-    pub(super) handle: T::Handle,
+    pub(super) handle: RecordingHandle<T>,
     /// The last index that anybody knows to have taken effect.
     pub(super) seen: Index,
 }
@@ -88,7 +88,7 @@ impl<T: Object> World<T> {
             hash: setup.seed,
             diverged: false,
             ended: 0,
-            handle: recorder((program.object)()),
+            handle: RecordingHandle::new((program.object)()),
             seen: Index(0),
             setup,
             program,
