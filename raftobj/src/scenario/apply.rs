@@ -1,7 +1,7 @@
 //! A node's copy of the object: the fixture's tally in a real machine.
 
 use super::disk::Disk;
-use super::member::Options;
+use super::options::Options;
 use crate::codec::command::SessionId;
 use crate::object::fixture::Tally;
 use crate::object::lock::StateLock;

@@ -3,6 +3,7 @@
 use super::apply::Object;
 use super::disk::{Disk, Written};
 use super::links::Host;
+use super::options::Options;
 use crate::calls::CallsConfig;
 use crate::codec::hello::MethodSignature;
 use crate::codec::method::Method;
@@ -24,27 +25,6 @@ pub(super) struct Member {
     pub(super) persist_held: bool,
     /// Entries wait for a command before they are applied.
     pub(super) apply_held: bool,
-}
-
-/// What differs between the nodes of some scenarios.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Options {
-    pub(super) seed: u64,
-    pub(super) founders: Vec<String>,
-    /// The method that this node's code does not have yet.
-    pub(super) lacks: Option<Method>,
-    /// Makes `skewed` another method here than elsewhere.
-    pub(super) skew: u64,
-    pub(super) limits: Limits,
-}
-
-/// The protocol's limits, as small as a scenario wants them.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Limits {
-    pub(super) append_bytes_max: usize,
-    pub(super) window_messages_max: usize,
-    pub(super) log_bytes_max: usize,
-    pub(super) apply_entries_max: u64,
 }
 
 /// A node from its start to its end.

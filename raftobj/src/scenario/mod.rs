@@ -18,9 +18,11 @@ mod disk;
 mod file;
 mod links;
 mod member;
+mod options;
 mod print;
 mod script;
 mod setup;
+mod words;
 
 /// A test for each file, and one that no file is without a test.
 macro_rules! scenarios {

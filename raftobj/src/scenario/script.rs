@@ -6,6 +6,7 @@ use super::disk::Write;
 use super::links::{Host, Parcel, Way};
 use super::print;
 use super::setup;
+use super::words::{Words, host};
 use crate::codec::method::MethodId;
 use crate::object::Object;
 use crate::object::fixture::arguments;
@@ -18,13 +19,6 @@ pub(super) struct Script {
     cluster: Option<Cluster>,
     /// Messages put aside, by the name that the script gives them.
     aside: BTreeMap<String, (Way, Parcel)>,
-}
-
-/// A command's words.
-pub(super) struct Words<'a> {
-    command: &'a str,
-    plain: Vec<&'a str>,
-    options: BTreeMap<&'a str, &'a str>,
 }
 
 /// Unless a call or a read says otherwise it has so many ticks.
@@ -71,7 +65,7 @@ impl Script {
         match words.command {
             // deliver [n1->n2 | from=n1] [to=n2] [nth=N]: what is on its way now, or the one message at that place.
             "deliver" => {
-                let ways = words.ways(cluster);
+                let ways = words.ways(&cluster.links);
                 match words.number("nth") {
                     Some(nth) => cluster.deliver(ways[0], usize::try_from(nth).expect("small") - 1),
                     None => {
@@ -85,7 +79,7 @@ impl Script {
             }
             // drop [n1->n2 | from=n1] [to=n2]: what is on its way now is lost.
             "drop" => {
-                for way in words.ways(cluster) {
+                for way in words.ways(&cluster.links) {
                     for parcel in std::mem::take(&mut cluster.links.get_mut(way).queue) {
                         let message = print::message(&parcel.message);
                         cluster.tell_detail(format!("lost: {}→{} {message}", way.0, way.1));
@@ -94,7 +88,7 @@ impl Script {
             }
             // copy|take n1->n2 [nth=1] as=NAME: puts a message aside, and leaves or removes it.
             "copy" | "take" => {
-                let way = words.ways(cluster)[0];
+                let way = words.ways(&cluster.links)[0];
                 let position = usize::try_from(words.number("nth").unwrap_or(1)).expect("small") - 1;
                 let queue = &mut cluster.links.get_mut(way).queue;
                 let parcel = queue.get(position).expect("no message at that place").clone();
@@ -167,7 +161,7 @@ fn command(cluster: &mut Cluster, words: &Words) {
         "stabilize" => cluster.stabilize(),
         // queue [n1->n2 | from=n1] [to=n2]: what is on its way.
         "queue" => {
-            for way in words.ways(cluster) {
+            for way in words.ways(&cluster.links) {
                 let parcels = cluster.links.get(way).queue.iter();
                 let parcels: Vec<String> = parcels.map(|parcel| print::message(&parcel.message)).collect();
                 parcels.into_iter().for_each(|text| cluster.tell(format!("{}→{} {text}", way.0, way.1)));
@@ -175,17 +169,21 @@ fn command(cluster: &mut Cluster, words: &Words) {
         }
         // cut|heal|stall|flow [n1 | n1 n2 | n1->n2]: all of a node's links, a pair's two, or one direction; without
         // names all. A stalled link keeps what is sent over it, a cut one loses it; a healed one is connected anew.
-        "cut" => words.links(cluster).into_iter().for_each(|way| cluster.cut(way)),
+        "cut" => words.links(&cluster.links).into_iter().for_each(|way| cluster.cut(way)),
         "heal" => {
-            words.links(cluster).into_iter().for_each(|way| cluster.heal(way));
+            words.links(&cluster.links).into_iter().for_each(|way| cluster.heal(way));
             cluster.connect();
         }
-        "stall" => words.links(cluster).into_iter().for_each(|way| cluster.links.get_mut(way).stalled = true),
-        "flow" => words.links(cluster).into_iter().for_each(|way| cluster.links.get_mut(way).stalled = false),
+        "stall" => {
+            words.links(&cluster.links).into_iter().for_each(|way| cluster.links.get_mut(way).stalled = true)
+        }
+        "flow" => {
+            words.links(&cluster.links).into_iter().for_each(|way| cluster.links.get_mut(way).stalled = false)
+        }
         // delay [n1 | n1 n2 | n1->n2] N: what is sent from now on takes N steps of `run`.
         "delay" => {
             let ticks = words.count().expect("how many ticks");
-            words.links(cluster).into_iter().for_each(|way| cluster.links.get_mut(way).delay = ticks);
+            words.links(&cluster.links).into_iter().for_each(|way| cluster.links.get_mut(way).delay = ticks);
         }
         // split n1…: these are cut from the others.
         "split" => {
@@ -320,73 +318,4 @@ fn call(cluster: &mut Cluster, words: &Words) {
         cluster.member(host).life().node.call(call, MethodId::of(method), key, deadline);
     }
     cluster.settle(host);
-}
-
-/// `n1`.
-pub(super) fn host(word: &str) -> Host {
-    try_host(word).unwrap_or_else(|| panic!("{word} is no node"))
-}
-
-fn try_host(word: &str) -> Option<Host> {
-    word.strip_prefix('n')?.parse().ok().map(Host)
-}
-
-impl<'a> Words<'a> {
-    fn new(line: &'a str) -> Words<'a> {
-        let mut words = line.split_whitespace();
-        let command = words.next().expect("a command");
-        let (options, plain): (Vec<&str>, Vec<&str>) = words.partition(|word| word.contains('='));
-        let options = options.into_iter().filter_map(|option| option.split_once('=')).collect();
-        Words { command, plain, options }
-    }
-
-    pub(super) fn has(&self, word: &str) -> bool {
-        self.plain.contains(&word)
-    }
-
-    pub(super) fn value(&self, option: &str) -> Option<&'a str> {
-        self.options.get(option).copied()
-    }
-
-    pub(super) fn number(&self, option: &str) -> Option<u64> {
-        self.value(option).map(|value| value.parse().unwrap_or_else(|_| panic!("{option}={value}")))
-    }
-
-    /// The first plain number.
-    fn count(&self) -> Option<u64> {
-        self.plain.iter().find_map(|word| word.parse().ok())
-    }
-
-    fn hosts(&self) -> Vec<Host> {
-        self.plain.iter().filter_map(|word| try_host(word)).collect()
-    }
-
-    fn arrow(&self) -> Option<Way> {
-        let (from, to) = self.plain.iter().find_map(|word| word.split_once("->"))?;
-        Some((host(from), host(to)))
-    }
-
-    /// The directions that `n1->n2`, `from=n1` and `to=n2` select.
-    fn ways(&self, cluster: &Cluster) -> Vec<Way> {
-        if let Some(way) = self.arrow() {
-            return vec![way];
-        }
-        let (from, to) = (self.value("from").map(host), self.value("to").map(host));
-        let selected = |way: &Way| from.is_none_or(|from| way.0 == from) && to.is_none_or(|to| way.1 == to);
-        cluster.links.ways().into_iter().filter(selected).collect()
-    }
-
-    /// The directions that `n1->n2`, `n1 n2`, `n1` or nothing select.
-    fn links(&self, cluster: &Cluster) -> Vec<Way> {
-        if let Some(way) = self.arrow() {
-            return vec![way];
-        }
-        let ways = cluster.links.ways().into_iter();
-        match self.hosts()[..] {
-            [] => ways.collect(),
-            [host] => ways.filter(|way| way.0 == host || way.1 == host).collect(),
-            [a, b] => ways.filter(|way| *way == (a, b) || *way == (b, a)).collect(),
-            _ => panic!("one node, or two"),
-        }
-    }
 }

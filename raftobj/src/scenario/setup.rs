@@ -3,9 +3,10 @@
 use super::cluster::Cluster;
 use super::disk::Disk;
 use super::links::Host;
-use super::member::{Limits, Member, Options};
+use super::member::Member;
+use super::options::{Limits, Options};
 use super::print;
-use super::script::Words;
+use super::words::{Words, host};
 use crate::object::Object;
 use crate::object::fixture::{self, ADD, Tally};
 use crate::raft::membership::{Member as ClusterMember, Membership};
@@ -24,8 +25,8 @@ pub(super) fn cluster(words: &Words) -> Cluster {
         (print::node_id(*host, 0), member)
     };
     let formed = Membership { members: hosts.iter().map(member).collect() };
-    let older = words.value("older").map(super::script::host);
-    let skewed = words.value("skew").map(super::script::host);
+    let older = words.value("older").map(host);
+    let skewed = words.value("skew").map(host);
     let lacks = words.value("lacks").unwrap_or("large");
     let lacks = Tally::METHODS.iter().find(|method| method.name == lacks).copied();
     let size_of =
@@ -83,5 +84,5 @@ pub(super) fn remember(disk: &mut Disk, words: &Words) {
     }
     let last = disk.entries.last().map_or(Term(0), |entry| entry.id.term);
     disk.hard_state.term = words.number("term").map_or(last, Term);
-    disk.hard_state.voted_for = words.value("vote").map(|vote| print::node_id(super::script::host(vote), 0));
+    disk.hard_state.voted_for = words.value("vote").map(|vote| print::node_id(host(vote), 0));
 }
