@@ -79,8 +79,6 @@ pub(crate) mod persistence;
 pub(crate) mod planted;
 pub(crate) mod raft;
 pub(crate) mod replica;
-#[cfg(test)]
-mod scenario;
 #[cfg(any(test, feature = "sim"))]
 pub mod sim;
 pub(crate) mod storage;

@@ -4,6 +4,7 @@ mod calls;
 mod divergence;
 mod founding;
 mod handshake;
+mod scenario;
 mod status;
 
 use super::*;

@@ -31,14 +31,14 @@ macro_rules! scenarios {
             $(mod $topic {
                 $(#[test]
                 fn $name() {
-                    crate::scenario::file::run(stringify!($topic), stringify!($name));
+                    crate::node::tests::scenario::file::run(stringify!($topic), stringify!($name));
                 })*
             })*
 
             #[test]
             fn every_file_is_a_test() {
                 let tests = [$($(concat!(stringify!($topic), "/", stringify!($name)),)*)*];
-                crate::scenario::file::assert_all_listed(&tests);
+                crate::node::tests::scenario::file::assert_all_listed(&tests);
             }
         }
     };
