@@ -1,7 +1,7 @@
 //! Clients: what they ask for, and what they were told.
 
 use super::random::Random;
-use super::setup::Limits;
+use super::schedule::setup::Limits;
 use crate::calls::outcome::{CallError, Committed, NotAppliedReason, Outcome, ReadError, Retry};
 use crate::codec::method::MethodId;
 use crate::object::Object;

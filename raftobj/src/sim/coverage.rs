@@ -1,6 +1,6 @@
 //! What runs have reached, so that a run that reaches nothing is not taken for one that finds nothing.
 
-use super::event::Kind;
+use super::schedule::event::Kind;
 use crate::marks::{Counts, Mark};
 use std::fmt;
 

@@ -73,34 +73,20 @@
 
 pub mod history;
 
-mod asking;
-mod atlas;
-mod blackbox;
 mod client;
-mod course;
 mod coverage;
-mod effects;
-mod ending;
-mod event;
-mod faults;
-mod line;
-mod links;
+mod event_generator;
+mod linearizability;
 mod oracle;
-mod peace;
-#[cfg(test)]
-mod planted;
 mod random;
 mod report;
 mod run;
 mod schedule;
-mod server;
-mod setup;
 mod shrink;
 mod simulation;
 pub mod standard;
 #[cfg(test)]
 mod tests;
-mod trouble;
 mod violation;
 mod world;
 

@@ -1,7 +1,7 @@
 //! What runs came to: counts of those that held, and the story of one that did not.
 
 use super::coverage::Coverage;
-use super::line::Line;
+use super::schedule::line::Line;
 use std::error::Error;
 use std::fmt;
 use std::ops::AddAssign;

@@ -1,9 +1,9 @@
 //! One run, from its first event to its end.
 
-use super::event::Event;
+use super::event_generator::Schedule;
 use super::report::Report;
-use super::schedule::Schedule;
-use super::setup::Setup;
+use super::schedule::event::Event;
+use super::schedule::setup::Setup;
 use super::violation::{Violation, caught};
 use super::world::{Program, World};
 use crate::marks::Counts;

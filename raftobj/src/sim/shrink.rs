@@ -4,9 +4,9 @@
 //! large ones first, as long as what is left fails. Any part of a schedule is a schedule, so nothing has to be mended.
 //! Then fewer machines and clients are tried, and the rest once more.
 
-use super::event::{Event, Kind};
 use super::run::{Events, run};
-use super::setup::Setup;
+use super::schedule::event::{Event, Kind};
+use super::schedule::setup::Setup;
 use super::world::Program;
 use crate::object::Object;
 use std::rc::Rc;

@@ -1,11 +1,11 @@
 //! The user's face of the simulator.
 
-use super::blackbox;
 use super::client::Client;
-use super::line::Line;
+use super::linearizability;
 use super::report::{Failure, Report, Story};
 use super::run::{Ending, Events, Run, run, watch};
-use super::setup::{Bounds, Setup};
+use super::schedule::line::Line;
+use super::schedule::setup::{Bounds, Setup};
 use super::shrink::{Shrunk, shrink};
 use super::world::Program;
 use crate::object::Object;
@@ -81,7 +81,7 @@ impl<T: Object> Simulation<T> {
     where
         T: Clone + Eq + Hash + Debug,
     {
-        self.program_mut().judge = Some(Rc::new(blackbox::judge));
+        self.program_mut().judge = Some(Rc::new(linearizability::judge));
         self
     }
 
@@ -191,7 +191,7 @@ impl<T: Object> Simulation<T> {
     /// # Errors
     /// What is not an event.
     pub fn encode_schedule(schedule: &str) -> Result<Vec<u8>, String> {
-        let events = super::event::from_text(schedule)?;
+        let events = super::schedule::event::from_text(schedule)?;
         Ok(events.iter().flat_map(|event| event.to_bytes()).collect())
     }
 
@@ -202,7 +202,7 @@ impl<T: Object> Simulation<T> {
     /// What happened that must not.
     pub fn run_encoded_schedule(&self, seed: u64, bytes: &[u8]) -> Result<Report, Failure> {
         let setup = Setup::draw(seed, &self.bounds);
-        self.repeat(Line::of_schedule(&setup, super::event::from_bytes(bytes).collect()))
+        self.repeat(Line::of_schedule(&setup, super::schedule::event::from_bytes(bytes).collect()))
     }
 
     fn repeat(&self, line: Line) -> Result<Report, Failure> {

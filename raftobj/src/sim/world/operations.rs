@@ -1,14 +1,14 @@
 //! Clients ask, and are answered: what they may rely on is checked at each answer.
 
-use super::client::{Client, End, Operation, OperationId, Wanted, What};
-use super::random::Random;
+use super::World;
 use super::server::Waiting;
-use super::violation::hold;
-use super::world::World;
 use crate::calls::{CallId, ReadTicket};
 use crate::hash::mix;
 use crate::object::Object;
 use crate::raft::types::Ticks;
+use crate::sim::client::{Client, End, Operation, OperationId, Wanted, What};
+use crate::sim::random::Random;
+use crate::sim::violation::hold;
 use std::rc::Rc;
 
 /// From here on a client's number says, too, which machine it turns to.

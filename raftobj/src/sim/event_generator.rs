@@ -4,10 +4,10 @@
 //! some, writes from disks that have some, faults around the leader more often than around others.
 
 use super::client::{Operation, What};
-use super::event::{Event, Kind};
 use super::random::Random;
-use super::server::{Process, Server};
+use super::schedule::event::{Event, Kind};
 use super::world::World;
+use super::world::server::{Process, Server};
 use crate::object::Object;
 
 /// A source of events.

@@ -4,10 +4,6 @@
 //! for an event. What is durable is also kept in a second, plain way ([`Durable`]), against which every restart is
 //! checked.
 
-use super::client::OperationId;
-use super::random::Random;
-use super::setup::Setup;
-use super::violation::hold;
 use crate::calls::{CallId, ReadTicket};
 use crate::codec::message::Message;
 use crate::hash::{hash_bytes, mix};
@@ -19,6 +15,10 @@ use crate::persistence::{Opened, Opening, Write, Writer, Written, put_records};
 use crate::raft::PersistId;
 use crate::raft::types::{Entry, EntryId, HardState, Incarnation, Index, NodeId, Ticks, Time};
 use crate::replica::builder::{machine_config, node_config};
+use crate::sim::client::OperationId;
+use crate::sim::random::Random;
+use crate::sim::schedule::setup::Setup;
+use crate::sim::violation::hold;
 use crate::storage::disk::sim::SimDisk;
 use crate::storage::wal::PrepareJob;
 use crate::storage::{NewIdentity, Record, WalOptions};

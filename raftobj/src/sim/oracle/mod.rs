@@ -16,14 +16,14 @@
 //! | a call takes effect at most once, in its session's order | [`Oracle::applied`] |
 //! | what took effect is what callers were told | [`Oracle::check_calls`] |
 //! | replies are those of the object, one call after the other | [`Oracle::applied`], [`Oracle::returned`] |
-//! | copies are equal, and read the same | [`copies`] |
+//! | copies are equal, and read the same | [`replicas`] |
 
-mod copies;
+mod replicas;
 
 use super::client::{End, Operation, What};
-use super::server::{Durable, Link};
 use super::violation::{Violation, hold};
 use super::world::Program;
+use super::world::server::{Durable, Link};
 use crate::codec::command::{Command, Number, SessionId};
 use crate::codec::message::{Announcement, Message};
 use crate::codec::method::MethodId;

@@ -7,11 +7,11 @@
 //! message or a file of a few entries reaches branches that a large one never does.
 
 use super::event::Kind;
-use super::random::Random;
 use crate::calls::CallsConfig;
 use crate::hash::hash_bytes;
 use crate::node::NodeConfig;
 use crate::raft::types::Ticks;
+use crate::sim::random::Random;
 use std::ops::RangeInclusive;
 
 /// How a run is laid out.

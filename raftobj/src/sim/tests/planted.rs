@@ -5,11 +5,11 @@
 //! before and after; and look for the draw that was lost before raising the number. What the simulator cannot
 //! find is in [`ELSEWHERE`], with the reason.
 
-use super::run::{Events, run};
-use super::setup::Setup;
-use super::standard::simulation;
-use super::violation::Violation;
 use crate::planted::{Bug, with};
+use crate::sim::run::{Events, run};
+use crate::sim::schedule::setup::Setup;
+use crate::sim::standard::simulation;
+use crate::sim::violation::Violation;
 
 /// What goes wrong in a run of the standard simulation.
 fn violation(seed: u64) -> Option<Violation> {

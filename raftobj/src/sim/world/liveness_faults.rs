@@ -3,14 +3,14 @@
 //! Random schedules are full of faults, and so must forgive much: a call may end unknown, a leader may be lost. Here one
 //! thing goes wrong and nothing else, and everything is promised. Each seed has one of these troubles, or none.
 
-use super::client::OperationId;
+use super::World;
 use super::server::Process;
-use super::setup::Trouble;
-use super::violation::{Violation, hold};
-use super::world::World;
 use crate::node::status::Role;
 use crate::object::Object;
 use crate::raft::types::Ticks;
+use crate::sim::client::OperationId;
+use crate::sim::schedule::setup::Trouble;
+use crate::sim::violation::{Violation, hold};
 
 /// A node is elected, and calls are sent to it, within so many of the longest election timeouts.
 const TIMEOUTS_MAX: u64 = 40;

@@ -1,13 +1,15 @@
 //! The simulator itself: that its runs repeat, that they hold, that they reach what they are there for, and that a
 //! failure tells what a person needs.
 
-use super::event::{Event, from_text};
-use super::setup::Setup;
+mod planted;
+
+use super::schedule::event::{Event, from_text};
+use super::schedule::setup::Setup;
 use super::standard::simulation;
 use super::world::World;
 use super::{Client, Failure, Simulation};
 use crate::codec::message::Message;
-use crate::planted::{self, Bug};
+use crate::planted::{Bug, with};
 use crate::raft::types::Index;
 use bytes::Bytes;
 use std::cell::Cell;
@@ -37,7 +39,7 @@ fn failure(seeds: u64) -> Failure {
 // Breaks: a person is given two thousand events to look at, or a schedule that does not fail.
 #[test]
 fn a_failure_is_shrunk_and_can_be_repeated() {
-    planted::with(Bug::AcknowledgedBeforeFsync, || {
+    with(Bug::AcknowledgedBeforeFsync, || {
         let failure = failure(20);
         let rule = |failure: &Failure| failure.reason().split(':').next().unwrap().to_owned();
         for line in [failure.run(), failure.shrunk_run()] {

@@ -4,12 +4,12 @@
 //! and a call at each node succeeds, with whatever reads the workload made before it. Then every node serves a
 //! linearizable read.
 
-use super::client::OperationId;
+use super::World;
 use super::server::Process;
-use super::violation::hold;
-use super::world::World;
 use crate::node::status::Role;
 use crate::object::Object;
+use crate::sim::client::OperationId;
+use crate::sim::violation::hold;
 
 /// Rounds of one tick each, in which everything that waits is done, counted in the longest election timeouts: a leader
 /// has to be heard of, votes may split a few times, and a call may wait for its deadline before it.
@@ -72,7 +72,7 @@ impl<T: Object> World<T> {
     }
 
     /// One tick, and whatever waits.
-    pub(super) fn round(&mut self) {
+    pub(crate) fn round(&mut self) {
         self.step += 1;
         let nodes = self.servers.len();
         for from in 0..nodes {

@@ -1,10 +1,8 @@
 //! What follows at once from what a node was told: it is carried out as far as no time passes, and shown to the
-//! [`Oracle`](super::oracle::Oracle).
+//! [`Oracle`](crate::sim::oracle::Oracle).
 
-use super::client::{End, What};
+use super::World;
 use super::server::{News, Process, Server, append};
-use super::violation::{Violation, hold};
-use super::world::World;
 use crate::calls::outcome::CallError;
 use crate::codec::message::Message;
 use crate::node::Effects;
@@ -12,6 +10,8 @@ use crate::node::status::Role;
 use crate::object::Object;
 use crate::persistence::Write;
 use crate::raft::types::{NodeId, Term};
+use crate::sim::client::{End, What};
+use crate::sim::violation::{Violation, hold};
 
 impl<T: Object> World<T> {
     /// Carries out what follows from what a node was told, and checks it: at once, or at the end of its turn.

@@ -1,11 +1,11 @@
 //! What goes wrong, and how it ends.
 
-use super::event::Event;
+use super::World;
 use super::server::{Durable, Loss, Server};
-use super::violation::hold;
-use super::world::World;
 use crate::object::Object;
 use crate::persistence::Write;
+use crate::sim::schedule::event::Event;
+use crate::sim::violation::hold;
 use crate::storage::disk::sim::SimDisk;
 use std::path::PathBuf;
 

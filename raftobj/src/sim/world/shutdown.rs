@@ -2,12 +2,12 @@
 //!
 //! In the driver a node that stops ends its engine, and the thread that writes goes on until its queue is empty.
 
-use super::course::WRITE_CALLS;
+use super::World;
+use super::events::WRITE_CALLS;
 use super::server::Divergence;
-use super::violation::hold;
-use super::world::World;
 use crate::object::Object;
 use crate::persistence::Write;
+use crate::sim::violation::hold;
 
 /// A dispute is over when so many rounds of gossip have passed.
 const DISPUTE_GOSSIPS: u64 = 7;

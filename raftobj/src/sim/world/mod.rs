@@ -4,19 +4,30 @@
 //! `effects` (what follows from what a node was told), `ending` (how a process ends in order), `peace` (the end of a run),
 //! `trouble` (in the middle of it).
 
-use super::atlas::Atlas;
-use super::blackbox::Judge;
-use super::client::{Client, Operation, RecordingHandle};
-use super::coverage::Coverage;
-use super::event::Event;
-use super::links::Links;
-use super::oracle::Oracle;
-use super::report::Report;
-use super::server::Server;
-use super::setup::Setup;
+mod effects;
+mod events;
+mod fault_budget;
+mod faults;
+mod liveness;
+mod liveness_faults;
+pub(crate) mod network;
+mod operations;
+pub(crate) mod server;
+mod shutdown;
+
 use crate::hash::mix;
 use crate::object::Object;
 use crate::raft::types::Index;
+use crate::sim::client::{Client, Operation, RecordingHandle};
+use crate::sim::coverage::Coverage;
+use crate::sim::linearizability::Judge;
+use crate::sim::oracle::Oracle;
+use crate::sim::report::Report;
+use crate::sim::schedule::event::Event;
+use crate::sim::schedule::setup::Setup;
+use fault_budget::Atlas;
+use network::Links;
+use server::Server;
 use std::rc::Rc;
 
 /// Asks for a client's next operation.

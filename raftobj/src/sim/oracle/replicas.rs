@@ -5,9 +5,9 @@ use crate::codec::command::Command;
 use crate::object::Object;
 use crate::object::describe::call_text;
 use crate::raft::types::{Entry, EntryKind, Index};
-use crate::sim::server::Divergence;
 use crate::sim::violation::{Violation, hold};
 use crate::sim::world::Program;
+use crate::sim::world::server::Divergence;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 impl<T: Object> Oracle<T> {

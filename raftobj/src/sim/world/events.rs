@@ -1,15 +1,15 @@
 //! The ordinary course: time passes, messages arrive, disks write, objects apply, processes start and end.
 
-use super::client::{End, OperationId};
+use super::World;
 use super::server::{Divergence, Loss, News, Process, address};
-use super::violation::{Violation, hold};
-use super::world::World;
 use crate::codec::message::Message;
 use crate::hash::{hash_bytes, mix};
 use crate::node::Node;
 use crate::object::Object;
 use crate::persistence::{Write, Written};
 use crate::raft::types::{NodeId, Time};
+use crate::sim::client::{End, OperationId};
+use crate::sim::violation::{Violation, hold};
 use bytes::Bytes;
 
 /// A write makes about so many calls to its disk, and a start: faults are planted among them.
@@ -56,7 +56,7 @@ impl<T: Object> World<T> {
     }
 
     /// A turn of an engine begins.
-    pub(super) fn gather(&mut self, at: usize) -> bool {
+    pub(crate) fn gather(&mut self, at: usize) -> bool {
         match &mut self.servers[at].process {
             Some(process) => !std::mem::replace(&mut process.gathers, true),
             None => false,
@@ -65,7 +65,7 @@ impl<T: Object> World<T> {
 
     /// A turn ends. As in the driver its node is told first what the threads have done, then what peers say, and
     /// the ticks last.
-    pub(super) fn end_turn(&mut self, at: usize) -> bool {
+    pub(crate) fn end_turn(&mut self, at: usize) -> bool {
         match &mut self.servers[at].process {
             Some(process) if process.gathers && !process.paused => process.gathers = false,
             _ => return false,
@@ -79,7 +79,7 @@ impl<T: Object> World<T> {
     }
 
     /// A message arrives, if whom it was sent to is still there.
-    pub(super) fn receive(&mut self, from: usize, to: usize, message: Vec<u8>) -> bool {
+    pub(crate) fn receive(&mut self, from: usize, to: usize, message: Vec<u8>) -> bool {
         self.hash = hash_bytes(mix(self.hash, (from << 8 | to) as u64), &message);
         let id = match message.get(..8) {
             Some(id) => NodeId(u64::from_le_bytes(id.try_into().expect("eight bytes"))),

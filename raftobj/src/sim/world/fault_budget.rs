@@ -4,8 +4,8 @@
 //! may go wrong everywhere at once, because nothing of it takes away what was synced.
 
 use super::server::{Loss, Server};
-use super::violation::hold;
 use crate::object::Object;
+use crate::sim::violation::hold;
 use crate::storage::disk::sim::{DiskFault, SimDisk};
 
 /// What is lost.
