@@ -1,21 +1,21 @@
-//! What runs have reached, so that a run that reaches nothing is not taken for one that finds nothing.
+//! What runs have reached. A fault or a branch that no run reaches is not tested, however many runs pass.
 
 use super::schedule::event::Kind;
 use crate::marks::{Counts, Mark};
 use std::fmt;
 
-/// What no run can reach, because a simulation's nodes are alike. Stories of single nodes reach these.
-const BEYOND: &[Mark] = &[
-    // A leader never holds more than a follower with the same limits takes.
+/// What no run can reach, because all nodes of a simulation are alike. Tests of single nodes reach these.
+const UNREACHABLE: &[Mark] = &[
+    // A leader never holds more than a follower with the same limits accepts.
     Mark::AppendWithoutRoom,
-    // A leader sends entries to those who have answered in its term, and their answer waited for all earlier writes:
-    // what is being written then is of that leader, and it takes nothing back.
+    // A leader sends entries to peers that have replied in its term, and their reply waited for all earlier writes. So
+    // a write in progress then comes from this leader, which never replaces its own entries.
     Mark::CutWhileWritten,
     // All nodes know the same methods.
     Mark::CallBarred,
 ];
 
-/// How often each kind of event did something, and each rare branch was taken.
+/// How often each kind of event had an effect, and each rare branch was taken.
 #[derive(Clone, Debug)]
 pub(crate) struct Coverage {
     events: Vec<u64>,
@@ -38,14 +38,14 @@ impl Coverage {
         self.marks.add(&other.marks);
     }
 
-    /// What was never reached, of what nodes with the same code and the same limits can reach.
+    /// What was never reached, of what nodes with equal code and equal limits can reach.
     pub(crate) fn unreached(&self) -> Vec<&'static str> {
         let events = self.events().filter(|(_, count)| *count == 0).map(|(kind, _)| kind.word());
-        let marks = self.marks.never().filter(|mark| !BEYOND.contains(mark));
+        let marks = self.marks.never().filter(|mark| !UNREACHABLE.contains(mark));
         events.chain(marks.map(Mark::name)).collect()
     }
 
-    /// How much went wrong.
+    /// The number of faults.
     pub(crate) fn faults(&self) -> u64 {
         self.events().filter(|(kind, _)| kind.is_fault()).map(|(_, count)| count).sum()
     }
@@ -55,7 +55,7 @@ impl Coverage {
     }
 }
 
-/// A table: the ordinary course, then what went wrong.
+/// A table: ordinary events, faults, rare events.
 impl fmt::Display for Coverage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (title, faults) in [("events", false), ("faults", true)] {

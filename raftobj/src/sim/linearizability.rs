@@ -1,11 +1,13 @@
-//! A second opinion: what clients saw, judged by somebody who knows nothing of the log.
+//! Whether what clients saw is linearizable, checked without the log.
 //!
-//! The checks of the [`Oracle`](super::oracle::Oracle) know where each call took effect, and so need only to compare. This
-//! one is told when each operation began and ended and what came back, and searches for any order that explains it
+//! The checks of the [`Oracle`](super::oracle::Oracle) know the index of each call, and only compare. This check gets when
+//! each operation began and ended and what it returned, and searches for any order that explains that
 //! ([`history`](super::history)). The object is its own model.
 
-use super::client::{End, Operation, What};
-use super::history::{Checker, ClientId, History, Model, Operation as Seen, Outcome, Timestamp, Verdict};
+use super::history::{
+    Checker, ClientId, History, Model, Operation as HistoryOperation, Outcome, Timestamp, Verdict,
+};
+use super::operation::{End, Operation, Request};
 use super::violation::Violation;
 use super::world::World;
 use crate::object::describe::call_text;
@@ -17,43 +19,40 @@ use std::hash::Hash;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 
-/// A key's history is searched this far. What is left undecided is counted in the report.
+/// The search of one key's history takes at most this many steps. The report counts the runs that it leaves undecided.
 const STEPS_MAX: u64 = 5_000;
 
-/// Judges the history of a run. Returns how many histories were too long to be decided.
-pub(crate) type Judge<T> = Rc<dyn Fn(&World<T>) -> u64>;
-
-/// What was asked.
-struct Asked<T> {
+/// An operation, as the checker sees it.
+struct ModelCall<T> {
     key: u64,
-    what: What<T>,
-    /// Where it took effect, if that is known: a reply may depend on it, the object must not.
+    request: Request<T>,
+    /// The index at which it took effect, or zero if that is unknown: replies may depend on it, states must not.
     index: Index,
 }
 
-/// What was told.
+/// A reply, as the checker sees it.
 #[derive(Clone, PartialEq, Eq)]
-enum Told {
+enum ModelReply {
     Reply(Bytes),
-    /// It took effect, and its reply is lost, or there is none.
+    /// The call took effect; its reply is lost, or there is none.
     NoReply,
     Value(String),
 }
 
-/// An object as the model of itself.
-struct Itself<'a, T: Object> {
+/// An object as its own model.
+struct ObjectModel<'a, T: Object> {
     world: &'a World<T>,
 }
 
-/// Searches for an order of all calls and linearizable reads.
+/// Searches for an order of all calls and linearizable reads. Returns 1 if some history was too long to decide.
 pub(crate) fn judge<T: Object + Clone + Eq + Hash + Debug>(world: &World<T>) -> u64 {
     let mut history = History::new();
     for operation in &world.operations {
-        if let Some(seen) = seen(operation) {
-            history.push(seen);
+        if let Some(operation) = history_operation(operation) {
+            history.push(operation);
         }
     }
-    match Checker::new(&Itself { world }).steps_max(STEPS_MAX).check(&history) {
+    match Checker::new(&ObjectModel { world }).steps_max(STEPS_MAX).check(&history) {
         Verdict::Linearizable => 0,
         Verdict::Undecided { .. } => 1,
         Verdict::NotLinearizable(example) => {
@@ -62,31 +61,39 @@ pub(crate) fn judge<T: Object + Clone + Eq + Hash + Debug>(world: &World<T>) -> 
     }
 }
 
-fn seen<T: Object>(operation: &Operation<T>) -> Option<Seen<Asked<T>, Told>> {
-    let Operation { client, what, key, invoked, ended, .. } = operation;
-    if matches!(what, What::Read { local: true, .. }) {
+/// An operation, if it says anything about linearizability.
+fn history_operation<T: Object>(
+    operation: &Operation<T>,
+) -> Option<HistoryOperation<ModelCall<T>, ModelReply>> {
+    let Operation { client, request, key, invoked, ended, .. } = operation;
+    if matches!(request, Request::Read { local: true, .. }) {
         return None;
     }
     let (at, end) = ended.as_ref()?;
     let returned = |reply| Outcome::Returned { reply, at: Timestamp(*at) };
     let outcome = match end {
-        End::Returned { reply, .. } => returned(Told::Reply(reply.clone())),
-        End::Applied { .. } => returned(Told::NoReply),
-        End::Read { value, .. } => returned(Told::Value(value.clone())),
-        End::Unknown if matches!(what, What::Call { .. }) => Outcome::Unknown,
+        End::Returned { reply, .. } => returned(ModelReply::Reply(reply.clone())),
+        End::Applied { .. } => returned(ModelReply::NoReply),
+        End::Read { value, .. } => returned(ModelReply::Value(value.clone())),
+        End::Unknown if matches!(request, Request::Call { .. }) => Outcome::Unknown,
         End::Unknown | End::Refused => return None,
     };
-    let call = Asked { key: *key, what: what.clone(), index: end.index().unwrap_or_default() };
-    Some(Seen { client: ClientId(*client as u64), call, invoked_at: Timestamp(*invoked), outcome })
+    let call = ModelCall { key: *key, request: request.clone(), index: end.index().unwrap_or_default() };
+    Some(HistoryOperation {
+        client: ClientId(*client as u64),
+        call,
+        invoked_at: Timestamp(*invoked),
+        outcome,
+    })
 }
 
-impl<T: Object + Clone + Eq + Hash + Debug> Model for Itself<'_, T> {
-    type Call = Asked<T>;
-    type Reply = Told;
+impl<T: Object + Clone + Eq + Hash + Debug> Model for ObjectModel<'_, T> {
+    type Call = ModelCall<T>;
+    type Reply = ModelReply;
     type State = T;
     type Key = u64;
 
-    fn key(&self, call: &Asked<T>) -> u64 {
+    fn key(&self, call: &ModelCall<T>) -> u64 {
         call.key
     }
 
@@ -94,72 +101,72 @@ impl<T: Object + Clone + Eq + Hash + Debug> Model for Itself<'_, T> {
         (self.world.program.object)()
     }
 
-    fn apply(&self, state: &mut T, call: &Asked<T>) -> Told {
-        match &call.what {
-            What::Read { read, .. } => Told::Value(read(state)),
-            What::Call { method, arguments, .. } => {
+    fn apply(&self, state: &mut T, call: &ModelCall<T>) -> ModelReply {
+        match &call.request {
+            Request::Read { read, .. } => ModelReply::Value(read(state)),
+            Request::Call { method, arguments, .. } => {
                 let context = self.world.oracle.context(call.index);
                 let mut reply = Vec::new();
                 let apply = || state.apply(*method, arguments, &context, &mut reply);
                 match catch_unwind(AssertUnwindSafe(apply)) {
                     Ok(Ok(())) if reply.len() <= self.world.setup.limits.reply_bytes_max => {
-                        Told::Reply(reply.into())
+                        ModelReply::Reply(reply.into())
                     }
-                    Ok(Ok(()) | Err(MethodError::Reply { .. })) | Err(_) => Told::NoReply,
-                    Ok(Err(error)) => unreachable!("its own calls are known to the object: {error}"),
+                    Ok(Ok(()) | Err(MethodError::Reply { .. })) | Err(_) => ModelReply::NoReply,
+                    Ok(Err(error)) => unreachable!("the object knows the methods of its own calls: {error}"),
                 }
             }
         }
     }
 
-    fn is_read_only(&self, call: &Asked<T>, _: &Told) -> bool {
-        matches!(call.what, What::Read { .. })
+    fn is_read_only(&self, call: &ModelCall<T>, _: &ModelReply) -> bool {
+        matches!(call.request, Request::Read { .. })
     }
 
-    fn describe(&self, call: &Asked<T>, reply: Option<&Told>) -> String {
-        let told = |show: &dyn Fn(&[u8]) -> String| match reply {
+    fn describe(&self, call: &ModelCall<T>, reply: Option<&ModelReply>) -> String {
+        let returned = |show: &dyn Fn(&[u8]) -> String| match reply {
             None => String::new(),
-            Some(Told::Reply(bytes)) => format!(" -> {}", show(bytes)),
-            Some(Told::NoReply) => " -> no reply".to_owned(),
-            Some(Told::Value(value)) => format!(" -> {value}"),
+            Some(ModelReply::Reply(bytes)) => format!(" -> {}", show(bytes)),
+            Some(ModelReply::NoReply) => " -> no reply".to_owned(),
+            Some(ModelReply::Value(value)) => format!(" -> {value}"),
         };
-        match &call.what {
-            What::Read { .. } => format!("read{}", told(&|_| String::new())),
-            What::Call { method, arguments, show } => {
-                format!("{}{}", call_text::<T>(*method, arguments), told(show))
+        match &call.request {
+            Request::Read { .. } => format!("read{}", returned(&|_| String::new())),
+            Request::Call { method, arguments, show } => {
+                format!("{}{}", call_text::<T>(*method, arguments), returned(show))
             }
         }
     }
 }
 
-impl<T> PartialEq for Asked<T> {
-    fn eq(&self, other: &Asked<T>) -> bool {
-        match (&self.what, &other.what) {
+impl<T> PartialEq for ModelCall<T> {
+    fn eq(&self, other: &ModelCall<T>) -> bool {
+        match (&self.request, &other.request) {
             (
-                What::Call { method, arguments, .. },
-                What::Call { method: other_method, arguments: others, .. },
+                Request::Call { method, arguments, .. },
+                Request::Call { method: other_method, arguments: others, .. },
             ) => method == other_method && arguments == others && self.index == other.index,
-            (What::Read { read, .. }, What::Read { read: other, .. }) => Rc::ptr_eq(read, other),
+            (Request::Read { read, .. }, Request::Read { read: other, .. }) => Rc::ptr_eq(read, other),
             _ => false,
         }
     }
 }
 
-impl<T> Debug for Asked<T> {
+impl<T> Debug for ModelCall<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.what {
-            What::Call { method, .. } => write!(f, "call of method {:08x}", method.0),
-            What::Read { .. } => f.write_str("read"),
+        match &self.request {
+            Request::Call { method, .. } => write!(f, "call of method {:08x}", method.0),
+            Request::Read { .. } => f.write_str("read"),
         }
     }
 }
 
-impl Debug for Told {
+impl Debug for ModelReply {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Told::Reply(bytes) => write!(f, "{} bytes", bytes.len()),
-            Told::NoReply => f.write_str("no reply"),
-            Told::Value(value) => f.write_str(value),
+            ModelReply::Reply(bytes) => write!(f, "{} bytes", bytes.len()),
+            ModelReply::NoReply => f.write_str("no reply"),
+            ModelReply::Value(value) => f.write_str(value),
         }
     }
 }

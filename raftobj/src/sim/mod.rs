@@ -1,9 +1,9 @@
-//! A simulator: clusters of a replicated object under seeds, with every fault that a data centre has.
+//! A simulator: it runs clusters of your replicated object under seeds, with the faults of a data centre.
 //!
-//! What runs is what runs in production: the protocol, sessions, founding, the log on its disk, the codec and the object,
-//! all but sockets, threads and the operating system's files. In their place are a network, disks and clocks that do what
-//! a seed says: messages are late, lost, repeated, overtaken, cut off one way or both; machines lose power in the middle
-//! of a write, with any part of what was not synced; disks fail, fill, hang, flip bits, are lost; clocks drift and
+//! It runs the production code: the protocol, sessions, founding, the log on its disk, the codec and the object. Only
+//! sockets, threads and the operating system's files are replaced, by a network, disks and clocks that a seed controls:
+//! messages are delayed, lost, repeated, reordered, cut off in one direction or both; machines lose power in the middle of
+//! a write and keep any part of what was not synced; disks fail, fill up, hang, flip bits, are lost; clocks drift and
 //! jump. A run is a function of its seed, on every machine and in every build.
 //!
 //! ```
@@ -29,7 +29,7 @@
 //!     }
 //! }
 //!
-//! /// Asks for one operation, each time that a client makes one.
+//! /// Chooses a client's next operation.
 //! fn workload(client: &mut Client<'_, Counter>) {
 //!     match client.random().below(3) {
 //!         0 => client.read(|counter| counter.value()),
@@ -42,34 +42,40 @@
 //! ```
 //!
 //! # What is checked
-//! After every event: one leader a term, log matching, leader completeness, committed entries that never change and are
-//! durable at a majority, nothing told that is not durable, terms, votes and indexes that never go back, equal replicas.
-//! At every answer: a call took effect once, after everything that ended before it was made, and replied what the
-//! object replies when the calls of the log are made one after the other; a linearizable read missed nothing; local
-//! reads go forward and see the client's own calls; each caller is answered once, by its deadline. At the
-//! end, when faults are over: within a bound a leader serves and every node has everything. What clients saw can be
-//! judged a second time by a checker that knows nothing of the log: [`Simulation::check_linearizability`], [`history`].
+//! - **After every event**: one leader per term, log matching, leader completeness; committed entries never change and are
+//!   durable on a majority; nothing is sent that is not durable; terms, votes and indexes never go back; replicas are
+//!   equal.
+//! - **When an operation ends**: a call took effect once, after every operation that had ended before it was made, and
+//!   returned what the object returns when the calls of the log are made in order; a linearizable read returned no old
+//!   state; local reads never go back, and see the client's own calls; each operation ends once, by its deadline.
+//! - **At the end**, when faults are over: within a bound there is a leader, and every node has applied everything.
+//! - **Linearizability, without the log**: [`Simulation::check_linearizability`] searches the clients' [`history`] for an
+//!   order that explains it.
 //!
-//! A method that is not deterministic (it reads a clock, or walks through a `HashMap`) is found where a reply or a read
-//! shows it; with [`Simulation::check_state`] where the state does, and it is named, with the index of the call.
+//! A method that is not deterministic (it reads a clock, or iterates over a `HashMap`) is found when a reply or a read
+//! differs. With [`Simulation::check_state`] it is found when the state differs, and named with the index of the call.
 //!
 //! # When a run fails
-//! [`Failure`] displays as the rule that was broken, the line that repeats the run, the last events, the last calls, and the
-//! nodes as they were, and the shortest schedule that was found, as a test that is ready to be pasted beside a function
-//! `simulation()` that makes yours. With the environment variable `RAFTOBJ_SIM='seed 17 steps 2000'` the same test repeats that run and nothing else. Keep what failed in a file
-//! and give it to [`Simulation::regressions`].
+//! [`Failure`] displays the broken rule, a line that repeats the run, the last events, the last calls, each node's state,
+//! and the shortest schedule found, as a test to paste beside a function `simulation()` that makes yours. With the
+//! environment variable `RAFTOBJ_SIM='seed 17 steps 2000'` a test repeats that run and nothing else. Keep the lines of
+//! failed runs in a file, and pass it to [`Simulation::regressions`].
 //!
 //! # Limits
-//! - A minority of disks is lost at most, and none while the cluster is founded; a bit flips only where the log can tell
-//!   (see the README's limits for damage to the very last write). One object at a time goes wrong, and only while those
-//!   that agree are a majority.
-//! - Code runs on one thread: what real threads, sockets and files add is for tests with processes.
+//! - At most a minority of disks is lost, and none before the cluster is formed. A bit flips only where recovery can
+//!   detect it (see the README's limits on damage to the very last write). At most one replica diverges at a time, and
+//!   only while the others are a majority.
+//! - All code runs on one thread: races of threads, sockets and files need tests with processes.
 //! - The user's methods take no time, and all nodes run the same code.
 //!
 //! # Where to begin reading the code
-//! [`Simulation`], then the private modules: `world` (what an event does) and `oracle` (what must hold); `event` lists what can happen,
-//! `setup` and `schedule` draw it from a seed, `peace` is the end of a run, `shrink` makes failures short. [`standard`] is the
-//! object that raftobj's own seeds run.
+//! 1. `run`: one run, from its first event to its end.
+//! 2. `schedule/`: the data of a run. `event` lists what can happen, `setup` what a seed decides beforehand, `line` is a run
+//!    as text. `event_generator` draws the events.
+//! 3. `world/`: the cluster, and what each event does to it; `liveness` is the second phase of a run.
+//! 4. `oracle/` and `linearizability`: what must hold. `history/` searches for linearizations, and knows nothing of the rest.
+//! 5. `simulation`, `client` and `report` are the user's interface, `shrink` makes failing schedules short, and
+//!    [`standard`] is the object that raftobj's own seeds run.
 
 pub mod history;
 
@@ -77,7 +83,9 @@ mod client;
 mod coverage;
 mod event_generator;
 mod linearizability;
+mod operation;
 mod oracle;
+mod program;
 mod random;
 mod report;
 mod run;

@@ -1,60 +1,53 @@
-//! Makes a schedule that fails as short as it can be while it still breaks the same rule.
+//! Makes a failing schedule as short as possible while it still breaks the same rule.
 //!
-//! Delta debugging (Zeller, Hildebrandt: "Simplifying and Isolating Failure-Inducing Input", 2002): parts are left out,
-//! large ones first, as long as what is left fails. Any part of a schedule is a schedule, so nothing has to be mended.
-//! Then fewer machines and clients are tried, and the rest once more.
+//! Delta debugging (Zeller, Hildebrandt: "Simplifying and Isolating Failure-Inducing Input", 2002): parts are removed, large
+//! ones first, while the rest still fails. Any part of a schedule is a schedule, so nothing needs repair. Then fewer
+//! machines and clients are tried, and if that succeeds, parts are removed again.
 
-use super::run::{Events, run};
+use super::run::{Events, Runner};
 use super::schedule::event::{Event, Kind};
 use super::schedule::setup::Setup;
-use super::world::Program;
 use crate::object::Object;
-use std::rc::Rc;
 
-/// So many events are run at most: some seconds.
+/// At most this many events are run, which takes some seconds.
 const EVENTS_MAX: usize = 4_000_000;
 
-/// A schedule that fails.
+/// A failing schedule.
 pub(crate) struct Shrunk {
     pub(crate) setup: Setup,
     pub(crate) events: Vec<Event>,
 }
 
 struct Shrinking<'a, T: Object> {
-    program: &'a Rc<Program<T>>,
+    runner: &'a Runner<T>,
     rule: &'a str,
     best: Shrunk,
-    /// What is left of [`EVENTS_MAX`].
-    left: usize,
+    /// How many events may still be run.
+    events_left: usize,
 }
 
-/// The shortest schedule found that breaks `rule` as `events` does.
-pub(crate) fn shrink<T: Object>(
-    program: &Rc<Program<T>>,
-    setup: &Setup,
-    events: Vec<Event>,
-    rule: &str,
-) -> Shrunk {
+/// The shortest schedule found that breaks `rule`, as `events` does.
+pub(crate) fn shrink<T: Object>(runner: &Runner<T>, setup: &Setup, events: Vec<Event>, rule: &str) -> Shrunk {
     let best = Shrunk { setup: setup.clone(), events };
-    let mut shrinking = Shrinking { program, rule, best, left: EVENTS_MAX };
-    shrinking.leave_kinds_out();
-    shrinking.leave_parts_out();
-    if shrinking.make_smaller() {
-        shrinking.leave_parts_out();
+    let mut shrinking = Shrinking { runner, rule, best, events_left: EVENTS_MAX };
+    shrinking.remove_kinds();
+    shrinking.remove_parts();
+    if shrinking.shrink_cluster() {
+        shrinking.remove_parts();
     }
     shrinking.best
 }
 
 impl<T: Object> Shrinking<'_, T> {
-    /// Whether a schedule still fails; if so it is the best from now on, cut where it failed.
+    /// Whether a schedule still fails. If so it becomes the best, cut off where it failed.
     fn fails(&mut self, setup: &Setup, events: &[Event]) -> bool {
-        // Peace costs too.
+        // The liveness phase costs, too.
         let cost = events.len() + 500;
-        if self.left < cost {
+        if self.events_left < cost {
             return false;
         }
-        self.left -= cost;
-        let run = run(self.program, setup, Events::Given(events));
+        self.events_left -= cost;
+        let run = self.runner.run(setup, Events::Given(events));
         let fails = run.result.is_err_and(|violation| violation.rule == self.rule);
         if fails {
             self.best = Shrunk { setup: setup.clone(), events: run.events };
@@ -62,7 +55,7 @@ impl<T: Object> Shrinking<'_, T> {
         fails
     }
 
-    fn leave_kinds_out(&mut self) {
+    fn remove_kinds(&mut self) {
         for kind in Kind::ALL {
             let without: Vec<Event> =
                 self.best.events.iter().copied().filter(|event| event.kind() != *kind).collect();
@@ -72,7 +65,7 @@ impl<T: Object> Shrinking<'_, T> {
         }
     }
 
-    fn leave_parts_out(&mut self) {
+    fn remove_parts(&mut self) {
         let setup = self.best.setup.clone();
         let mut part = self.best.events.len().div_ceil(2);
         while part > 0 {
@@ -93,8 +86,8 @@ impl<T: Object> Shrinking<'_, T> {
         }
     }
 
-    /// Fewer machines and clients. Returns whether there are.
-    fn make_smaller(&mut self) -> bool {
+    /// Tries fewer machines and clients. Returns whether that succeeded.
+    fn shrink_cluster(&mut self) -> bool {
         let before = self.best.setup.clone();
         for nodes in 1..before.nodes {
             if self.fails(&Setup { nodes, ..before.clone() }, &self.best.events.clone()) {

@@ -1,31 +1,32 @@
-//! The object and the workload that raftobj's own seeds run: small, and so made that what went wrong can be seen.
+//! The object and the workload that raftobj's own seeds run: small, and designed to make errors visible.
 //!
-//! Every value that is written is unique, and every write returns what was there before: the replies on one slot are
-//! one chain, in which a call that took effect twice, or not at all, is a fork or a gap.
+//! Every written value is unique, and every write returns the value before it. So the replies on one slot form one chain,
+//! in which a call that took effect twice is a fork, and a lost call is a gap.
 
-use super::{Client, Simulation};
+use super::client::Client;
+use super::simulation::Simulation;
 use crate::{ApplyContext, replicated};
 use std::collections::BTreeMap;
 
-/// Slots with a value each, and a count of what was done to them.
+/// Slots with a value each, and a count of their writes.
 #[replicated]
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Slots {
     slots: BTreeMap<u64, Slot>,
 }
 
-/// What is in a slot.
+/// A slot.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub struct Slot {
-    /// The serial of the operation that wrote it; 0 before the first.
+    /// The number of the operation that wrote it; 0 before the first write.
     pub value: u64,
-    /// How many writes there were.
+    /// The number of writes to this slot.
     pub writes: u64,
 }
 
 #[replicated]
 impl Slots {
-    /// Writes, and returns what was there.
+    /// Writes, and returns the slot as it was before.
     #[replicated]
     pub fn swap(&mut self, key: u64, value: u64) -> Slot {
         let slot = self.slots.entry(key).or_default();
@@ -34,10 +35,10 @@ impl Slots {
         before
     }
 
-    /// Writes where `expected` is what is there.
+    /// Writes if the slot's value is `expected`.
     ///
     /// # Errors
-    /// What is there instead.
+    /// The slot, if its value is another one.
     #[replicated]
     pub fn compare_and_swap(&mut self, key: u64, expected: u64, value: u64) -> Result<Slot, Slot> {
         match self.get(key) {
@@ -46,13 +47,13 @@ impl Slots {
         }
     }
 
-    /// Takes the value out.
+    /// Removes the slot, and returns it.
     #[replicated]
     pub fn take(&mut self, key: u64) -> Option<Slot> {
         self.slots.remove(&key)
     }
 
-    /// Writes, then panics: the write stays, on every replica.
+    /// Writes, then panics. The write stays, on every replica.
     ///
     /// # Panics
     /// Always.
@@ -62,14 +63,14 @@ impl Slots {
         panic!("as asked, at {key}");
     }
 
-    /// Returns what only the log knows.
+    /// Returns what only the log determines: the index, and a random number.
     #[replicated]
     pub fn stamp(&mut self, key: u64, context: &ApplyContext) -> (u64, u64) {
         self.slots.entry(key).or_default().writes += 1;
         (context.index().0, context.random_u64())
     }
 
-    /// Returns so many bytes.
+    /// Returns this many bytes.
     #[replicated]
     pub fn fill(&mut self, key: u64, bytes: u16) -> Vec<u8> {
         let slot = self.slots.entry(key).or_default();
@@ -77,65 +78,65 @@ impl Slots {
         vec![slot.writes as u8; bytes.into()]
     }
 
-    /// Takes in many bytes, and returns how many.
+    /// Takes bytes, and returns how many. The call's size is what matters.
     #[replicated]
     pub fn weigh(&mut self, key: u64, bytes: Vec<u8>) -> u64 {
         self.slots.entry(key).or_default().writes += 1;
         bytes.len() as u64
     }
 
-    /// Writes, and has nothing to say that could be said.
+    /// Writes, and returns a value that cannot be encoded.
     #[replicated]
     pub fn write_and_choke(&mut self, key: u64, value: u64) -> Unencodable {
         self.swap(key, value);
         Unencodable
     }
 
-    /// What is in a slot.
+    /// The slot of a key; empty before the first write.
     pub fn get(&self, key: u64) -> Slot {
         self.slots.get(&key).copied().unwrap_or_default()
     }
 }
 
-/// A reply that does not encode.
+/// A reply that cannot be encoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Unencodable;
 
 impl serde::Serialize for Unencodable {
     fn serialize<S: serde::Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
-        Err(serde::ser::Error::custom("it cannot be said"))
+        Err(serde::ser::Error::custom("it cannot be encoded"))
     }
 }
 
 impl<'de> serde::Deserialize<'de> for Unencodable {
     fn deserialize<D: serde::Deserializer<'de>>(_: D) -> Result<Unencodable, D::Error> {
-        Err(serde::de::Error::custom("it cannot have been said"))
+        Err(serde::de::Error::custom("it cannot have been encoded"))
     }
 }
 
-/// So many operations go by before clients turn to other slots, so that no slot's history grows long.
-const OPERATIONS_A_SLOT: u64 = 150;
+/// After this many operations clients turn to other slots: short histories are checked fast.
+const OPERATIONS_PER_SLOT: u64 = 150;
 
-/// What the clients ask for.
+/// Chooses the clients' operations.
 pub fn workload(client: &mut Client<'_, Slots>) {
-    let serial = client.operation_number();
-    let key = serial / OPERATIONS_A_SLOT * 2 + client.random().below(2);
+    let number = client.operation_number();
+    let key = number / OPERATIONS_PER_SLOT * 2 + client.random().below(2);
     client.set_key(key);
     match client.random().below(64) {
-        0..=21 => client.call(|slots| slots.swap(key, serial)),
+        0..=21 => client.call(|slots| slots.swap(key, number)),
         22..=29 => {
-            let expected = serial.saturating_sub(1 + client.random().below(8));
-            client.call(|slots| slots.compare_and_swap(key, expected, serial));
+            let expected = number.saturating_sub(1 + client.random().below(8));
+            client.call(|slots| slots.compare_and_swap(key, expected, number));
         }
         30..=33 => client.call(|slots| slots.take(key)),
-        34 => client.call(|slots| slots.write_and_panic(key, serial)),
+        34 => client.call(|slots| slots.write_and_panic(key, number)),
         35..=38 => client.call(|slots| slots.stamp(key)),
         39..=41 => {
             let bytes = client.random().below(400) as u16;
             client.call(|slots| slots.fill(key, bytes));
         }
         42 => match client.random().below(8) {
-            0 => client.call(|slots| slots.write_and_choke(key, serial)),
+            0 => client.call(|slots| slots.write_and_choke(key, number)),
             bytes => client.call(|slots| slots.weigh(key, vec![0; 60 * bytes as usize])),
         },
         43..=54 => client.read(move |slots| slots.get(key)),

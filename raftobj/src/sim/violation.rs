@@ -1,4 +1,4 @@
-//! What a check says when something is wrong, and how a run is stopped by it.
+//! A broken rule, and how it stops a run.
 
 use std::any::Any;
 use std::cell::{Cell, RefCell};
@@ -6,50 +6,50 @@ use std::fmt;
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::Once;
 
-/// Something that must never happen, and happened.
+/// A rule that a run has broken.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Violation {
-    /// The rule, in a few words: what stays the same while a schedule is shrunk.
+    /// The rule, in a few words. Shrinking keeps schedules that break the same rule.
     pub(crate) rule: String,
-    /// What was seen.
-    pub(crate) what: String,
+    /// What was observed.
+    pub(crate) observed: String,
 }
 
 impl fmt::Display for Violation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.rule, self.what)
+        write!(f, "{}: {}", self.rule, self.observed)
     }
 }
 
 impl Violation {
-    /// Ends the run from wherever it is. [`caught`] gets it.
-    pub(crate) fn raise(rule: &str, what: String) -> ! {
-        // Not `panic!`: nothing is to be printed yet, and shrinking raises it many times.
-        panic::resume_unwind(Box::new(Violation { rule: rule.to_owned(), what }))
+    /// Ends the run by unwinding to [`catch_violation`].
+    pub(crate) fn raise(rule: &str, observed: String) -> ! {
+        // Not `panic!`, which would print: shrinking raises violations many times.
+        panic::resume_unwind(Box::new(Violation { rule: rule.to_owned(), observed }))
     }
 }
 
-/// Raises a [`Violation`] of a rule unless the condition holds.
-macro_rules! hold {
+/// Raises a [`Violation`] of a rule if the condition is false.
+macro_rules! ensure {
     ($condition:expr, $rule:expr, $($what:tt)+) => {
         if !$condition {
             $crate::sim::violation::Violation::raise($rule, format!($($what)+))
         }
     };
 }
-pub(crate) use hold;
+pub(crate) use ensure;
 
 thread_local! {
-    /// Whether panics of this thread are kept for the report rather than printed.
+    /// Whether panics on this thread are recorded instead of printed.
     static QUIET: Cell<bool> = const { Cell::new(false) };
-    /// Where the last of them was.
+    /// The place of the last recorded panic.
     static PLACE: RefCell<String> = const { RefCell::new(String::new()) };
 }
 
-/// Runs `run`, and turns a raised violation, or a failed assertion of the code that is simulated, into an error.
+/// Calls `run`, and returns a raised violation, or a panic of the simulated code, as an error.
 ///
-/// Panics of this thread print nothing meanwhile: users' methods may panic thousands of times in a run.
-pub(crate) fn caught<V>(run: impl FnOnce() -> V) -> Result<V, Violation> {
+/// Meanwhile panics on this thread print nothing: users' methods may panic thousands of times in a run.
+pub(crate) fn catch_violation<V>(run: impl FnOnce() -> V) -> Result<V, Violation> {
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {
         let before = panic::take_hook();
@@ -77,8 +77,8 @@ fn violation(panic: Box<dyn Any + Send>) -> Violation {
                 .map(|text| (*text).to_owned())
                 .or_else(|| panic.downcast_ref::<String>().cloned());
             let place = PLACE.take();
-            let what = text.unwrap_or_else(|| "a panic without a text".to_owned());
-            Violation { rule: format!("an assertion at {place}"), what }
+            let observed = text.unwrap_or_else(|| "a panic without a text".to_owned());
+            Violation { rule: format!("an assertion at {place}"), observed }
         }
     }
 }

@@ -1,29 +1,28 @@
-//! What is true of the whole cluster, told by somebody who sees all of it: the checks after every step.
+//! The checks of the whole cluster after every step. The oracle sees all nodes, disks and messages.
 //!
-//! Comparing whole logs at each step would cost more than the run. Instead every entry that anybody appends is chained
-//! by a hash to the one before it: equal id and hash mean equal logs up to there, so each property is one comparison
-//! where something changed.
+//! Comparing whole logs at each step would cost more than the run. So each entry carries a hash of its log up to it
+//! ([`chain`]): equal ids and hashes mean equal logs up to there, and each property costs one comparison per change.
 //!
-//! | property | where it is held |
+//! | property | where it is checked |
 //! |---|---|
-//! | one leader a term, by votes that are durable (§5.2) | [`Oracle::leads`] |
-//! | a leader counts what a peer told it in its term, and never less (figure 2) | [`Oracle::counts`] |
-//! | log matching (§5.3) | [`Oracle::appended`] |
-//! | leader completeness (§5.4) | [`Oracle::leads`] |
-//! | committed entries never change, and are durable at a majority | [`Oracle::committed`] |
-//! | state machine safety (§5.4.3) | [`Oracle::handed_out`], [`Oracle::applied`] |
-//! | nothing is told that is not durable | [`Oracle::told`] |
-//! | a call takes effect at most once, in its session's order | [`Oracle::applied`] |
-//! | what took effect is what callers were told | [`Oracle::check_calls`] |
-//! | replies are those of the object, one call after the other | [`Oracle::applied`], [`Oracle::returned`] |
-//! | copies are equal, and read the same | [`replicas`] |
+//! | one leader per term, elected by durable votes (§5.2) | [`Oracle::check_leader`] |
+//! | a match index is what a peer has acknowledged in this term, and never goes back (figure 2) | [`Oracle::check_match_index`] |
+//! | log matching (§5.3) | [`Oracle::check_append`] |
+//! | leader completeness (§5.4) | [`Oracle::check_leader`] |
+//! | committed entries never change, and are durable on a majority | [`Oracle::check_commit`] |
+//! | state machine safety (§5.4.3) | [`Oracle::check_applying`], [`Oracle::check_applied`] |
+//! | nothing is sent before it is durable | [`Oracle::check_sent`] |
+//! | a call takes effect at most once, in its session's order | [`Oracle::check_applied`] |
+//! | every acknowledged call takes effect once, and no refused call does | [`Oracle::check_calls`] |
+//! | replies are those of the object when calls are made one after the other | [`Oracle::check_applied`], [`Oracle::check_reply`] |
+//! | replicas are equal, and reads of them return the same | [`replicas`] |
 
-mod replicas;
+pub(crate) mod chain;
+pub(crate) mod replicas;
 
-use super::client::{End, Operation, What};
-use super::violation::{Violation, hold};
-use super::world::Program;
-use super::world::server::{Durable, Link};
+use super::operation::{End, Operation, Request};
+use super::program::Program;
+use super::violation::{Violation, ensure};
 use crate::codec::command::{Command, Number, SessionId};
 use crate::codec::message::{Announcement, Message};
 use crate::codec::method::MethodId;
@@ -36,29 +35,30 @@ use crate::raft::membership::Membership;
 use crate::raft::message::Message as RaftMessage;
 use crate::raft::types::{Boot, Entry, EntryId, EntryKind, HardState, Index, NodeId, Term};
 use bytes::Bytes;
+use chain::{ChainedEntry, Durable};
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-const TOLD: &str = "nothing is told before it is durable";
+const DURABLE_FIRST: &str = "nothing is sent before it is durable";
 
-/// Everything that was ever decided in a run.
+/// What a run has shown so far, and the checks against it.
 pub(crate) struct Oracle<T: Object> {
-    /// Every entry that was ever in a log.
+    /// Each entry that was ever in a log, with its hash.
     chain: BTreeMap<EntryId, u64>,
     pub(crate) leaders: BTreeMap<Term, NodeId>,
     votes: BTreeMap<(Term, NodeId), NodeId>,
-    /// Of each follower in a term: what it told its leader to have, and what its leader counts.
+    /// Of each follower in a term: what it has acknowledged, and its leader's match index.
     followers: BTreeMap<(Term, NodeId), Follower>,
-    committed: Vec<Link>,
-    /// The term in which each of them was seen to be committed first; entries of earlier terms are by later leaders.
+    committed: Vec<ChainedEntry>,
+    /// The term in which each of them was first known to be committed. It may be later than the entry's own term.
     committed_in: Vec<Term>,
-    /// Of each committed entry that somebody has applied: what it did.
+    /// The effect of each committed entry that some node has applied.
     effects: Vec<Effect>,
     membership: Option<Membership>,
-    /// The last number of each session that took effect, and the latest life of each node.
+    /// The last call of each session that took effect, and the latest boot of each node.
     last_numbers: BTreeMap<SessionId, Number>,
     boots: BTreeMap<NodeId, Boot>,
-    /// One copy more, to which each call that takes effect is applied once, by nothing but the user's code.
+    /// One more replica: each call that takes effect is applied to it once, by the user's code alone.
     reference: T,
     checkpoint: Checkpoint,
 }
@@ -66,18 +66,18 @@ pub(crate) struct Oracle<T: Object> {
 /// How far a follower's log agrees with its leader's.
 #[derive(Clone, Copy, Debug, Default)]
 struct Follower {
-    told: Index,
-    counted: Index,
+    acknowledged: Index,
+    match_index: Index,
 }
 
-/// What an entry did.
+/// The effect of an entry.
 struct Effect {
     digest: u64,
     /// The call that took effect, and its reply.
     call: Option<(Command, Replied)>,
 }
 
-/// How the reference's method ended.
+/// How a method of the reference replica ended.
 #[derive(Debug, PartialEq, Eq)]
 enum Replied {
     Value(Vec<u8>),
@@ -103,29 +103,29 @@ impl<T: Object> Oracle<T> {
         }
     }
 
-    /// The last index that any node knows to be committed.
+    /// The last index that some node knows to be committed.
     pub(crate) fn commit(&self) -> Index {
         Index(self.committed.len() as u64)
     }
 
-    /// What the method that took effect there could know beside its arguments.
+    /// The context of the method that took effect at this index.
     pub(crate) fn context(&self, index: Index) -> ApplyContext {
         let link = (index.0 as usize).checked_sub(1).and_then(|at| self.committed.get(at));
         link.map_or(ApplyContext::for_test(0, 0, 0), |link| ApplyContext::new(index, link.id.term, link.time))
     }
 
-    /// How many calls took effect.
+    /// The number of calls that took effect.
     pub(crate) fn calls(&self) -> usize {
         self.effects.iter().filter(|effect| effect.call.is_some()).count()
     }
 
-    /// A node has taken these entries into its log; `log` ends with the last of them.
-    pub(crate) fn appended(&mut self, node: usize, log: &[Link], from: Index) {
+    /// A node has appended entries to its log, those of `log` from the index `from` on.
+    pub(crate) fn check_append(&mut self, node: usize, log: &[ChainedEntry], from: Index) {
         let first = from.0 as usize - 1;
         for at in first..log.len() {
             let link = log[at];
             if let Some(before) = at.checked_sub(1).map(|at| log[at]) {
-                hold!(
+                ensure!(
                     before.id.term <= link.id.term && before.time <= link.time,
                     "terms and times in a log never go back",
                     "n{node} has {} of {} after {} of {}",
@@ -136,93 +136,93 @@ impl<T: Object> Oracle<T> {
                 );
             }
             let known = *self.chain.entry(link.id).or_insert(link.hash);
-            hold!(
+            ensure!(
                 known == link.hash,
                 "logs that agree on an entry agree on all before it (log matching, §5.3)",
-                "n{node} holds another {}, or another log before it, than somebody else",
+                "n{node} has another {}, or another log before it, than another node",
                 link.id
             );
         }
     }
 
-    /// A node leads. `durable` are the disks of all machines, `lost` how many disks are gone.
-    pub(crate) fn leads<'a>(
+    /// A node leads. `disks` are those of all machines; of a machine whose disk was lost, the lost one.
+    pub(crate) fn check_leader<'a>(
         &mut self,
         node: usize,
         id: NodeId,
         term: Term,
-        log: &[Link],
+        log: &[ChainedEntry],
         disks: impl Iterator<Item = &'a Durable> + Clone,
     ) {
         match self.leaders.get(&term) {
             Some(leader) if *leader == id => {}
-            Some(leader) => hold!(
+            Some(leader) => ensure!(
                 false,
                 "a term has one leader (election safety, §5.2)",
-                "n{node} leads term {term}, which {} has led",
+                "n{node} leads term {term}, which {} led before",
                 leader.short()
             ),
             None => {
                 self.leaders.insert(term, id);
-                // Whoever went on to a later term can give its vote to nobody else.
+                // A node in a later term can no longer vote in this one.
                 let vote = HardState { term, voted_for: Some(id) };
                 let voted = |disk: &&Durable| disk.hard_state == vote || disk.hard_state.term > term;
                 let (votes, all) = (disks.clone().filter(voted).count(), disks.count());
-                hold!(
+                ensure!(
                     votes > all / 2,
                     "a leader has the durable votes of a majority (§5.2)",
-                    "n{node} leads term {term} with its votes on {votes} of {all} disks"
+                    "n{node} leads term {term} with votes on {votes} of {all} disks"
                 );
-                // What was committed in later terms this leader, elected late, need not have.
+                // The leader of an earlier term may be noticed late: it need not have what later terms committed.
                 let before = self.committed_in.partition_point(|committed_in| *committed_in < term);
                 if let Some(last) = before.checked_sub(1).map(|at| self.committed[at]) {
                     let held = log.get(last.id.index.0 as usize - 1);
-                    hold!(
+                    ensure!(
                         held == Some(&last),
-                        "a leader has all that was committed before (leader completeness, §5.4)",
-                        "n{node} leads term {term} without {}, which is committed; it has {}",
+                        "a leader has every entry committed in earlier terms (leader completeness, §5.4)",
+                        "n{node} leads term {term} without the committed {}; at that index it has {}",
                         last.id,
-                        held.map_or("nothing there".to_owned(), |held| held.id.to_string())
+                        held.map_or("nothing".to_owned(), |held| held.id.to_string())
                     );
                 }
             }
         }
     }
 
-    /// A leader counts a peer's log as its own up to `matched`.
-    pub(crate) fn counts(&mut self, node: usize, term: Term, peer: NodeId, matched: Index) {
-        let Follower { told, counted } = self.followers.entry((term, peer)).or_default();
-        hold!(
-            matched <= *told,
-            "a leader counts what a peer has told it in its term",
-            "n{node} counts on {matched} at {} in term {term}, where it said {told}",
+    /// A leader's match index for a peer.
+    pub(crate) fn check_match_index(&mut self, node: usize, term: Term, peer: NodeId, match_index: Index) {
+        let Follower { acknowledged, match_index: before } = self.followers.entry((term, peer)).or_default();
+        ensure!(
+            match_index <= *acknowledged,
+            "a match index is acknowledged by the peer in the same term (figure 2)",
+            "n{node} has the match index {match_index} for {} in term {term}, which acknowledged {acknowledged}",
             peer.short()
         );
-        hold!(
-            matched >= *counted,
-            "what a leader has counted never goes back in its term",
-            "n{node} counts on {matched} at {} in term {term}, after {counted}",
+        ensure!(
+            match_index >= *before,
+            "a match index never goes back within a term (figure 2)",
+            "n{node} has the match index {match_index} for {} in term {term}, after {before}",
             peer.short()
         );
-        *counted = matched;
+        *before = match_index;
     }
 
-    /// A node in this term knows entries up to `commit` to be committed. `disks` are those of all machines: of a machine whose disk was
-    /// lost the one that it had, because what was on that counted.
-    pub(crate) fn committed<'a>(
+    /// A node in this term knows entries up to `commit` to be committed. `disks` are those of all machines; of a machine
+    /// whose disk was lost, the lost one, because the leader counted it.
+    pub(crate) fn check_commit<'a>(
         &mut self,
         node: usize,
         term: Term,
         commit: Index,
-        log: &[Link],
+        log: &[ChainedEntry],
         disks: impl Iterator<Item = &'a Durable> + Clone,
     ) {
         let known = self.committed.len().min(commit.0 as usize);
         if let Some(last) = known.checked_sub(1) {
-            hold!(
+            ensure!(
                 log.get(last) == Some(&self.committed[last]),
                 "committed entries never change",
-                "n{node} takes another log for committed than others: it differs at {} or before",
+                "n{node} has committed another log than other nodes: it differs at {} or before",
                 self.committed[last].id
             );
         }
@@ -237,52 +237,58 @@ impl<T: Object> Oracle<T> {
             let latest = self.committed_in.last().copied().unwrap_or_default();
             self.committed_in.push(latest.max(term));
         }
-        if let Some(last) = self.committed.get(known..).and_then(<[Link]>::last) {
+        if let Some(last) = self.committed.get(known..).and_then(<[ChainedEntry]>::last) {
             let holders =
                 disks.clone().filter(|disk| disk.log.get(last.id.index.0 as usize - 1) == Some(last));
             let (holders, all) = (holders.count(), disks.count());
-            hold!(
+            ensure!(
                 holders > all / 2,
-                "what is committed is durable at a majority",
-                "n{node} takes {} for committed, which is on {holders} of {all} disks",
+                "a committed entry is durable on a majority",
+                "n{node} has committed {}, which is on {holders} of {all} disks",
                 last.id
             );
         }
     }
 
-    /// A node is told to apply these.
-    pub(crate) fn handed_out(&self, node: usize, entries: &[Entry], log: &[Link], durable: &Durable) {
+    /// A node passes entries to its object to apply.
+    pub(crate) fn check_applying(
+        &self,
+        node: usize,
+        entries: &[Entry],
+        log: &[ChainedEntry],
+        durable: &Durable,
+    ) {
         for entry in entries {
             let at = entry.id.index.0 as usize - 1;
             let link = log.get(at).copied();
             let before = at.checked_sub(1).and_then(|at| log.get(at));
-            hold!(
-                link == Some(Link::after(before, entry)) && link.as_ref() == self.committed.get(at),
+            ensure!(
+                link == Some(ChainedEntry::after(before, entry)) && link.as_ref() == self.committed.get(at),
                 "only committed entries are applied",
-                "n{node} applies {}, which is not what is committed there",
+                "n{node} applies {}; another entry is committed at its index",
                 entry.id
             );
-            hold!(
+            ensure!(
                 link.as_ref() == durable.log.get(at),
-                "an entry is on a node's own disk before it is applied there",
-                "n{node} applies {}, its disk has {} entries",
+                "a node applies only entries that are durable on its own disk",
+                "n{node} applies {}; its disk has {} entries",
                 entry.id,
                 durable.log.len()
             );
         }
     }
 
-    /// A node has applied these entries, with these results. Returns whether the digest shows a copy that went `astray`.
-    pub(crate) fn applied(
+    /// A node has applied entries. Returns whether a digest shows that its replica, which has `diverged`, differs.
+    pub(crate) fn check_applied(
         &mut self,
         program: &Program<T>,
         node: usize,
         entries: &[Entry],
         checkpoints: &[Checkpoint],
-        astray: bool,
+        diverged: bool,
     ) -> bool {
         let mut seen = false;
-        hold!(
+        ensure!(
             entries.len() == checkpoints.len(),
             "every entry is applied",
             "n{node} applied {} of {} entries",
@@ -297,7 +303,7 @@ impl<T: Object> Oracle<T> {
             }
             let effect = &self.effects[at];
             if effect.digest != checkpoint.digest {
-                if !astray {
+                if !diverged {
                     self.raise_difference(program, node, entry.id.index);
                 }
                 seen = true;
@@ -306,7 +312,7 @@ impl<T: Object> Oracle<T> {
         seen
     }
 
-    /// Applies an entry to the reference.
+    /// Applies an entry to the reference replica.
     fn apply(&mut self, entry: &Entry, takes_effect: bool) -> Effect {
         let index = entry.id.index;
         if !takes_effect {
@@ -315,7 +321,7 @@ impl<T: Object> Oracle<T> {
         }
         let command = match (entry.kind, Command::decode(&entry.payload)) {
             (EntryKind::Command, Ok(command)) => command,
-            _ => Violation::raise("only calls take effect", format!("{} is none, and did", entry.id)),
+            _ => Violation::raise("only calls take effect", format!("{} is not a call, and did", entry.id)),
         };
         self.check_session(entry.id, &command);
         let context = ApplyContext::new(index, entry.id.term, entry.time);
@@ -334,19 +340,19 @@ impl<T: Object> Oracle<T> {
         Effect { digest: self.checkpoint.digest, call: Some((command, replied)) }
     }
 
-    /// A call takes effect once, after those that its session made before it, and not after its session's end.
+    /// A call takes effect once, in the order of its session, and not after a later boot of its node.
     fn check_session(&mut self, id: EntryId, command: &Command) {
         let session = command.session;
         let boot = self.boots.entry(session.node).or_insert(session.boot);
-        hold!(
+        ensure!(
             session.boot >= *boot,
-            "no call of an earlier life of a node takes effect after one of a later life",
+            "no call of an earlier boot takes effect after one of a later boot",
             "{id} is of boot {}, after boot {boot}",
             session.boot
         );
         *boot = session.boot;
         let last = self.last_numbers.entry(session).or_default();
-        hold!(
+        ensure!(
             command.number > *last,
             "a call takes effect once, in its session's order",
             "{id} is call {} of n{}, after call {}",
@@ -357,14 +363,14 @@ impl<T: Object> Oracle<T> {
         *last = command.number;
     }
 
-    /// A node says this to another. What it says must be on its disk; `log` may be ahead of that.
-    pub(crate) fn told(
+    /// A node sends a message. What it asserts must be on the node's disk; `log` may be ahead of that.
+    pub(crate) fn check_sent(
         &mut self,
         node: usize,
         id: NodeId,
         to: NodeId,
         message: &Message,
-        log: &[Link],
+        log: &[ChainedEntry],
         durable: &Durable,
     ) {
         if let Message::Founding(announcement) = message {
@@ -373,32 +379,32 @@ impl<T: Object> Oracle<T> {
                 Announcement::Proposed(_) => durable.proposed,
                 Announcement::Formed(_) => durable.formed,
             };
-            hold!(written, TOLD, "n{node} announces {announcement:?}; on its disk is {durable:?}");
+            ensure!(written, DURABLE_FIRST, "n{node} announces {announcement:?}; on its disk is {durable:?}");
         }
         let Message::Raft(term, message) = message else { return };
         let hard_state = durable.hard_state;
-        let told = match message {
-            // Questions: nothing is promised by them.
+        let is_durable = match message {
+            // Questions: they assert nothing.
             RaftMessage::PreVote { .. } | RaftMessage::ReadIndex { .. } => return,
-            // In a later term that is durable the vote can no longer be given to another.
+            // A durable later term also rules out another vote in this one.
             RaftMessage::Vote { .. } => {
                 hard_state.term > *term || (hard_state.term == *term && hard_state.voted_for == Some(id))
             }
             RaftMessage::VoteReply { granted: true } => {
                 let first = *self.votes.entry((*term, id)).or_insert(to);
-                hold!(
+                ensure!(
                     first == to,
-                    "a node votes once a term (§5.2)",
-                    "n{node} votes in term {term} for {} and for {}",
+                    "a node votes once per term (§5.2)",
+                    "n{node} voted in term {term} for {} and for {}",
                     first.short(),
                     to.short()
                 );
                 hard_state.term > *term || (hard_state.term == *term && hard_state.voted_for == Some(to))
             }
-            // An older tail that is as long is not what is acknowledged. In a later term the log may have been cut since.
+            // An older tail of the same length does not count. After a later term the log may have been truncated.
             RaftMessage::Appended { match_index } => {
                 let follower = self.followers.entry((*term, id)).or_default();
-                follower.told = follower.told.max(*match_index);
+                follower.acknowledged = follower.acknowledged.max(*match_index);
                 let last = (match_index.0 as usize).checked_sub(1);
                 let same = last.is_none_or(|last| durable.log.get(last) == log.get(last));
                 let holds = durable.log.len() as u64 >= match_index.0;
@@ -406,36 +412,36 @@ impl<T: Object> Oracle<T> {
             }
             _ => hard_state.term >= *term,
         };
-        hold!(
-            told,
-            TOLD,
-            "n{node} says {message:?} in term {term}; on its disk are {hard_state:?} and {} entries",
+        ensure!(
+            is_durable,
+            DURABLE_FIRST,
+            "n{node} sends {message:?} in term {term}; on its disk are {hard_state:?} and {} entries",
             durable.log.len()
         );
     }
 
-    /// A node takes part in a cluster of these members.
-    pub(crate) fn member_of(&mut self, node: usize, membership: &Membership) {
+    /// A node is a member of a cluster of these members.
+    pub(crate) fn check_membership(&mut self, node: usize, membership: &Membership) {
         match &self.membership {
             None => self.membership = Some(membership.clone()),
-            Some(known) => hold!(
+            Some(known) => ensure!(
                 known == membership,
                 "there is one cluster",
-                "n{node} has the members {membership:?}, another has {known:?}"
+                "n{node} has the members {membership:?}, another node has {known:?}"
             ),
         }
     }
 
-    /// At the end, when nothing takes effect any more: what took effect is what callers were told of, and no call of which
-    /// one was told that it did not. Calls with equal arguments cannot be told apart, and are counted together.
+    /// At the end of a run, when no more calls take effect: compares the calls that took effect with those that clients
+    /// know of. Calls with equal arguments cannot be distinguished, and are counted together.
     pub(crate) fn check_calls(&self, operations: &[Operation<T>]) {
         let mut counts: BTreeMap<(u32, &[u8]), [usize; 3]> = BTreeMap::new();
         for operation in operations {
-            let What::Call { method, arguments, .. } = &operation.what else { continue };
-            let [told, perhaps, _] = counts.entry((method.0, arguments)).or_default();
+            let Request::Call { method, arguments, .. } = &operation.request else { continue };
+            let [acknowledged, unknown, _] = counts.entry((method.0, arguments)).or_default();
             match &operation.ended {
-                Some((_, End::Returned { .. } | End::Applied { .. })) => *told += 1,
-                Some((_, End::Unknown)) => *perhaps += 1,
+                Some((_, End::Returned { .. } | End::Applied { .. })) => *acknowledged += 1,
+                Some((_, End::Unknown)) => *unknown += 1,
                 _ => {}
             }
         }
@@ -443,42 +449,48 @@ impl<T: Object> Oracle<T> {
             let [.., effects] = counts.entry((command.method.0, &command.arguments)).or_default();
             *effects += 1;
         }
-        for ((method, arguments), [told, perhaps, effects]) in counts {
-            hold!(
-                (told..=told + perhaps).contains(&effects),
-                "a call takes effect once, or never where its caller was told so",
-                "`{}` took effect {effects} times; {told} callers were told that theirs did, and {perhaps} know nothing",
+        for ((method, arguments), [acknowledged, unknown, effects]) in counts {
+            ensure!(
+                (acknowledged..=acknowledged + unknown).contains(&effects),
+                "every acknowledged call takes effect once, and no refused call does",
+                "`{}` took effect {effects} times; {acknowledged} were acknowledged, {unknown} ended unknown",
                 call_text::<T>(MethodId(method), arguments)
             );
         }
     }
 
-    /// A caller was told that its call took effect.
-    pub(crate) fn returned(&self, client: usize, what: &What<T>, end: &End, floor: Index) {
-        let (What::Call { method, arguments, .. }, Some(index)) = (what, end.index()) else { return };
-        hold!(
-            index > floor,
-            "a call takes effect after all that ended before it was made (linearizability)",
-            "client {client}'s call is at {index}, {floor} was known when it was made"
+    /// A call has ended, perhaps with a reply. `acknowledged_before` is the last index acknowledged when it was made.
+    pub(crate) fn check_reply(
+        &self,
+        client: usize,
+        request: &Request<T>,
+        end: &End,
+        acknowledged_before: Index,
+    ) {
+        let (Request::Call { method, arguments, .. }, Some(index)) = (request, end.index()) else { return };
+        ensure!(
+            index > acknowledged_before,
+            "a call takes effect after all that was acknowledged before it was made (linearizability)",
+            "client {client}'s call is at {index}; {acknowledged_before} had been acknowledged when it was made"
         );
         let at = (index.0 as usize).checked_sub(1);
         let effect = at.and_then(|at| self.effects.get(at)).and_then(|effect| effect.call.as_ref());
         let Some((command, replied)) = effect else {
             Violation::raise(
                 "an acknowledged call is in the log",
-                format!("client {client} was told of index {index}, where no call took effect"),
+                format!("client {client} got an acknowledgement at {index}, where no call took effect"),
             )
         };
-        hold!(
+        ensure!(
             command.method == *method && command.arguments == *arguments,
             "an acknowledged call is in the log",
-            "client {client} was told of index {index}, where another call is"
+            "client {client} got an acknowledgement at {index}, where another call is"
         );
         if let End::Returned { reply, .. } = end {
-            hold!(
+            ensure!(
                 *replied == Replied::Value(reply.to_vec()),
                 "a caller gets its call's reply",
-                "client {client} got {reply:?} for index {index}, which replied {replied:?}"
+                "client {client} got {reply:?} at {index}, where the call returned {replied:?}"
             );
         }
     }

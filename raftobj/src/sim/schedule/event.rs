@@ -1,8 +1,8 @@
-//! What happens in a run, one event after the other: drawn from a seed, read from a line of text, or decoded from bytes.
+//! The events of a run: drawn from a seed, parsed from a line of text, or decoded from bytes.
 //!
-//! Every event is possible at any moment: what makes no sense then (a message on an empty link, a crash of a machine
-//! that is down, one more disk lost than a cluster survives) does nothing. So any part of a schedule is a schedule,
-//! which is what shrinking and fuzzing need. Fields are bytes, each taken modulo what there is: machines and clients are
+//! Every event is valid at any moment: one that is impossible then (a message on an empty link, a crash of a machine that
+//! is down, one more lost disk than a cluster survives) has no effect. So any part of a schedule is a schedule, which
+//! shrinking and fuzzing need. Fields are bytes, taken modulo the number of what they select. Machines and clients are
 //! counted from 0.
 
 use std::fmt;
@@ -10,7 +10,7 @@ use std::str::FromStr;
 
 macro_rules! events {
     ($($(#[$doc:meta])* $name:ident $word:literal ($($field:ident),*) $sort:ident;)*) => {
-        /// Something that happens.
+        /// An event.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub(crate) enum Event {
             $($(#[$doc])* $name { $($field: u8),* },)*
@@ -26,14 +26,14 @@ macro_rules! events {
             /// All of them, in the order of their bytes.
             pub(crate) const ALL: &'static [Kind] = &[$(Kind::$name,)*];
 
-            /// Its word in a schedule.
+            /// Its name in a schedule.
             pub(crate) fn word(self) -> &'static str {
                 match self {
                     $(Kind::$name => $word,)*
                 }
             }
 
-            /// Whether it is something going wrong, or the ordinary course.
+            /// Whether it is a fault, or the end of one. All other events are ordinary.
             pub(crate) fn is_fault(self) -> bool {
                 match self {
                     $(Kind::$name => stringify!($sort) == "fault",)*
@@ -48,7 +48,7 @@ macro_rules! events {
                 }
             }
 
-            /// As [`from_bytes`] reads it.
+            /// The bytes that [`from_bytes`] decodes.
             pub(crate) fn to_bytes(self) -> [u8; 5] {
                 let mut bytes = [0; 5];
                 bytes[0] = self.kind() as u8;
@@ -63,7 +63,7 @@ macro_rules! events {
 
             /// The event of a kind whose fields are taken from four bytes.
             pub(crate) fn from_bytes(kind: Kind, bytes: [u8; 4]) -> Event {
-                // Each field takes the next byte; the last event has none.
+                // Each field takes the next byte.
                 let mut rest = bytes.into_iter();
                 let mut next = || rest.next().unwrap_or_default();
                 match kind {
@@ -111,85 +111,85 @@ macro_rules! events {
 
 events! {
     /// A tick of virtual time passes, on each machine at its own rate.
-    Tick "tick" () course;
-    /// The oldest messages of a link arrive.
-    Deliver "deliver" (from, to, count) course;
-    /// A disk does the oldest writes that wait, in one group.
-    Write "write" (server, count) course;
-    /// An object applies the oldest batches of entries that wait.
-    Apply "apply" (server, count) course;
-    /// A client makes its next call or read; from 192 on it turns to another machine first.
-    Call "call" (client) course;
-    /// A client gives one of the last calls another deadline, so many ticks from now: the `back`th before the next.
-    Deadline "deadline" (back, ticks) course;
-    /// A machine dials another.
-    Dial "dial" (from, to) course;
-    /// Nothing was written for a while: the log says so.
-    Idle "idle" (server) course;
-    /// A turn of an engine begins: what its node is told from now on is told together, and what follows waits for the
-    /// turn's end. Its disk and its object go on meanwhile.
-    Gather "gather" (server) course;
-    /// The turn ends.
-    Turn "turn" (server) course;
-    /// The next file of the log is made in the background, or is ready.
-    Prepare "prepare" (server) course;
-    /// A machine that is down starts. With `calls` it loses its power at that call to its disk.
-    Start "start" (server, calls, keep) course;
-    /// A process is shut down, and does first what waits for its disk. With `keep` the power goes right afterwards.
-    Shutdown "shutdown" (server, keep) course;
-    /// A message arrives before those ahead of it.
+    Tick "tick" () ordinary;
+    /// The `count` oldest messages of a link arrive.
+    Deliver "deliver" (from, to, count) ordinary;
+    /// A disk does the `count` oldest queued writes, in one group commit.
+    Write "write" (server, count) ordinary;
+    /// An object applies the `count` oldest queued batches of entries.
+    Apply "apply" (server, count) ordinary;
+    /// A client makes its next call or read. From 192 on `client` also chooses the machine that gets it.
+    Call "call" (client) ordinary;
+    /// A client sets another deadline, this many ticks from now, for one of the last calls, counted backwards from 0.
+    Deadline "deadline" (back, ticks) ordinary;
+    /// A machine dials another one.
+    Dial "dial" (from, to) ordinary;
+    /// Nothing was written for a while, and the log records that.
+    Idle "idle" (server) ordinary;
+    /// An engine begins a turn of its event loop: its node gets the inputs of the turn together, and its effects wait for
+    /// the turn's end. Disk and object continue meanwhile.
+    Gather "gather" (server) ordinary;
+    /// An engine ends its turn.
+    Turn "turn" (server) ordinary;
+    /// The background job for the next segment of the log begins, or ends.
+    Prepare "prepare" (server) ordinary;
+    /// A machine that is down starts. If `calls` is not zero, it loses power at that call to its disk.
+    Start "start" (server, calls, keep) ordinary;
+    /// A process is shut down, after its queued writes. If `keep` is not zero, the machine loses power right afterwards.
+    Shutdown "shutdown" (server, keep) ordinary;
+    /// A message arrives before older ones.
     Overtake "overtake" (from, to, nth) fault;
     /// A message is lost.
     Drop "drop" (from, to, nth) fault;
-    /// A message arrives, and will once more; a copy of it stays behind.
+    /// A message arrives and stays in flight; a late copy of it is kept, too (see `echo`).
     Repeat "repeat" (from, to, nth) fault;
-    /// What stayed behind longest arrives: such a copy, or a message of a process that is gone.
+    /// The oldest late copy of a link arrives: of a repeated message, or of a process that has ended.
     Echo "echo" (from, to) fault;
-    /// A connection breaks; with `lose` everything on its way is lost.
+    /// A connection breaks. If `lose` is odd, its messages in flight are lost.
     Break "break" (from, to, lose) fault;
-    /// A link carries nothing, one way.
+    /// A link is cut, in one direction.
     CutOneWay "cut" (from, to) fault;
-    /// A machine hears nobody (1), is heard by nobody (2), or both (3).
+    /// A machine's links are cut: all to it (`way` 0), all from it (1), or both (2).
     Isolate "isolate" (server, way) fault;
-    /// Two sides that do not hear each other, by the bits of `side`.
+    /// The machines are split into two sides, by the bits of `side`; links between them are cut.
     Split "split" (side) fault;
-    /// Two sides that only one machine hears.
+    /// As `split`, except that one machine keeps all its links.
     Bridge "bridge" (server, side) fault;
-    /// Each machine hears its two neighbours only.
+    /// The machines form a ring: only links between neighbours are whole.
     Ring "ring" (turn) fault;
-    /// All links carry again.
+    /// All cut links heal.
     Heal "heal" () fault;
-    /// A machine loses its power: at once, or at some call to its disk of its next write. `keep` decides what of the
-    /// unsynced is on the disk; 0 is a process that dies alone, and all of it is.
+    /// A machine loses power: at once, or, if `calls` is not zero, at that call to its disk during its queued writes. `keep`
+    /// decides which unsynced data is on the disk. If it is 0 only the process dies, and all of it is.
     Crash "crash" (server, calls, keep) fault;
-    /// A process stands still.
+    /// A process is paused.
     Pause "pause" (server) fault;
-    /// It goes on.
+    /// A paused process continues.
     Resume "resume" (server) fault;
-    /// A machine's ticks come at this many hundredths of the right pace.
+    /// A machine's ticks come at this many percent of the right rate, from 20 to 250.
     Rate "rate" (server, percent) fault;
-    /// A machine's clock jumps by so many seconds; from 128 on it jumps back.
+    /// A machine's clock jumps forward, by a time that grows with `seconds`; from 128 on it jumps back.
     Clock "clock" (server, seconds) fault;
-    /// A disk answers nothing.
+    /// A disk hangs: it completes nothing.
     Hang "hang" (server) fault;
-    /// It answers again.
+    /// A disk that hangs continues.
     Unhang "unhang" (server) fault;
-    /// The disk fails at some call of its next write or start: 0 an I/O error, 1 no space, 2 half a write.
+    /// A disk fails at this call of its next write or start, by an I/O error (`how` 0), no space (1), or half a write (2).
     FailDisk "fail" (server, calls, how) fault;
     /// A disk has no space left.
     Fill "fill" (server) fault;
-    /// It has again.
+    /// A full disk has space again.
     Free "free" (server) fault;
-    /// A disk is lost; the machine comes back with an empty one.
+    /// A disk is lost. The machine gets an empty one, and is down.
     Wipe "wipe" (server) fault;
-    /// A machine's object is wrong from its next call on: it makes the one before that once more in its place, as broken
-    /// memory or a method that is not deterministic might.
+    /// A machine's replica diverges: it applies an earlier call in the place of its next one, as faulty memory or a method
+    /// that is not deterministic might.
     Diverge "diverge" (server) fault;
-    /// A bit of a file flips on a machine that is down.
+    /// A bit of a file flips on the disk of a machine that is down.
     Flip "flip" (server, file, high, low) fault;
 }
 
-/// The events of a fuzzer's input, five bytes each; the rest at the end is left out.
+/// Decodes events of five bytes each; incomplete ones at the end are ignored.
 pub(crate) fn from_bytes(bytes: &[u8]) -> impl Iterator<Item = Event> + '_ {
     let (events, _) = bytes.as_chunks::<5>();
     events.iter().map(|[kind, fields @ ..]| {
@@ -198,7 +198,7 @@ pub(crate) fn from_bytes(bytes: &[u8]) -> impl Iterator<Item = Event> + '_ {
     })
 }
 
-/// A schedule as text: events with semicolons between them; `12*tick` is twelve ticks.
+/// A schedule as text: events separated by semicolons; `12*tick` is twelve ticks.
 pub(crate) fn to_text(events: &[Event]) -> String {
     let mut text = String::new();
     for run in events.chunk_by(|a, b| a == b) {
@@ -213,7 +213,7 @@ pub(crate) fn to_text(events: &[Event]) -> String {
     text
 }
 
-/// Reads what [`to_text`] writes.
+/// Parses what [`to_text`] returns.
 pub(crate) fn from_text(text: &str) -> Result<Vec<Event>, String> {
     let mut events = Vec::new();
     for part in text.split(';').map(str::trim).filter(|part| !part.is_empty()) {
@@ -234,7 +234,7 @@ pub(crate) fn from_text(text: &str) -> Result<Vec<Event>, String> {
     Ok(events)
 }
 
-/// A line of text makes no more events of one than this.
+/// How many times an event is repeated at most.
 const TIMES_MAX: u32 = 1_000_000;
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! A run as a line of text: what is printed when it fails, and what files of regressions hold.
+//! A run as a line of text: failures print it, and files of regressions hold it.
 //!
 //! ```text
 //! seed 17 steps 2000
@@ -10,25 +10,25 @@ use super::setup::Setup;
 use std::fmt;
 use std::str::FromStr;
 
-/// A run to be repeated.
+/// A run, as text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Line {
     pub(crate) seed: u64,
-    /// Where they are not what the seed draws.
+    /// `None`: as the seed draws it.
     pub(crate) nodes: Option<u8>,
     pub(crate) clients: Option<u8>,
     pub(crate) steps: Option<usize>,
-    /// Where they are not what the seed draws.
+    /// The schedule. `None`: as the seed draws it.
     pub(crate) events: Option<Vec<Event>>,
 }
 
 impl Line {
-    /// A seed's own run of so many steps.
+    /// The run of a seed, with this many events.
     pub(crate) fn of_seed(seed: u64, steps: usize) -> Line {
         Line { seed, nodes: None, clients: None, steps: Some(steps), events: None }
     }
 
-    /// A schedule that stands on its own.
+    /// A run of a given schedule.
     pub(crate) fn of_schedule(setup: &Setup, events: Vec<Event>) -> Line {
         Line {
             seed: setup.seed,
@@ -39,8 +39,8 @@ impl Line {
         }
     }
 
-    /// What the seed draws, and what the line says instead.
-    pub(crate) fn change(&self, mut setup: Setup) -> Setup {
+    /// The setup that the seed draws, with the values of the line instead.
+    pub(crate) fn override_setup(&self, mut setup: Setup) -> Setup {
         setup.nodes = self.nodes.unwrap_or(setup.nodes);
         setup.clients = self.clients.unwrap_or(setup.clients);
         setup

@@ -1,10 +1,9 @@
-//! What a seed decides before the first event: how large the cluster is, how tight its limits are, and what goes
-//! wrong how often.
+//! What a seed decides before the first event: the size of the cluster, its limits, and the rates of events.
 //!
-//! Faults are drawn as a swarm: most seeds have two to four kinds of them, some have none, some half of all, because kinds
-//! that always come together hide what each of them does alone, and let little else happen. They come in waves, so
-//! that much is under way when the next one begins. Limits are drawn small more often than not: a window of one
-//! message or a file of a few entries reaches branches that a large one never does.
+//! Kinds of faults are drawn per seed (swarm testing): most seeds have two to four kinds, some none, some half of all.
+//! Kinds that always occur together hide what each does alone, and prevent most progress. Faults come in waves: in the
+//! calm between them the cluster makes progress, which the next wave interrupts. Limits are mostly small: a window of one
+//! message or a segment of a few entries reaches branches that a large one never does.
 
 use super::event::Kind;
 use crate::calls::CallsConfig;
@@ -14,7 +13,7 @@ use crate::raft::types::Ticks;
 use crate::sim::random::Random;
 use std::ops::RangeInclusive;
 
-/// How a run is laid out.
+/// What a seed decides beforehand.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Setup {
     pub(crate) seed: u64,
@@ -22,28 +21,27 @@ pub(crate) struct Setup {
     pub(crate) clients: u8,
     pub(crate) limits: Limits,
     pub(crate) rates: Rates,
-    /// What happens in the middle of its peace.
-    pub(crate) trouble: Trouble,
+    pub(crate) liveness_fault: LivenessFault,
 }
 
-/// See `trouble`.
+/// A single fault in the liveness phase: see `world::liveness_faults`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Trouble {
+pub(crate) enum LivenessFault {
     None,
-    /// A follower does not hear its leader for a while.
-    DeafFollower,
-    /// What a follower answers is lost for a while.
-    MuteFollower,
-    /// A leader goes away with calls on their way to it.
-    LostLeader,
-    /// A leader is cut off while another is elected.
-    IsolatedLeader,
-    /// Calls of a process that is gone arrive once more.
-    LateCalls,
-    /// A leader's answers to reads arrive once more.
-    LateAnswers,
-    /// Acknowledgements of a term that is over arrive at a leader that leads again.
-    LateAcknowledgements,
+    /// The link from the leader to a follower is cut for a while.
+    LeaderToFollowerCut,
+    /// The link from a follower to the leader is cut for a while.
+    FollowerToLeaderCut,
+    /// A leader crashes while calls to it are in flight.
+    LeaderCrash,
+    /// A leader is isolated while another one is elected.
+    LeaderIsolated,
+    /// Calls of a process that has ended arrive again.
+    DelayedCalls,
+    /// A leader's replies to reads arrive again.
+    DelayedReadReplies,
+    /// Acknowledgements of an earlier term arrive again at a leader that leads a later one.
+    DelayedAcknowledgements,
 }
 
 /// Limits of the nodes.
@@ -57,14 +55,14 @@ pub(crate) struct Limits {
     pub(crate) window_bytes_max: usize,
     pub(crate) log_bytes_max: usize,
     pub(crate) apply_entries_max: u64,
-    /// An apply thread tells of so many entries at a time.
+    /// An apply thread applies this many entries per report.
     pub(crate) apply_piece_entries: usize,
     pub(crate) window_calls_max: u64,
     pub(crate) queue_calls_max: usize,
     pub(crate) segment_bytes: u64,
     pub(crate) reply_bytes_max: usize,
     pub(crate) command_bytes_max: usize,
-    /// How many calls a client has under way.
+    /// How many operations of a client are pending at most.
     pub(crate) client_calls_max: u64,
     pub(crate) deadline_ticks_max: u64,
 }
@@ -72,46 +70,48 @@ pub(crate) struct Limits {
 /// How often each kind of event is drawn, by its weight among all.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Rates {
-    storm: Weights,
+    faulty: Weights,
     calm: Weights,
-    /// In a storm faults happen, in the calm after it they only end: so many events each, in turn.
-    storm_steps: u64,
+    /// The lengths, in events, of the two phases that alternate: in one faults begin, in the other they only end.
+    faulty_steps: u64,
     calm_steps: u64,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Weights {
-    /// Each kind as often as its weight says: the next event costs one look.
+    /// Each kind as many times as its weight: a draw costs one lookup.
     kinds: Vec<Kind>,
 }
 
-/// What the seeds may draw.
+/// What seeds may draw.
 #[derive(Clone, Debug)]
 pub(crate) struct Bounds {
     pub(crate) nodes: RangeInclusive<u8>,
     pub(crate) faults: bool,
 }
 
-/// The cluster sizes that seeds draw from: the usual ones more often.
+/// The cluster sizes that seeds draw from, common ones more often.
 const SIZES: [u8; 12] = [3, 3, 3, 3, 5, 5, 1, 2, 4, 3, 6, 7];
 
-const TROUBLES: &[Trouble] = &[
-    Trouble::None,
-    Trouble::DeafFollower,
-    Trouble::MuteFollower,
-    Trouble::LostLeader,
-    Trouble::IsolatedLeader,
-    Trouble::LateCalls,
-    Trouble::LateAnswers,
-    Trouble::LateAcknowledgements,
+const LIVENESS_FAULTS: &[LivenessFault] = &[
+    LivenessFault::None,
+    LivenessFault::LeaderToFollowerCut,
+    LivenessFault::FollowerToLeaderCut,
+    LivenessFault::LeaderCrash,
+    LivenessFault::LeaderIsolated,
+    LivenessFault::DelayedCalls,
+    LivenessFault::DelayedReadReplies,
+    LivenessFault::DelayedAcknowledgements,
 ];
 
-/// No run fills a log of this size, nor makes a command of that.
+/// No run fills a log of this size.
 const LOG_BYTES_LARGE: usize = 1 << 30;
+
+/// No workload makes a command of this size.
 const COMMAND_BYTES_LARGE: usize = 1 << 20;
 
 impl Setup {
-    /// What this seed decides.
+    /// Draws what a seed decides.
     pub(crate) fn draw(seed: u64, bounds: &Bounds) -> Setup {
         let draw = &Draw { seed };
         let size = draw.pick("nodes", &SIZES);
@@ -121,12 +121,15 @@ impl Setup {
             draw.between("nodes in bounds", (*bounds.nodes.start()).into(), (*bounds.nodes.end()).into())
                 as u8
         };
-        let trouble = if bounds.faults { draw.pick("trouble", TROUBLES) } else { Trouble::None };
+        let liveness_fault =
+            if bounds.faults { draw.pick("trouble", LIVENESS_FAULTS) } else { LivenessFault::None };
         let mut limits = Limits::draw(draw);
         if draw.one_in("small log", 8) {
             limits.log_bytes_max = draw.between("log bytes", 500, 8_000) as usize;
-        } else if trouble == Trouble::MuteFollower && draw.one_in("log filled in trouble", 2) {
-            // Much that is here already comes again, to a log that is full.
+        } else if liveness_fault == LivenessFault::FollowerToLeaderCut
+            && draw.one_in("log filled in trouble", 2)
+        {
+            // The leader sends many entries again that the follower has, to a log that is nearly full.
             limits.log_bytes_max = draw.between("log bytes in trouble", 4_000, 16_000) as usize;
             (limits.window_messages_max, limits.window_bytes_max) = (256, 16 << 20);
             (limits.window_calls_max, limits.queue_calls_max) = (8_192, 65_536);
@@ -138,32 +141,32 @@ impl Setup {
             clients: draw.between("clients", 1, 8) as u8,
             limits,
             rates: Rates::draw(draw, nodes, bounds.faults),
-            trouble,
+            liveness_fault,
         }
     }
 }
 
-/// Draws each thing that a seed decides from a generator of its own, which the thing's name chooses: one that is new
-/// moves none of the others.
+/// Draws each value from a generator of its own, which the seed and the value's name determine: a new value changes no
+/// other. NB: the names are part of what seeds mean. Renaming one changes the runs of all seeds.
 struct Draw {
     seed: u64,
 }
 
 impl Draw {
-    fn by(&self, name: &str) -> Random {
+    fn generator(&self, name: &str) -> Random {
         Random::of(self.seed, hash_bytes(0, name.as_bytes()))
     }
 
     fn pick<V: Copy>(&self, name: &str, values: &[V]) -> V {
-        *self.by(name).pick(values)
+        *self.generator(name).pick(values)
     }
 
     fn between(&self, name: &str, low: u64, high: u64) -> u64 {
-        self.by(name).between(low, high)
+        self.generator(name).between(low, high)
     }
 
     fn one_in(&self, name: &str, n: u64) -> bool {
-        self.by(name).one_in(n)
+        self.generator(name).one_in(n)
     }
 }
 
@@ -192,7 +195,7 @@ impl Limits {
         }
     }
 
-    /// Whether a log may be full before the run ends. Nothing shortens it yet: from then on no call succeeds.
+    /// Whether a log may become full before the run ends. Nothing shortens it yet: no call succeeds from then on.
     pub(crate) fn has_small_log(&self) -> bool {
         self.log_bytes_max < LOG_BYTES_LARGE
     }
@@ -227,42 +230,42 @@ impl Limits {
 impl Rates {
     fn draw(draw: &Draw, nodes: u8, faults: bool) -> Rates {
         let share = if faults { draw.pick("share of faults", &FAULTS_PERCENT) } else { 0 };
-        let weight = |kind: &Kind| weight(*kind, &mut draw.by(kind.word()), nodes, share);
-        let mut storm: Vec<u32> = Kind::ALL.iter().map(weight).collect();
-        add_ends(&mut storm);
+        let weight = |kind: &Kind| weight(*kind, &mut draw.generator(kind.word()), nodes, share);
+        let mut faulty: Vec<u32> = Kind::ALL.iter().map(weight).collect();
+        add_ends(&mut faulty);
         let calm = |(kind, weight): (&Kind, &u32)| match kind {
             Kind::Heal | Kind::Resume | Kind::Unhang | Kind::Free => 4 * weight,
             kind if kind.is_fault() => 0,
             _ => *weight,
         };
         Rates {
-            calm: Weights::of(Kind::ALL.iter().zip(&storm).map(calm).collect()),
-            storm: Weights::of(storm),
-            storm_steps: draw.between("storm", 50, 500),
+            calm: Weights::of(Kind::ALL.iter().zip(&faulty).map(calm).collect()),
+            faulty: Weights::of(faulty),
+            faulty_steps: draw.between("storm", 50, 500),
             calm_steps: draw.pick("calm", &[0, 100, 300, 600]),
         }
     }
 
-    /// A kind of event for this step of a run.
+    /// Draws a kind of event for a step of a run.
     pub(crate) fn pick(&self, step: u64, random: &mut Random) -> Kind {
-        // It begins calm, so that the cluster is founded before most of what goes wrong; without a calm it is not.
-        let calm = step % (self.storm_steps + self.calm_steps) < self.calm_steps;
-        let weights = if calm { &self.calm } else { &self.storm };
+        // Runs begin calm, so that most clusters are formed before the first fault.
+        let calm = step % (self.faulty_steps + self.calm_steps) < self.calm_steps;
+        let weights = if calm { &self.calm } else { &self.faulty };
         weights.pick(random)
     }
 }
 
-/// So many of a hundred kinds of faults a seed has.
+/// How many percent of the kinds of faults a seed has.
 const FAULTS_PERCENT: [u64; 10] = [0, 15, 15, 15, 15, 15, 25, 25, 50, 50];
 
-/// How often a kind of event is drawn, before what ends a fault is known.
+/// The weight of a kind of event, except of those that end a fault.
 fn weight(kind: Kind, random: &mut Random, nodes: u8, faults_percent: u64) -> u32 {
-    // What every node has to do: a larger cluster does more of it for the same call.
+    // Work of every node: a larger cluster has more of it per call.
     let each = |weight: u32| weight * u32::from(nodes.max(3)) / 3;
     let share = match kind {
-        // What is lost, repeated or late on its way is the most ordinary of faults, and hides the others least.
+        // Lost, repeated and reordered messages are the most common faults, and hide the others least.
         Kind::Overtake | Kind::Drop | Kind::Repeat | Kind::Break => 2 * faults_percent,
-        // Few bits of a disk matter, and no more than a minority of disks may be hit in a run.
+        // Few bits of a disk matter, and only a minority of disks may be hit in a run.
         Kind::Flip => 2 * faults_percent,
         _ => faults_percent,
     };
@@ -290,7 +293,7 @@ fn weight(kind: Kind, random: &mut Random, nodes: u8, faults_percent: u64) -> u3
     }
 }
 
-/// What ends something is drawn as often as that: a fault that nothing ended would be the last of its kind in a run.
+/// The event that ends a fault is drawn as often as the fault: otherwise each machine would have it once per run.
 fn add_ends(weights: &mut [u32]) {
     let weight = |kind: Kind| weights[kind as usize];
     let cuts = [Kind::CutOneWay, Kind::Isolate, Kind::Split, Kind::Bridge, Kind::Ring];

@@ -52,7 +52,7 @@ fn a_failure_is_shrunk_and_can_be_repeated() {
         let text = failure.to_string();
         assert!(text.contains("RAFTOBJ_SIM='seed"), "{text}");
         assert!(text.contains("n0 ") && text.contains("#[test]"), "{text}");
-        assert_eq!(text.matches(&failure.0.what).count(), 1, "{text}");
+        assert_eq!(text.matches(&failure.0.observed).count(), 1, "{text}");
     });
     // Without the bug the same schedule holds.
 }
@@ -72,15 +72,15 @@ fn a_report_is_short_unless_it_is_asked_for_tables() {
 fn what_goes_wrong_already_does_nothing() {
     let simulation = simulation();
     let setup = Setup { nodes: 3, ..Setup::draw(0, &simulation.bounds) };
-    let mut world = World::new(simulation.program, setup);
-    assert!(!world.go_wrong(Event::Heal {}));
+    let mut world = World::new(simulation.runner.program, setup);
+    assert!(!world.inject_fault(Event::Heal {}));
     for event in from_text("hang 0; fill 1; cut 0 1; rate 2 150; fail 0 1 2; pause 1; split 1").unwrap() {
-        assert!(world.go_wrong(event), "{event}");
-        assert!(!world.go_wrong(event), "{event} again");
+        assert!(world.inject_fault(event), "{event}");
+        assert!(!world.inject_fault(event), "{event} again");
     }
     for event in from_text("unhang 0; free 1; rate 2 100; resume 1; heal").unwrap() {
-        assert!(world.go_wrong(event), "{event}");
-        assert!(!world.go_wrong(event), "{event} again");
+        assert!(world.inject_fault(event), "{event}");
+        assert!(!world.inject_fault(event), "{event} again");
     }
 }
 
@@ -90,28 +90,28 @@ fn in_a_turn_messages_are_heard_after_what_the_threads_have_done() {
     let simulation = simulation();
     let setup = Setup { nodes: 3, ..Setup::draw(0, &simulation.bounds) };
     let seed = setup.seed;
-    let mut world = World::new(simulation.program, setup);
+    let mut world = World::new(simulation.runner.program, setup);
     world.end_faults();
     for _ in 0..100 {
         world.round();
     }
     let answers = |world: &mut World<_>| {
-        world.links.at(0, 1).copy_all();
-        let sent = std::iter::from_fn(|| world.links.at(0, 1).take_echo());
+        world.network.at(0, 1).copy_to_echoes();
+        let sent = std::iter::from_fn(|| world.network.at(0, 1).take_echo());
         let is_answer = |message: Vec<u8>| {
             matches!(Message::decode(Bytes::from(message).slice(8..)), Ok(Message::Digests { .. }))
         };
         sent.map(is_answer).filter(|is| *is).count()
     };
     for (fails, answered) in [(false, 1), (true, 0)] {
-        world.links.at(0, 1).lose_all();
-        assert!(world.gather(0));
+        world.network.at(0, 1).lose_all();
+        assert!(world.begin_turn(0));
         let mut question = world.servers[1].id(seed).0.to_le_bytes().to_vec();
         Message::DigestsWanted { upto: Index(1) }.encode(&mut question);
         assert!(world.receive(1, 0, question));
         if fails {
             world.set_full(0, true);
-            world.fail(0, "no storage space".to_owned());
+            world.disk_failed(0, "no storage space".to_owned());
         }
         assert_eq!(answers(&mut world), 0, "not before the turn's end");
         assert!(world.end_turn(0));

@@ -1,30 +1,30 @@
-//! Bugs put in on purpose: the simulator finds each within so many seeds, by a check that fits it.
+//! Planted bugs: the simulator finds each within a number of seeds, by a check that fits it.
 //!
-//! The numbers are several times the mean distance between two seeds that find the bug, so that a change of what seeds
-//! draw seldom misses one by chance, and no less than 20. Where it does miss one, count what finds it among 8,000 seeds
-//! before and after; and look for the draw that was lost before raising the number. What the simulator cannot
-//! find is in [`ELSEWHERE`], with the reason.
+//! The numbers are at least 20, and several times the mean distance between two seeds that find the bug. So a change of
+//! what seeds draw seldom misses a bug by chance. If it does, count how many of 8,000 seeds find the bug before and after
+//! the change, and look for the lost draw before you raise the number. Bugs that the simulator cannot find are in
+//! [`ELSEWHERE`], with the reason.
 
 use crate::planted::{Bug, with};
-use crate::sim::run::{Events, run};
+use crate::sim::run::Events;
 use crate::sim::schedule::setup::Setup;
 use crate::sim::standard::simulation;
 use crate::sim::violation::Violation;
 
-/// What goes wrong in a run of the standard simulation.
+/// The violation of a run of the standard simulation, if there is one.
 fn violation(seed: u64) -> Option<Violation> {
     let simulation = simulation();
     let setup = Setup::draw(seed, &simulation.bounds);
-    run(&simulation.program, &setup, Events::Drawn(simulation.steps)).result.err()
+    simulation.runner.run(&setup, Events::Drawn(simulation.steps)).result.err()
 }
 
-/// Fails unless one of the first seeds finds the bug, by one of these rules, and holds without it.
+/// Fails unless one of the first seeds finds the bug, by one of these rules, and passes without it.
 fn find(bug: Bug, seeds: u64, rules: &[&str]) {
     let found = with(bug, || (0..seeds).find_map(|seed| Some((seed, violation(seed)?))));
     let Some((seed, violation)) = found else { panic!("{bug:?} is not found by {seeds} seeds") };
     println!("{bug:?}: seed {seed}, {violation}");
     assert!(rules.iter().any(|rule| violation.rule.starts_with(rule)), "seed {seed}: {violation}");
-    assert_eq!(self::violation(seed), None, "seed {seed} fails without the bug, too");
+    assert_eq!(self::violation(seed), None, "seed {seed} also fails without the bug");
 }
 
 macro_rules! found {
@@ -41,44 +41,45 @@ macro_rules! found {
     };
 }
 
-// Rules, in the order of the core's rooms. One that begins with `an assertion` is the code's own.
-const DURABLE: &str = "nothing is told before it is durable";
-const VOTES_ONCE: &str = "a node votes once a term";
+// Rules, in the order of the core's rooms. Those that begin with `an assertion` are assertions of the code itself.
+const DURABLE: &str = "nothing is sent before it is durable";
+const VOTES_ONCE: &str = "a node votes once per term";
 const VOTE_KEPT: &str = "a vote changes only with its term";
 const DURABLE_VOTES: &str = "a leader has the durable votes of a majority";
-const COMPLETE: &str = "a leader has all that was committed before";
+const COMPLETE: &str = "a leader has every entry committed in earlier terms";
 const MATCHING: &str = "logs that agree on an entry agree on all before it";
 const COMMITTED_STAY: &str = "committed entries never change";
-const COMMITTED_DURABLE: &str = "what is committed is durable at a majority";
-const OWN_TERM: &str = "a leader commits by counting only in its own term";
-const COUNTS: &str = "a leader counts what a peer has told it in its term";
-const NEVER_BACK: &str = "what a leader has counted never goes back in its term";
+const COMMITTED_DURABLE: &str = "a committed entry is durable on a majority";
+const OWN_TERM: &str = "a leader commits by counting only entries of its own term";
+const ACKNOWLEDGED: &str = "a match index is acknowledged by the peer in the same term";
+const NEVER_BACK: &str = "a match index never goes back within a term";
 const CORE_ASSERTS: &str = "an assertion at raftobj/src/raft/";
-const OWN_DISK: &str = "an entry is on a node's own disk before it is applied there";
-const READS: &str = "a linearizable read sees all that ended before it was made";
-const READ_APPLIED: &str = "a read is served after what it needs is applied";
+const OWN_DISK: &str = "a node applies only entries that are durable on its own disk";
+const READS: &str = "a linearizable read sees all that was acknowledged before it was made";
+const READ_APPLIED: &str = "a read is served only after its read index is applied";
 const TURN: &str = "a turn leaves nothing to do";
 const ONCE: &str = "a call takes effect once, in its session's order";
-const LIVES: &str = "no call of an earlier life of a node takes effect after one of a later life";
-const UNKNOWN_LATE: &str = "a call's end is unknown only when its deadline has passed";
-const ANSWERED: &str = "every caller is answered by the deadline";
+const BOOTS: &str = "no call of an earlier boot takes effect after one of a later boot";
+const UNKNOWN_LATE: &str = "a call ends unknown only after its deadline";
+const ENDS: &str = "every operation ends by its deadline";
 const EQUAL: &str = "replicas of an object are equal";
-const FOUND_OUT: &str = "a replica that differs is found out";
+const DETECTED: &str = "a diverged replica is detected";
 const ONLY_CALLS: &str = "only calls take effect";
 const APPLICABLE: &str = "every committed entry can be applied";
 const SERVES: &str = "after the last fault the cluster serves within a bound";
-const DENIED: &str = "a call takes effect once, or never where its caller was told so";
-const SERVED: &str = "in peace every operation is served";
-const OUTLIVES: &str = "an operation outlives its leader";
-const DEAF: &str = "a node that does not hear its leader deposes nobody";
-const DEAF_LEARNS: &str = "a follower that was deaf for a while learns what it missed";
-const MUTE_CATCHES_UP: &str = "a follower whose answers were lost for a while catches up";
-const QUIET_AGAIN: &str = "a leader that was";
-const READ_BACK: &str = "what was durable is read back";
-const WHOLE: &str = "a disk that is whole is read back";
-const REFUSED: &str = "damage to what was vouched for is refused";
+const CALLS_MATCH: &str = "every acknowledged call takes effect once, and no refused call does";
+const SUCCEEDS: &str = "without faults every operation succeeds";
+const SURVIVES: &str = "an operation survives the crash of its leader";
+const NOT_DEPOSED: &str = "a follower cut off from its leader does not depose it";
+const CATCHES_UP: &str = "a follower cut off from its leader catches up";
+const CATCHES_UP_UNHEARD: &str = "a follower whose replies were lost catches up";
+const FOLLOWS: &str = "an isolated leader follows the next one";
+const REJOINS: &str = "a crashed leader rejoins the cluster";
+const RECOVERS: &str = "a start recovers what was durable";
+const STARTS: &str = "a node starts from a healthy disk";
+const REFUSED: &str = "damage that is not a torn write is refused";
 const STORAGE_ASSERTS: &str = "an assertion at raftobj/src/storage/";
-const STRANGER: &str = "a node whose disk was lost is refused under its old address";
+const WIPED_REFUSED: &str = "a node whose disk was lost is refused under its old address";
 
 found! {
     // Elections
@@ -87,8 +88,8 @@ found! {
     planted_a_vote_forgotten_at_a_start: VoteForgottenAtStart within 20 by [VOTE_KEPT, VOTES_ONCE];
     planted_an_own_vote_counted_before_it_is_durable: OwnVoteBeforeFsync within 1_500 by [DURABLE_VOTES, MATCHING];
     planted_a_vote_for_a_log_behind: VoteForLogBehind within 100 by [COMPLETE, COMMITTED_STAY];
-    planted_a_pre_vote_beside_a_leader: PreVoteBesideLeader within 100 by [DEAF];
-    planted_a_pre_vote_that_teaches_nothing: PreVoteOfLowerTermDropped within 3_000 by [SERVES, QUIET_AGAIN];
+    planted_a_pre_vote_beside_a_leader: PreVoteBesideLeader within 100 by [NOT_DEPOSED];
+    planted_a_pre_vote_that_teaches_nothing: PreVoteOfLowerTermDropped within 3_000 by [SERVES, FOLLOWS, REJOINS];
 
     // Replication
     planted_commit_by_counting: CommitByCounting within 20 by [OWN_TERM];
@@ -97,10 +98,10 @@ found! {
     planted_a_match_that_goes_back: MatchIndexDecreases within 20 by [NEVER_BACK];
     planted_an_acknowledgement_before_its_fsync: AcknowledgedBeforeFsync within 20 by [DURABLE];
     planted_a_leader_that_counts_before_its_fsync: LeaderCountsBeforeFsync within 20 by [COMMITTED_DURABLE];
-    planted_an_acknowledgement_of_an_old_term: OldTermAcknowledges within 200 by [COUNTS];
-    planted_what_was_sent_taken_for_matched: NextIndexTakenForMatchIndex within 20 by [COUNTS];
-    planted_a_confirmation_forgotten: LeaderMatchForgotten within 100 by [DEAF_LEARNS, SERVES];
-    planted_a_log_nearly_full_that_refuses: NearlyFullRefuses within 200 by [MUTE_CATCHES_UP, SERVES];
+    planted_an_acknowledgement_of_an_old_term: OldTermAcknowledges within 200 by [ACKNOWLEDGED];
+    planted_what_was_sent_taken_for_matched: NextIndexTakenForMatchIndex within 20 by [ACKNOWLEDGED];
+    planted_a_confirmation_forgotten: LeaderMatchForgotten within 100 by [CATCHES_UP, SERVES];
+    planted_a_log_nearly_full_that_refuses: NearlyFullRefuses within 200 by [CATCHES_UP_UNHEARD, SERVES];
     planted_a_commit_not_told: CommitNotSent within 20 by [SERVES];
     planted_an_entry_applied_before_it_is_durable: AppliedBeforeDurable within 20 by [CORE_ASSERTS, OWN_DISK];
 
@@ -113,33 +114,33 @@ found! {
     // Calls and sessions
     planted_a_retry_that_takes_effect_twice: RetryAppliedTwice within 20 by [ONCE];
     planted_a_gap_that_is_accepted: GapAccepted within 300 by [UNKNOWN_LATE];
-    planted_a_retired_boot_admitted: RetiredBootAdmitted within 200 by [LIVES, ONCE];
-    planted_a_call_given_up_that_blocks: LowestIgnored within 100 by [SERVED, OUTLIVES];
-    planted_an_end_that_is_dropped: CompletionDropped within 150 by [ANSWERED];
-    planted_a_deadline_forgotten: DeadlineForgotten within 20 by [ANSWERED];
+    planted_a_retired_boot_admitted: RetiredBootAdmitted within 200 by [BOOTS, ONCE];
+    planted_a_call_given_up_that_blocks: LowestIgnored within 100 by [SUCCEEDS, SURVIVES];
+    planted_an_end_that_is_dropped: CompletionDropped within 150 by [ENDS];
+    planted_a_deadline_forgotten: DeadlineForgotten within 20 by [ENDS];
     planted_effects_left_for_the_next_turn: EffectsInOneRound within 20 by [TURN];
-    planted_a_sent_call_that_is_denied: SentCallDenied within 100 by [DENIED];
-    planted_a_call_never_sent_again: NeverResent within 100 by [OUTLIVES];
+    planted_a_sent_call_that_is_denied: SentCallDenied within 100 by [CALLS_MATCH];
+    planted_a_call_never_sent_again: NeverResent within 100 by [SURVIVES];
 
     // Apply
     planted_an_order_that_batches_change: OrderOfBatch within 20 by [EQUAL, ONLY_CALLS, ONCE];
     planted_a_method_that_stops_its_caller: FailingMethodStopsItsCaller within 50 by [APPLICABLE];
-    planted_a_divergence_that_goes_on: DivergenceGoesOn within 200 by [FOUND_OUT];
+    planted_a_divergence_that_goes_on: DivergenceGoesOn within 200 by [DETECTED];
 
     // Founding
     planted_a_list_told_early: FoundingListSentEarly within 20 by [DURABLE];
-    planted_a_list_that_changes: ListChanges within 400 by [DURABLE, READ_BACK, SERVES];
-    planted_a_wiped_disk_that_returns: WipedDiskReturns within 20 by [STRANGER];
+    planted_a_list_that_changes: ListChanges within 400 by [DURABLE, RECOVERS, SERVES];
+    planted_a_wiped_disk_that_returns: WipedDiskReturns within 20 by [WIPED_REFUSED];
 
     // Storage
     planted_damage_taken_for_a_torn_tail: DamageTakenForTail within 2_000 by [REFUSED];
-    planted_an_fsync_that_is_tried_again: FsyncRetried within 200 by [WHOLE, READ_BACK];
-    planted_a_segments_name_that_is_not_synced: SegmentNameNotSynced within 200 by [READ_BACK, WHOLE];
-    planted_an_identitys_name_that_is_not_synced: IdentityNameNotSynced within 50 by [READ_BACK, WHOLE];
-    planted_a_checksum_that_is_not_checked: ChecksumNotChecked within 200 by [WHOLE, READ_BACK, REFUSED];
-    planted_a_segment_left_before_it_is_synced: RotationWithoutSync within 800 by [WHOLE, READ_BACK];
-    planted_a_segment_without_the_vote: VoteNotCarried within 50 by [WHOLE, READ_BACK];
-    planted_a_truncation_not_replayed: TruncationNotReplayed within 200 by [STORAGE_ASSERTS, READ_BACK];
+    planted_an_fsync_that_is_tried_again: FsyncRetried within 200 by [STARTS, RECOVERS];
+    planted_a_segments_name_that_is_not_synced: SegmentNameNotSynced within 200 by [RECOVERS, STARTS];
+    planted_an_identitys_name_that_is_not_synced: IdentityNameNotSynced within 50 by [RECOVERS, STARTS];
+    planted_a_checksum_that_is_not_checked: ChecksumNotChecked within 200 by [STARTS, RECOVERS, REFUSED];
+    planted_a_segment_left_before_it_is_synced: RotationWithoutSync within 800 by [STARTS, RECOVERS];
+    planted_a_segment_without_the_vote: VoteNotCarried within 50 by [STARTS, RECOVERS];
+    planted_a_truncation_not_replayed: TruncationNotReplayed within 200 by [STORAGE_ASSERTS, RECOVERS];
 }
 
 /// Bugs that no run can show, each with a test of its own.

@@ -1,86 +1,88 @@
-//! What goes wrong, and how it ends.
+//! Faults, and how they end.
 
 use super::World;
-use super::server::{Durable, Loss, Server};
+use super::server::{Loss, Server};
 use crate::object::Object;
 use crate::persistence::Write;
+use crate::sim::oracle::chain::Durable;
+use crate::sim::oracle::replicas::Divergence;
 use crate::sim::schedule::event::Event;
-use crate::sim::violation::hold;
+use crate::sim::violation::ensure;
 use crate::storage::disk::sim::SimDisk;
 use std::path::PathBuf;
 
 impl<T: Object> World<T> {
-    /// Lets something go wrong. Returns whether that changed anything: a disk that hangs cannot begin to hang.
-    pub(crate) fn go_wrong(&mut self, event: Event) -> bool {
+    /// Injects or ends a fault. Returns whether that had an effect: a disk that hangs cannot begin to hang.
+    pub(crate) fn inject_fault(&mut self, event: Event) -> bool {
         let nodes = self.servers.len();
         let server = |number: u8| usize::from(number) % nodes;
         match event {
             Event::Break { from, to, lose } => {
                 let (from, to) = (server(from), server(to));
-                if !self.links.at(from, to).disconnect() {
+                if !self.network.at(from, to).disconnect() {
                     return false;
                 }
                 if lose % 2 == 1 {
-                    self.links.at(from, to).lose_all();
+                    self.network.at(from, to).lose_all();
                 }
-                self.lose_connection(from, to);
-                self.settle(from);
+                self.report_disconnect(from, to);
+                self.handle_effects(from);
                 true
             }
             Event::CutOneWay { from, to } => {
                 let (from, to) = (server(from), server(to));
-                from != to && self.links.at(from, to).cut()
+                from != to && self.network.at(from, to).cut()
             }
             Event::Isolate { server: at, way } => {
                 let (at, way) = (server(at), 1 + way % 3);
                 let cut = |from, to| (way & 1 != 0 && to == at) || (way & 2 != 0 && from == at);
-                self.links.cut_where(cut)
+                self.network.cut_where(cut)
             }
-            Event::Split { side } => self.links.cut_where(|from, to| (side >> from ^ side >> to) & 1 == 1),
+            Event::Split { side } => self.network.cut_where(|from, to| (side >> from ^ side >> to) & 1 == 1),
             Event::Bridge { server: at, side } => {
                 let at = server(at);
                 let apart = |from: usize, to: usize| (side >> from ^ side >> to) & 1 == 1;
-                self.links.cut_where(|from, to| from != at && to != at && apart(from, to))
+                self.network.cut_where(|from, to| from != at && to != at && apart(from, to))
             }
             Event::Ring { turn } => {
-                // The machines in a circle that begins elsewhere each time: who is whose neighbour differs.
+                // The machines form a ring; `turn` decides who is whose neighbour.
                 let step = 1 + usize::from(turn) % nodes;
                 let place = |at: usize| (0..nodes).find(|k| k * step % nodes == at).unwrap_or(at);
-                self.links.cut_where(|from, to| {
+                self.network.cut_where(|from, to| {
                     let distance = place(from).abs_diff(place(to));
                     distance != 1 && distance != nodes - 1
                 })
             }
-            Event::Heal {} => self.links.cut_where(|_, _| false),
+            Event::Heal {} => self.network.cut_where(|_, _| false),
             Event::Crash { server: at, calls, keep } => self.crash(server(at), calls, keep),
             Event::Pause { server: at } => self.set_paused(server(at), true),
             Event::Resume { server: at } => self.set_paused(server(at), false),
             Event::Rate { server: at, percent } => {
-                changes(&mut self.servers[server(at)].percent, u64::from(percent).clamp(20, 250))
+                set(&mut self.servers[server(at)].rate_percent, u64::from(percent).clamp(20, 250))
             }
             Event::Clock { server: at, seconds } => {
                 let jump = i64::from(seconds % 128) * 1_000 * i64::from(1 + seconds % 61);
                 let ahead = &mut self.servers[server(at)].clock_ahead_ms;
                 let now = *ahead + if seconds < 128 { jump } else { -jump };
-                changes(ahead, now)
+                set(ahead, now)
             }
-            Event::Hang { server: at } => changes(&mut self.servers[server(at)].hung, true),
-            Event::Unhang { server: at } => changes(&mut self.servers[server(at)].hung, false),
+            Event::Hang { server: at } => set(&mut self.servers[server(at)].hung, true),
+            Event::Unhang { server: at } => set(&mut self.servers[server(at)].hung, false),
             Event::FailDisk { server: at, calls, how } => {
-                changes(&mut self.servers[server(at)].fails_next, Some((calls, how)))
+                set(&mut self.servers[server(at)].next_fault, Some((calls, how)))
             }
             Event::Fill { server: at } => self.set_full(server(at), true),
             Event::Free { server: at } => self.set_full(server(at), false),
             Event::Wipe { server: at } => self.wipe(server(at)),
-            Event::Diverge { server: at } => self.let_diverge(server(at)),
+            Event::Diverge { server: at } => self.diverge(server(at)),
             Event::Flip { server: at, file, high, low } => {
                 self.flip(server(at), file.into(), u64::from(high) << 8 | u64::from(low))
             }
-            _ => unreachable!("{event} is the ordinary course"),
+            _ => unreachable!("{event} is not a fault"),
         }
     }
 
-    /// The power goes, or the process dies: at once, or while it writes.
+    /// A machine loses power, or its process dies: at once, or during a write.
     pub(super) fn crash(&mut self, at: usize, calls: u8, keep: u8) -> bool {
         let server = &mut self.servers[at];
         let Some(process) = &mut server.process else { return false };
@@ -89,17 +91,17 @@ impl<T: Object> World<T> {
         let writes_now = calls > 0 && !writes.is_empty() && !idle;
         if writes_now {
             server.disk.power_off_at(server.disk.calls() + u64::from(calls - 1) % 12);
-            // Done or not, nobody is told.
+            // Whether it succeeded is reported to nobody.
             let _ = server.write(writes);
         }
-        // A disk in the middle of a call lost its power; it did not merely see its process die.
-        self.process_ends(at, if writes_now { keep.max(1) } else { keep });
+        // A disk in the middle of a call lost power: that is not the death of a process alone.
+        self.end_process(at, if writes_now { keep.max(1) } else { keep });
         true
     }
 
     fn set_paused(&mut self, at: usize, paused: bool) -> bool {
         match &mut self.servers[at].process {
-            Some(process) => changes(&mut process.paused, paused),
+            Some(process) => set(&mut process.paused, paused),
             None => false,
         }
     }
@@ -107,37 +109,47 @@ impl<T: Object> World<T> {
     pub(crate) fn set_full(&mut self, at: usize, full: bool) -> bool {
         let server = &mut self.servers[at];
         server.disk.set_full(full);
-        changes(&mut server.full, full)
+        set(&mut server.full, full)
     }
 
-    /// The machine loses its disk, and gets an empty one.
+    /// A machine loses its disk, and gets an empty one.
     fn wipe(&mut self, at: usize) -> bool {
-        if !self.atlas.may_lose(&self.servers, at) {
+        if !self.fault_budget.can_lose_disk(&self.servers, at) {
             return false;
         }
-        self.process_ends(at, 0);
+        self.end_process(at, 0);
         let server = &mut self.servers[at];
-        self.atlas.lose();
+        self.fault_budget.record_lost_disk();
         server.lost = Some(Loss::Wiped);
-        server.disks += 1;
+        server.disk_number += 1;
         server.disk = SimDisk::new();
-        server.forget();
+        server.lose_durable();
         true
     }
 
-    /// A bit flips on a disk whose machine is down, where the next start can tell it: damage to what nothing vouches for
-    /// looks like a torn write, which is a limit that the README states.
+    /// A machine's replica diverges at its next call.
+    pub(super) fn diverge(&mut self, at: usize) -> bool {
+        if !self.fault_budget.can_diverge(&self.servers, at) {
+            return false;
+        }
+        self.fault_budget.record_divergence(at);
+        let process = self.servers[at].process.as_mut();
+        process.map(|process| process.divergence = Some(Divergence::Pending)).is_some()
+    }
+
+    /// A bit flips on the disk of a machine that is down, where the next start detects it. Damage that looks like a torn
+    /// write is not injected: the README states that limit.
     fn flip(&mut self, at: usize, file: usize, offset: u64) -> bool {
-        if self.servers[at].process.is_some() || !self.atlas.may_lose(&self.servers, at) {
+        if self.servers[at].process.is_some() || !self.fault_budget.can_lose_disk(&self.servers, at) {
             return false;
         }
         let server = &mut self.servers[at];
-        // What was not synced is on the disk from now on: a later loss of power must not take the damage away again.
+        // What was not synced becomes durable: a later loss of power must not undo the damage.
         server.disk.cut_power(&mut |_| true);
         let files: Vec<(PathBuf, Vec<u8>)> =
             server.disk.snapshot().into_iter().filter_map(|(path, bytes)| Some((path, bytes?))).collect();
         let Some((path, bytes)) = files.get(file % files.len().max(1)) else { return false };
-        // Behind the last byte that is not zero nothing was written.
+        // After the last byte that is not zero nothing was written.
         let Some(last) = bytes.iter().rposition(|byte| *byte != 0) else { return false };
         let mut flipped = bytes.clone();
         let bit = offset * 7 % (8 * (last as u64 + 1));
@@ -153,10 +165,10 @@ impl<T: Object> World<T> {
             return false;
         }
         if let Ok(found) = read(&|trial| trial.set_bytes(path, &flipped)) {
-            hold!(
-                server.may_be_cut_to(&found),
-                "damage to what was vouched for is refused",
-                "n{at} finds term {} and {} entries after bit {bit} of {} was flipped, written were term {} and {}",
+            ensure!(
+                server.could_recover(&found),
+                "damage that is not a torn write is refused",
+                "n{at} recovers term {} and {} entries after bit {bit} of {} was flipped; term {} and {} entries were durable",
                 found.hard_state.term,
                 found.entries.len(),
                 path.display(),
@@ -167,13 +179,13 @@ impl<T: Object> World<T> {
         }
         server.disk.set_bytes(path, &flipped);
         server.lost = Some(Loss::Damaged);
-        self.atlas.lose();
+        self.fault_budget.record_lost_disk();
         true
     }
 
-    /// Everything that can end ends; what is lost stays so.
+    /// Ends all faults; lost disks stay lost.
     pub(crate) fn end_faults(&mut self) {
-        self.links.cut_where(|_, _| false);
+        self.network.cut_where(|_, _| false);
         for at in 0..self.servers.len() {
             self.set_paused(at, false);
             self.end_turn(at);
@@ -181,13 +193,13 @@ impl<T: Object> World<T> {
             let server = &mut self.servers[at];
             server.disk.clear_fault();
             server.hung = false;
-            server.fails_next = None;
-            server.percent = 100;
+            server.next_fault = None;
+            server.rate_percent = 100;
         }
         self.start_all();
     }
 
-    /// Whoever is down and can starts.
+    /// Starts every machine that is down, unless its disk is damaged.
     pub(super) fn start_all(&mut self) {
         for at in 0..self.servers.len() {
             if self.servers[at].process.is_none() && self.servers[at].lost != Some(Loss::Damaged) {
@@ -197,21 +209,21 @@ impl<T: Object> World<T> {
     }
 }
 
-/// Sets a value. Returns whether it was another one.
-fn changes<V: PartialEq>(value: &mut V, to: V) -> bool {
+/// Sets a value. Returns whether that changed it.
+fn set<V: PartialEq>(value: &mut V, to: V) -> bool {
     let changed = *value != to;
     *value = to;
     changed
 }
 
 impl<T: Object> Server<T> {
-    /// Nothing of what was written is there any more.
-    fn forget(&mut self) {
-        self.forgotten = Some(std::mem::take(&mut self.durable));
-        self.before = (Durable::default(), Vec::new());
+    /// The new disk has nothing of what was written.
+    fn lose_durable(&mut self) {
+        self.lost_durable = Some(std::mem::take(&mut self.durable));
+        self.before_last_write = (Durable::default(), Vec::new());
         self.node = None;
-        self.undecided.clear();
-        self.undecided_founding = None;
-        (self.hung, self.full, self.fails_next) = (false, false, None);
+        self.unconfirmed.clear();
+        self.unconfirmed_founding = None;
+        (self.hung, self.full, self.next_fault) = (false, false, None);
     }
 }

@@ -1,77 +1,122 @@
-//! The second phase of a run: faults end, and within a bound all is well.
+//! The liveness phase, the second of a run: faults end, and within a bound the cluster works again.
 //!
-//! A leader serves, every node that has its disk has applied all that is committed, every caller has been answered,
-//! and a call at each node succeeds, with whatever reads the workload made before it. Then every node serves a
+//! There is a leader, every node that has not lost its disk has applied all that is committed, every operation has ended,
+//! and at each node a call succeeds, with the reads that the workload makes before it. Then every node serves a
 //! linearizable read.
 
 use super::World;
 use super::server::Process;
 use crate::node::status::Role;
 use crate::object::Object;
-use crate::sim::client::OperationId;
-use crate::sim::violation::hold;
+use crate::sim::operation::OperationId;
+use crate::sim::oracle::replicas::Divergence;
+use crate::sim::violation::ensure;
 
-/// Rounds of one tick each, in which everything that waits is done, counted in the longest election timeouts: a leader
-/// has to be heard of, votes may split a few times, and a call may wait for its deadline before it.
+/// The bound, in the longest election timeouts: each node must hear from a leader, votes may split a few times, and a
+/// call may wait for its deadline before that. A round takes one tick and does all queued work.
 const TIMEOUTS_MAX: u64 = 40;
 
 /// A leader may have to send its whole log, one entry at a time, before one of its own term lets it commit any.
-const ROUNDS_AN_ENTRY: u64 = 8;
+const ROUNDS_PER_ENTRY: u64 = 8;
 
-/// Progress that goes on for so many times longer is none: one leader after the other, say, commits its first entry.
-const UNREST_MAX: u64 = 32;
+/// Progress without end is none: each new leader may commit its first entry, and nothing else. So the whole phase is
+/// bounded, too, by this many times the bound.
+const BOUNDS_MAX: u64 = 32;
 
 const SERVES: &str = "after the last fault the cluster serves within a bound";
 
+/// A dispute over digests ends within this many gossip intervals.
+const DISPUTE_GOSSIPS: u64 = 7;
+
 impl<T: Object> World<T> {
-    /// Makes peace, and checks that it holds.
-    pub(crate) fn make_peace(&mut self) {
+    /// Ends all faults, and checks that the cluster recovers and serves.
+    pub(crate) fn run_liveness_phase(&mut self) {
         self.end_faults();
-        self.await_verdicts();
-        self.come_to_rest(SERVES);
-        self.ask_everybody();
-        // The others learn of it with the next heartbeats; who is asked before that must not read what is old.
-        self.read_everywhere();
-        self.come_to_rest(SERVES);
-        self.try_trouble();
-        self.read_everywhere();
-        self.check_the_end();
+        self.resolve_divergence();
+        self.await_quiet(SERVES);
+        self.call_at_every_node();
+        // Followers learn of the last commits with the next heartbeats. A read before that must not be stale.
+        self.read_at_every_node();
+        self.await_quiet(SERVES);
+        self.run_liveness_fault();
+        self.read_at_every_node();
+        self.check_end();
     }
 
-    /// Lets rounds pass until nothing is left to do. The bound is on rounds in which nothing is applied or answered: a
-    /// long log over a narrow window takes its time.
-    pub(super) fn come_to_rest(&mut self, rule: &str) {
+    /// All links carry again: a node whose digest differs stops, and restarts from its log, which is intact. A divergence
+    /// that no reply has exposed is undetectable; a restart also repairs it.
+    pub(super) fn resolve_divergence(&mut self) {
+        for at in 0..self.servers.len() {
+            match self.servers[at].process.as_mut().and_then(|process| process.divergence.as_mut()) {
+                Some(Divergence::Hidden) => {
+                    self.end_process(at, 0);
+                    self.start(at, None, 0);
+                }
+                Some(Divergence::Pending) => {
+                    let process = self.servers[at].process.as_mut();
+                    process.into_iter().for_each(|process| process.divergence = None);
+                }
+                _ => {}
+            }
+        }
         let rounds_max = self.rounds_max();
-        let (mut done, mut idle, mut rounds) = (self.done(), 0, 0);
-        while !self.is_quiet() {
-            (idle, rounds) = (idle + 1, rounds + 1);
-            hold!(
-                idle <= rounds_max && rounds <= UNREST_MAX * rounds_max,
-                rule,
-                "after {idle} ticks of peace without progress, {rounds} in all, {}",
-                self.unrest()
+        let gossip_ticks = 4 * self.setup.limits.heartbeat_ticks;
+        let mut rounds = 0;
+        while let Some(server) = self.servers.iter().find(|server| server.has_diverged()) {
+            rounds += 1;
+            ensure!(
+                rounds <= rounds_max,
+                "a diverged replica is detected",
+                "n{}'s digest differs, and after {rounds_max} ticks without faults it still runs",
+                server.number
             );
             self.round();
-            let now = self.done();
-            if now != done {
-                (done, idle) = (now, 0);
+            self.start_all();
+        }
+        if self.divergence_seen {
+            // Disputes that are still open, perhaps with a node that has restarted, end undecided.
+            for _ in 0..DISPUTE_GOSSIPS * gossip_ticks {
+                self.round();
+                self.start_all();
+            }
+            self.divergence_seen = false;
+        }
+    }
+
+    /// Runs rounds until nothing is left to do. The bound is on consecutive rounds without progress, because a long log
+    /// over a narrow window takes many rounds.
+    pub(super) fn await_quiet(&mut self, rule: &str) {
+        let rounds_max = self.rounds_max();
+        let (mut before, mut idle, mut rounds) = (self.progress(), 0, 0);
+        while !self.is_quiet() {
+            (idle, rounds) = (idle + 1, rounds + 1);
+            ensure!(
+                idle <= rounds_max && rounds <= BOUNDS_MAX * rounds_max,
+                rule,
+                "after {idle} ticks without progress, {rounds} in all, {}",
+                self.describe_unfinished()
+            );
+            self.round();
+            let now = self.progress();
+            if now != before {
+                (before, idle) = (now, 0);
             }
         }
     }
 
-    /// So many rounds of peace are enough for a leader to be heard of, and for its log to be everybody's.
+    /// This many rounds suffice to elect a leader, and to replicate its log to every node.
     pub(super) fn rounds_max(&self) -> u64 {
         let limits = &self.setup.limits;
         let longest = self.live().map(|(_, process)| process.log.len() as u64).max().unwrap_or_default();
-        TIMEOUTS_MAX * limits.election_ticks_max + limits.deadline_ticks_max + ROUNDS_AN_ENTRY * longest
+        TIMEOUTS_MAX * limits.election_ticks_max + limits.deadline_ticks_max + ROUNDS_PER_ENTRY * longest
     }
 
-    /// Grows with everything that is applied or answered.
-    fn done(&self) -> u64 {
-        self.live().map(|(_, process)| process.applied.0).sum::<u64>() + self.ended as u64
+    /// A measure of progress: it grows with each applied entry and each ended operation.
+    fn progress(&self) -> u64 {
+        self.live().map(|(_, process)| process.applied.0).sum::<u64>() + self.operations_ended as u64
     }
 
-    /// One tick, and whatever waits.
+    /// One tick, and all queued work.
     pub(crate) fn round(&mut self) {
         self.step += 1;
         let nodes = self.servers.len();
@@ -91,7 +136,7 @@ impl<T: Object> World<T> {
         }
     }
 
-    /// The nodes that have their disks.
+    /// The running nodes that have not lost their disks.
     pub(super) fn live(&self) -> impl Iterator<Item = (usize, &Process<T>)> {
         self.servers
             .iter()
@@ -99,6 +144,7 @@ impl<T: Object> World<T> {
             .filter_map(|server| Some((server.number, server.process.as_ref()?)))
     }
 
+    /// Whether there is nothing left to do: all nodes run, follow a leader in one term, and have applied everything.
     pub(super) fn is_quiet(&self) -> bool {
         self.servers.iter().all(|server| server.lost.is_some() || server.process.is_some())
             && self.live().any(|(_, process)| process.node.headline().0 == Role::Leader)
@@ -107,15 +153,15 @@ impl<T: Object> World<T> {
                     && process.applied == self.oracle.commit()
                     && process.log.len() as u64 == process.applied.0
             })
-            && self.operations.len() == self.ended
+            && self.operations.len() == self.operations_ended
             && self
                 .live()
                 .map(|(_, process)| process.node.term())
                 .all(|term| self.live().all(|(_, process)| process.node.term() == term))
     }
 
-    /// What is not as it should be, for a person.
-    pub(super) fn unrest(&self) -> String {
+    /// What keeps the cluster from being quiet, as text.
+    pub(super) fn describe_unfinished(&self) -> String {
         let leaders = self.live().filter(|(_, process)| process.node.headline().0 == Role::Leader).count();
         let behind: Vec<String> = self
             .live()
@@ -123,33 +169,33 @@ impl<T: Object> World<T> {
             .map(|(number, process)| format!("n{number} has applied {}", process.applied))
             .collect();
         let waiting: usize = self.live().map(|(_, process)| process.calls.len() + process.reads.len()).sum();
-        let astray = self.live().filter(|(_, process)| process.node.headline().2.is_none()).count();
+        let leaderless = self.live().filter(|(_, process)| process.node.headline().2.is_none()).count();
         let longer = self.live().filter(|(_, process)| process.log.len() as u64 != process.applied.0).count();
         format!(
-            "there are {leaders} leaders, {astray} nodes know none, {} is committed, {longer} logs are longer, {waiting} \
+            "there are {leaders} leaders, {leaderless} nodes know none, {} is committed, {longer} logs are longer, {waiting} \
              operations wait, {} of {} have ended; behind: [{}]",
             self.oracle.commit(),
-            self.ended,
+            self.operations_ended,
             self.operations.len(),
             behind.join(", ")
         )
     }
 
-    /// An operation is made at each node; all of them must succeed.
-    fn ask_everybody(&mut self) {
+    /// Makes operations at each node; all of them must succeed.
+    fn call_at_every_node(&mut self) {
         let first = self.operations.len();
         let live: Vec<usize> = self.live().map(|(number, _)| number).collect();
         for (at, client) in live.into_iter().zip((0..self.clients.len()).cycle()) {
-            self.ask_in_peace(client, at);
+            self.call_at(client, at);
         }
-        let bound = self.await_end(first);
+        let bound = self.await_operations_from(first);
         for id in (first..self.operations.len()).map(OperationId) {
             let operation = &self.operations[id.0];
             let ended = operation.ended.as_ref();
             let served = ended.is_some_and(|(_, end)| end.is_served(&self.setup.limits));
-            hold!(
+            ensure!(
                 served,
-                "in peace every operation is served",
+                "without faults every operation succeeds",
                 "client {} at n{} ended with {:?} after {bound} ticks",
                 operation.client,
                 operation.server,
@@ -158,26 +204,26 @@ impl<T: Object> World<T> {
         }
     }
 
-    /// Each node serves a linearizable read, of all that is committed when it is asked for.
-    fn read_everywhere(&mut self) {
+    /// Makes a linearizable read at each node; it must see all that is committed when it is made.
+    fn read_at_every_node(&mut self) {
         let (first, commit) = (self.operations.len(), self.oracle.commit());
         let live: Vec<usize> = self.live().map(|(number, _)| number).collect();
-        live.into_iter().for_each(|at| self.read_in_peace(at));
-        let bound = self.await_end(first);
+        live.into_iter().for_each(|at| self.read_at(at));
+        let bound = self.await_operations_from(first);
         for operation in &self.operations[first..] {
             let index = operation.ended.as_ref().and_then(|(_, end)| end.index());
-            hold!(
+            ensure!(
                 index.is_some_and(|index| index >= commit),
-                "in peace every node serves a linearizable read",
-                "n{} was asked at commit {commit}, and ended with {:?} after {bound} ticks at most",
+                "without faults every node serves a linearizable read",
+                "the read at n{}, made at commit {commit}, ended with {:?} within {bound} ticks",
                 operation.server,
                 operation.ended
             );
         }
     }
 
-    /// Rounds until all operations from this one on have ended, or as many as that may take. Returns how many that is.
-    fn await_end(&mut self, first: usize) -> u64 {
+    /// Runs rounds until all operations from `first` on have ended, up to a bound. Returns the bound.
+    fn await_operations_from(&mut self, first: usize) -> u64 {
         let bound = 8 * self.setup.limits.election_ticks_max;
         for _ in 0..bound {
             if self.operations[first..].iter().all(|operation| operation.ended.is_some()) {
@@ -188,12 +234,12 @@ impl<T: Object> World<T> {
         bound
     }
 
-    fn check_the_end(&self) {
+    fn check_end(&self) {
         for (id, operation) in self.operations.iter().enumerate() {
-            hold!(
+            ensure!(
                 operation.ended.is_some(),
-                "every caller is answered",
-                "operation {id} of client {} at n{} never ends",
+                "every operation ends",
+                "operation {id} of client {} at n{} has not ended",
                 operation.client,
                 operation.server
             );

@@ -1,33 +1,35 @@
-//! Trouble in the middle of peace, small enough that it must pass without a trace.
+//! Liveness faults: a single fault in the liveness phase, after which the cluster must recover completely.
 //!
-//! Random schedules are full of faults, and so must forgive much: a call may end unknown, a leader may be lost. Here one
-//! thing goes wrong and nothing else, and everything is promised. Each seed has one of these troubles, or none.
+//! Under many faults the checks must permit much: a call may end unknown, a leader may be replaced. Under a single fault
+//! they are strict. Each seed has one of these faults, or none.
 
 use super::World;
 use super::server::Process;
 use crate::node::status::Role;
 use crate::object::Object;
 use crate::raft::types::Ticks;
-use crate::sim::client::OperationId;
-use crate::sim::schedule::setup::Trouble;
-use crate::sim::violation::{Violation, hold};
+use crate::sim::operation::OperationId;
+use crate::sim::schedule::setup::LivenessFault;
+use crate::sim::violation::{Violation, ensure};
 
-/// A node is elected, and calls are sent to it, within so many of the longest election timeouts.
+/// Within this many of the longest election timeouts a node is elected, and calls are sent to it.
 const TIMEOUTS_MAX: u64 = 40;
 
-/// So many operations are asked of a node at once: enough that reads and calls are among them.
-const CALLS: usize = 12;
+/// How many operations are made at a node at once: enough that reads and calls are among them.
+const OPERATIONS: usize = 12;
 
-/// A log is nearly full when a few calls more fill it.
-const NEARLY_BYTES: usize = 1_500;
+/// A log with less room than this is nearly full: a few more calls fill it.
+const ROOM_BYTES: usize = 1_500;
+
+/// How many rounds of calls fill a log at most.
 const FILLING_ROUNDS_MAX: u32 = 200;
 
-/// A leader leads again after at most so many others, or it is left at that.
+/// How many other leaders are elected at most until one leads again.
 const LEADERS_MAX: u32 = 8;
 
 impl<T: Object> World<T> {
-    /// Goes through the seed's trouble, where there are nodes enough that it must pass.
-    pub(super) fn try_trouble(&mut self) {
+    /// Injects the seed's liveness fault, if enough nodes are live to recover from it.
+    pub(super) fn run_liveness_fault(&mut self) {
         let live: Vec<usize> = self.live().map(|(number, _)| number).collect();
         let leader = self.live().find(|(_, process)| process.node.headline().0 == Role::Leader);
         let Some(leader) = leader.map(|(number, _)| number) else { return };
@@ -36,151 +38,151 @@ impl<T: Object> World<T> {
         if live.len() <= majority {
             return;
         }
-        match self.setup.trouble {
-            Trouble::None => {}
-            Trouble::DeafFollower => self.let_follower_go_deaf(leader, follower),
-            Trouble::MuteFollower => self.let_follower_go_mute(leader, follower),
-            Trouble::LostLeader => self.lose_leader_under_calls(leader, &live),
-            Trouble::IsolatedLeader => self.isolate_leader(leader),
-            Trouble::LateCalls => self.repeat_calls_of_a_life(leader, follower),
-            Trouble::LateAnswers => self.repeat_answers_to_reads(leader, follower, &live),
-            Trouble::LateAcknowledgements => self.repeat_acknowledgements_of_a_term(leader, &live),
+        match self.setup.liveness_fault {
+            LivenessFault::None => {}
+            LivenessFault::LeaderToFollowerCut => self.cut_leader_to_follower(leader, follower),
+            LivenessFault::FollowerToLeaderCut => self.cut_follower_to_leader(leader, follower),
+            LivenessFault::LeaderCrash => self.crash_leader_under_calls(leader, &live),
+            LivenessFault::LeaderIsolated => self.isolate_leader(leader),
+            LivenessFault::DelayedCalls => self.repeat_calls_of_ended_process(leader, follower),
+            LivenessFault::DelayedReadReplies => self.repeat_read_replies(leader, follower, &live),
+            LivenessFault::DelayedAcknowledgements => self.repeat_acknowledgements_of_a_term(leader, &live),
         }
     }
 
-    /// A follower does not hear its leader for longer than an election timeout. The others do, so that nothing comes
-    /// of it; and it learns later what it missed.
-    fn let_follower_go_deaf(&mut self, leader: usize, follower: usize) {
+    /// The link from the leader to a follower is cut for longer than an election timeout. The other followers still hear from
+    /// the leader, so it keeps its term (thesis §4.2.3, §9.6), and the follower catches up afterwards.
+    fn cut_leader_to_follower(&mut self, leader: usize, follower: usize) {
         let term = self.node(leader).term();
-        // The last that it hears is an entry: that it is committed it has to learn afterwards.
-        self.ask(0, leader);
+        // The last message that it receives is an entry. It must learn later that the entry is committed.
+        self.operate_at(0, leader);
         self.deliver_all(leader, follower);
         self.write(follower, u8::MAX);
-        self.links.at(leader, follower).cut();
+        self.network.at(leader, follower).cut();
         for _ in 0..self.setup.limits.election_ticks_max + 2 {
             self.round();
         }
-        self.links.cut_where(|_, _| false);
-        self.come_to_rest("a follower that was deaf for a while learns what it missed");
+        self.network.cut_where(|_, _| false);
+        self.await_quiet("a follower cut off from its leader catches up");
         let now = self.node(leader).term();
-        hold!(
+        ensure!(
             now == term,
-            "a node that does not hear its leader deposes nobody",
-            "n{follower} did not hear n{leader}, and term {term} gave way to {now}"
+            "a follower cut off from its leader does not depose it",
+            "n{follower} was cut off from n{leader}, and term {term} was followed by {now}"
         );
     }
 
-    /// What a follower answers is lost, then what it is sent, too. Later it is sent again what it has, together with
-    /// what it lacks, and takes it, though its log be nearly full.
-    fn let_follower_go_mute(&mut self, leader: usize, follower: usize) {
+    /// A follower's replies are lost, then also what it is sent. Later the leader sends it again what it has, together with
+    /// what it lacks, and it accepts that even if its log is nearly full.
+    fn cut_follower_to_leader(&mut self, leader: usize, follower: usize) {
         self.fill_log(leader);
-        self.links.at(follower, leader).cut();
-        self.ask_often(leader);
+        self.network.at(follower, leader).cut();
+        self.operate_often(leader);
         self.round();
-        self.links.at(leader, follower).cut();
+        self.network.at(leader, follower).cut();
         for _ in 0..self.setup.limits.election_ticks_max + 2 {
             if self.setup.limits.has_small_log() {
-                self.ask_often(leader);
+                self.operate_often(leader);
             }
             self.round();
-            self.links.at(leader, follower).lose_all();
-            self.links.at(follower, leader).lose_all();
+            self.network.at(leader, follower).lose_all();
+            self.network.at(follower, leader).lose_all();
         }
-        self.links.cut_where(|_, _| false);
-        self.come_to_rest("a follower whose answers were lost for a while catches up");
+        self.network.cut_where(|_, _| false);
+        self.await_quiet("a follower whose replies were lost catches up");
     }
 
-    /// Where a log may be full at all, calls until it nearly is.
+    /// If the setup limits the log, makes calls until it is nearly full.
     fn fill_log(&mut self, leader: usize) {
         let log_bytes_max = self.setup.limits.log_bytes_max;
         for _ in 0..FILLING_ROUNDS_MAX {
             let bytes = self.node(leader).raft().map_or(0, |raft| raft.log().bytes());
-            if !self.setup.limits.has_small_log() || bytes + NEARLY_BYTES > log_bytes_max {
+            if !self.setup.limits.has_small_log() || bytes + ROOM_BYTES > log_bytes_max {
                 return;
             }
-            (0..self.clients.len()).cycle().take(2).for_each(|client| self.ask(client, leader));
+            (0..self.clients.len()).cycle().take(2).for_each(|client| self.operate_at(client, leader));
             self.round();
         }
     }
 
-    /// A leader is cut off, and its time goes slowly, so that it takes itself for one while another is elected. It serves
-    /// nobody.
+    /// A leader is isolated and its clock is slow, so it still takes itself for the leader when another one is elected. It
+    /// must serve nobody.
     fn isolate_leader(&mut self, leader: usize) {
-        self.servers[leader].percent = 20;
+        self.servers[leader].rate_percent = 20;
         let next = self.replace_leader(leader);
-        self.ask_often(next);
-        self.await_answers();
-        self.ask_often(leader);
+        self.operate_often(next);
+        self.await_operations();
+        self.operate_often(leader);
         self.round();
-        self.servers[leader].percent = 100;
-        self.links.cut_where(|_, _| false);
-        self.come_to_rest("a leader that was cut off follows the next");
+        self.servers[leader].rate_percent = 100;
+        self.network.cut_where(|_, _| false);
+        self.await_quiet("an isolated leader follows the next one");
     }
 
-    /// A process forwards calls, and ends. The next process of that node makes others; then the first ones arrive once
-    /// more, and must have no effect.
-    fn repeat_calls_of_a_life(&mut self, leader: usize, follower: usize) {
-        self.ask_often(follower);
-        self.links.at(follower, leader).copy_all();
-        self.await_answers();
+    /// A process forwards calls, and ends. The next process of that node makes other calls. Then the first ones arrive
+    /// again, and must have no effect.
+    fn repeat_calls_of_ended_process(&mut self, leader: usize, follower: usize) {
+        self.operate_often(follower);
+        self.network.at(follower, leader).copy_to_echoes();
+        self.await_operations();
         self.crash(follower, 0, 0);
         self.start(follower, None, 0);
-        self.come_to_rest("a node that was lost for a moment catches up");
-        self.ask_often(follower);
-        self.await_answers();
-        self.hear_what_stayed_behind(follower, leader);
-        self.come_to_rest("late calls leave no trace");
+        self.await_quiet("a restarted follower catches up");
+        self.operate_often(follower);
+        self.await_operations();
+        self.deliver_echoes(follower, leader);
+        self.await_quiet("calls that arrive again late have no effect");
     }
 
-    /// A node reads, and later reads again. Then the leader's first answers arrive once more, while the node has not yet
-    /// what was written in between.
-    fn repeat_answers_to_reads(&mut self, leader: usize, follower: usize, live: &[usize]) {
-        self.ask_often(follower);
+    /// A node makes reads, and later more reads. Then the leader's first replies arrive again, while the node lacks what was
+    /// written in between.
+    fn repeat_read_replies(&mut self, leader: usize, follower: usize, live: &[usize]) {
+        self.operate_often(follower);
         for _ in 0..3 {
             live.iter().for_each(|at| self.deliver_all(*at, leader));
-            self.links.at(leader, follower).copy_all();
+            self.network.at(leader, follower).copy_to_echoes();
             live.iter().for_each(|at| self.deliver_all(leader, *at));
         }
-        self.await_answers();
-        self.links.at(leader, follower).cut();
-        self.ask_often(leader);
-        // Too short for the node to doubt its leader, long enough for the others to agree.
+        self.await_operations();
+        self.network.at(leader, follower).cut();
+        self.operate_often(leader);
+        // Too short for the node to start an election, long enough for the others to commit.
         for _ in 1..self.setup.limits.election_ticks_min {
             self.round();
         }
-        self.links.cut_where(|_, _| false);
-        self.ask_often(follower);
-        self.hear_what_stayed_behind(leader, follower);
-        self.come_to_rest("late answers leave no trace");
+        self.network.cut_where(|_, _| false);
+        self.operate_often(follower);
+        self.deliver_echoes(leader, follower);
+        self.await_quiet("read replies that arrive again late have no effect");
     }
 
-    /// A leader leads again after others, and is then told what it was told the first time.
+    /// A leader leads again after others. Then acknowledgements from its first term arrive again.
     fn repeat_acknowledgements_of_a_term(&mut self, leader: usize, live: &[usize]) {
         let followers: Vec<usize> = live.iter().copied().filter(|at| *at != leader).collect();
-        self.ask_often(leader);
+        self.operate_often(leader);
         for follower in &followers {
             self.deliver_all(leader, *follower);
             self.write(*follower, u8::MAX);
-            self.links.at(*follower, leader).copy_all();
+            self.network.at(*follower, leader).copy_to_echoes();
         }
         let mut now = leader;
         for _ in 0..LEADERS_MAX {
             now = self.replace_leader(now);
             if now == leader {
-                followers.iter().for_each(|from| self.hear_what_stayed_behind(*from, leader));
+                followers.iter().for_each(|from| self.deliver_echoes(*from, leader));
                 break;
             }
-            self.links.cut_where(|_, _| false);
-            self.come_to_rest("a leader that was cut off follows the next");
+            self.network.cut_where(|_, _| false);
+            self.await_quiet("an isolated leader follows the next one");
         }
-        self.links.cut_where(|_, _| false);
-        self.come_to_rest("late acknowledgements leave no trace");
+        self.network.cut_where(|_, _| false);
+        self.await_quiet("acknowledgements that arrive again late have no effect");
     }
 
-    /// Cuts a leader off until another is elected, and returns that one.
+    /// Isolates a leader until another one is elected, and returns that one.
     fn replace_leader(&mut self, leader: usize) -> usize {
         let term = self.node(leader).term();
-        self.links.cut_where(|from, to| from == leader || to == leader);
+        self.network.cut_where(|from, to| from == leader || to == leader);
         for _ in 0..TIMEOUTS_MAX * self.setup.limits.election_ticks_max {
             let leads = |(number, process): (usize, &Process<T>)| {
                 let (role, of, _) = process.node.headline();
@@ -191,22 +193,23 @@ impl<T: Object> World<T> {
             }
             self.round();
         }
-        Violation::raise("a leader that is cut off is replaced", self.unrest())
+        Violation::raise("an isolated leader is replaced", self.describe_unfinished())
     }
 
-    fn hear_what_stayed_behind(&mut self, from: usize, to: usize) {
-        while let Some(message) = self.links.at(from, to).take_echo() {
+    /// Delivers the late copies of messages on a link.
+    fn deliver_echoes(&mut self, from: usize, to: usize) {
+        while let Some(message) = self.network.at(from, to).take_echo() {
             self.receive(from, to, message);
         }
-        self.settle(to);
+        self.handle_effects(to);
     }
 
-    /// A leader goes away with calls on their way to it. They go to the next one.
-    fn lose_leader_under_calls(&mut self, leader: usize, live: &[usize]) {
+    /// A leader crashes while calls to it are in flight. They are sent to the next leader.
+    fn crash_leader_under_calls(&mut self, leader: usize, live: &[usize]) {
         let first = self.operations.len();
         let callers = live.iter().copied().filter(|at| *at != leader);
         for (at, client) in callers.zip((0..self.clients.len()).cycle()) {
-            self.ask(client, at);
+            self.operate_at(client, at);
             if self.setup.seed & 64 != 0 {
                 self.deliver_all(at, leader);
             }
@@ -214,7 +217,7 @@ impl<T: Object> World<T> {
         self.crash(leader, 0, (self.setup.seed >> 7) as u8);
         let full = self.setup.limits.has_small_log();
         for _ in 0..TIMEOUTS_MAX * self.setup.limits.election_ticks_max {
-            if self.operations.len() == self.ended || full {
+            if self.operations.len() == self.operations_ended || full {
                 break;
             }
             self.round();
@@ -223,35 +226,35 @@ impl<T: Object> World<T> {
             let operation = &self.operations[id.0];
             let ended = operation.ended.as_ref();
             let served = ended.map_or(full, |(_, end)| end.is_served(&self.setup.limits));
-            hold!(
+            ensure!(
                 served,
-                "an operation outlives its leader",
-                "client {} at n{} ended with {:?} after n{leader} went away",
+                "an operation survives the crash of its leader",
+                "client {} at n{} ended with {:?} after n{leader} crashed",
                 operation.client,
                 operation.server,
                 operation.ended
             );
         }
         self.start(leader, None, 0);
-        self.come_to_rest("a leader that was lost comes back as one of many");
+        self.await_quiet("a crashed leader rejoins the cluster");
     }
 
-    /// A client asks a node, and waits as long as it may take to elect another leader.
-    fn ask(&mut self, client: usize, at: usize) {
+    /// A client makes an operation at a node; its deadline is long enough to elect another leader.
+    fn operate_at(&mut self, client: usize, at: usize) {
         self.clients[client].home = at;
-        self.clients[client].waiting = 0;
-        self.operate_for(client, Some(Ticks(TIMEOUTS_MAX * self.setup.limits.election_ticks_max)));
+        self.clients[client].pending = 0;
+        self.operate(client, Some(Ticks(TIMEOUTS_MAX * self.setup.limits.election_ticks_max)));
     }
 
-    /// Many operations, of all clients.
-    fn ask_often(&mut self, at: usize) {
-        (0..self.clients.len()).cycle().take(CALLS).for_each(|client| self.ask(client, at));
+    /// The clients make many operations at a node.
+    fn operate_often(&mut self, at: usize) {
+        (0..self.clients.len()).cycle().take(OPERATIONS).for_each(|client| self.operate_at(client, at));
     }
 
-    /// Rounds until every operation has ended, or long enough for that.
-    fn await_answers(&mut self) {
+    /// Runs rounds until every operation has ended, up to a bound.
+    fn await_operations(&mut self) {
         for _ in 0..2 * self.setup.limits.election_ticks_max {
-            if self.operations.len() == self.ended {
+            if self.operations.len() == self.operations_ended {
                 return;
             }
             self.round();

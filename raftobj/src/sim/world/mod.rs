@@ -1,8 +1,9 @@
-//! A cluster in which events happen, one at a time, and what follows from each.
+//! A simulated cluster with its clients, and what each event does to it.
 //!
-//! Begin with [`World::happen`]. Its topics: `course` (what always happens), `faults` (what goes wrong), `asking` (clients),
-//! `effects` (what follows from what a node was told), `ending` (how a process ends in order), `peace` (the end of a run),
-//! `trouble` (in the middle of it).
+//! Begin with [`World::handle_event`]. Then, a topic per file: `events` (the ordinary ones), `faults`, `operations` (of
+//! clients), `effects` (what a node wants done, and the checks of it), `shutdown` (an orderly end of a process), `liveness`
+//! (the second phase of a run), `liveness_faults` (single faults in it). The parts: `server` (a machine), `network`, and
+//! `fault_budget` (how many faults a cluster must survive).
 
 mod effects;
 mod events;
@@ -18,67 +19,58 @@ mod shutdown;
 use crate::hash::mix;
 use crate::object::Object;
 use crate::raft::types::Index;
-use crate::sim::client::{Client, Operation, RecordingHandle};
+use crate::sim::client::RecordingHandle;
 use crate::sim::coverage::Coverage;
-use crate::sim::linearizability::Judge;
+use crate::sim::operation::Operation;
 use crate::sim::oracle::Oracle;
+use crate::sim::program::Program;
 use crate::sim::report::Report;
 use crate::sim::schedule::event::Event;
 use crate::sim::schedule::setup::Setup;
-use fault_budget::Atlas;
-use network::Links;
+use fault_budget::FaultBudget;
+use network::Network;
 use server::Server;
 use std::rc::Rc;
-
-/// Asks for a client's next operation.
-pub(crate) type Workload<T> = Box<dyn Fn(&mut Client<'_, T>)>;
-
-/// What a user simulates: how an object is made, and what clients ask of it.
-pub(crate) struct Program<T: Object> {
-    pub(crate) object: Box<dyn Fn() -> T>,
-    pub(crate) workload: Workload<T>,
-    /// Compares two copies, where they can be.
-    pub(crate) equal: Option<fn(&T, &T) -> bool>,
-    /// Judges what clients saw, where the object can be a model of itself.
-    pub(crate) judge: Option<Judge<T>>,
-}
 
 /// A cluster and its clients.
 pub(crate) struct World<T: Object> {
     pub(crate) program: Rc<Program<T>>,
     pub(crate) setup: Setup,
     pub(crate) servers: Vec<Server<T>>,
-    pub(crate) links: Links,
+    pub(crate) network: Network,
     pub(crate) oracle: Oracle<T>,
-    pub(crate) atlas: Atlas,
+    pub(crate) fault_budget: FaultBudget,
     pub(crate) operations: Vec<Operation<T>>,
     pub(crate) clients: Vec<ClientState>,
     pub(crate) coverage: Coverage,
     pub(crate) step: u64,
-    /// Virtual time: wall clocks go by it, so that what one tick brings may have one time.
+    /// Virtual time, which wall clocks follow: everything within one tick has the same time.
     pub(super) ticks: u64,
-    /// Of everything that happened: equal for equal runs.
+    /// A hash of everything that happened: equal for equal runs.
     pub(crate) hash: u64,
-    /// Whether a replica's digest has differed: a node may stop over it.
-    pub(super) diverged: bool,
-    /// How many operations have ended.
-    pub(crate) ended: usize,
+    /// Whether a replica's digest has differed, which may stop a node.
+    pub(super) divergence_seen: bool,
+    /// The number of operations that have ended.
+    pub(crate) operations_ended: usize,
+    /// Records the calls of workloads.
     pub(super) handle: RecordingHandle<T>,
-    /// The last index that anybody knows to have taken effect.
-    pub(super) seen: Index,
+    /// The last index that was acknowledged to any client.
+    pub(super) acknowledged: Index,
 }
 
-/// What a client remembers.
+/// The state of a client.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ClientState {
-    /// The machine it talks to.
+    /// The machine that gets its operations.
     pub(super) home: usize,
-    pub(super) made: u64,
-    pub(super) waiting: u64,
-    /// Its last local read: at which machine, in which life, after which index.
-    pub(super) seen: Option<(usize, u64, Index)>,
-    /// What its own last call did, in which life of which machine.
-    pub(super) wrote: Option<(usize, u64, Index)>,
+    /// The number of operations that it has made.
+    pub(super) operations: u64,
+    /// The number of its operations that have not ended.
+    pub(super) pending: u64,
+    /// Its last local read: the machine, its life, the index.
+    pub(super) last_local_read: Option<(usize, u64, Index)>,
+    /// Its last acknowledged call: the machine, its life, the index.
+    pub(super) last_call: Option<(usize, u64, Index)>,
 }
 
 impl<T: Object> World<T> {
@@ -88,19 +80,19 @@ impl<T: Object> World<T> {
             .map(|client| ClientState { home: usize::from(client % setup.nodes), ..ClientState::default() });
         let mut world = World {
             servers,
-            links: Links::new(setup.nodes),
+            network: Network::new(setup.nodes),
             oracle: Oracle::new((program.object)()),
-            atlas: Atlas::new(setup.nodes),
+            fault_budget: FaultBudget::new(setup.nodes),
             operations: Vec::new(),
             clients: clients.collect(),
             coverage: Coverage::default(),
             step: 0,
             ticks: 0,
             hash: setup.seed,
-            diverged: false,
-            ended: 0,
+            divergence_seen: false,
+            operations_ended: 0,
             handle: RecordingHandle::new((program.object)()),
-            seen: Index(0),
+            acknowledged: Index(0),
             setup,
             program,
         };
@@ -108,17 +100,17 @@ impl<T: Object> World<T> {
         world
     }
 
-    /// Lets an event happen.
-    pub(crate) fn happen(&mut self, event: Event) {
+    /// Lets an event happen, and counts it if it had an effect.
+    pub(crate) fn handle_event(&mut self, event: Event) {
         self.step += 1;
-        let did = self.dispatch(event);
-        if did {
+        let had_effect = self.dispatch(event);
+        if had_effect {
             self.coverage.count(event.kind());
             self.hash = mix(self.hash, event.kind() as u64);
         }
     }
 
-    /// Whether the event did anything.
+    /// Lets an event happen. Returns whether it had an effect.
     fn dispatch(&mut self, event: Event) -> bool {
         let nodes = self.servers.len();
         let server = |number: u8| usize::from(number) % nodes;
@@ -127,22 +119,22 @@ impl<T: Object> World<T> {
             Event::Deliver { from, to, count } => {
                 let (from, to) = (server(from), server(to));
                 let awake = self.servers[to].is_awake();
-                let mut some = false;
+                let mut received = false;
                 for _ in 0..count.max(1) {
-                    match awake.then(|| self.links.at(from, to).take(0)).flatten() {
-                        Some(message) => some |= self.receive(from, to, message),
+                    match awake.then(|| self.network.at(from, to).take(0)).flatten() {
+                        Some(message) => received |= self.receive(from, to, message),
                         None => break,
                     }
                 }
-                self.settle(to);
-                return some;
+                self.handle_effects(to);
+                return received;
             }
             Event::Overtake { from, to, .. } | Event::Repeat { from, to, .. } | Event::Echo { from, to } => {
                 let (from, to) = (server(from), server(to));
                 if !self.servers[to].is_awake() {
                     return false;
                 }
-                let link = self.links.at(from, to);
+                let link = self.network.at(from, to);
                 let message = match event {
                     Event::Overtake { nth, .. } => link.take(nth.into()),
                     Event::Repeat { nth, .. } => link.repeat(nth.into()),
@@ -150,20 +142,20 @@ impl<T: Object> World<T> {
                 };
                 let Some(message) = message else { return false };
                 self.receive(from, to, message);
-                self.settle(to);
+                self.handle_effects(to);
             }
             Event::Drop { from, to, nth } => {
-                return self.links.at(server(from), server(to)).take(nth.into()).is_some();
+                return self.network.at(server(from), server(to)).take(nth.into()).is_some();
             }
             Event::Write { server: at, count } => return self.write(server(at), count),
             Event::Apply { server: at, count } => return self.apply(server(at), count),
-            Event::Call { client } => return self.operate(usize::from(client)),
+            Event::Call { client } => return self.handle_call(usize::from(client)),
             Event::Deadline { back, ticks } => return self.set_deadline(back.into(), ticks),
             Event::Dial { from, to } => return self.dial(server(from), server(to)),
-            Event::Gather { server: at } => return self.gather(server(at)),
+            Event::Gather { server: at } => return self.begin_turn(server(at)),
             Event::Turn { server: at } => return self.end_turn(server(at)),
             Event::Idle { server: at } => return self.mark_idle(server(at)),
-            Event::Prepare { server: at } => return self.prepare(server(at)),
+            Event::Prepare { server: at } => return self.prepare_segment(server(at)),
             Event::Start { server: at, calls, keep } => {
                 let at = server(at);
                 if self.servers[at].process.is_some() {
@@ -172,12 +164,12 @@ impl<T: Object> World<T> {
                 self.start(at, (calls > 0).then_some(calls.into()), keep);
             }
             Event::Shutdown { server: at, keep } => return self.shut_down(server(at), keep),
-            _ => return self.go_wrong(event),
+            _ => return self.inject_fault(event),
         }
         true
     }
 
-    /// What the run has come to so far.
+    /// A report on the run so far.
     pub(crate) fn report(&self) -> Report {
         Report {
             runs: 1,
@@ -185,13 +177,13 @@ impl<T: Object> World<T> {
             entries: self.oracle.commit().0,
             calls: self.oracle.calls() as u64,
             operations: self.operations.len() as u64,
-            undecided: 0,
+            undecided_histories: 0,
             coverage: self.coverage.clone(),
             hash: self.hash,
         }
     }
 
-    /// The machine whose node leads the latest term, if it does.
+    /// The machine of the latest term's leader, if its process still runs.
     pub(crate) fn leader(&self) -> Option<u8> {
         let (_, leader) = self.oracle.leaders.last_key_value()?;
         let at = self

@@ -1,24 +1,25 @@
 //! A machine: a disk, and while it is up a process with a whole node on it.
 //!
-//! The node, its memory and its object are those that the driver runs; what lies around them here is queues that wait
-//! for an event. What is durable is also kept in a second, plain way ([`Durable`]), against which every restart is
-//! checked.
+//! The node, its writer and its object are those that the driver runs. Here queues surround them, which wait for events.
+//! What is durable is also recorded in a second, simple form ([`Durable`]); every restart is checked against it.
 
 use crate::calls::{CallId, ReadTicket};
 use crate::codec::message::Message;
-use crate::hash::{hash_bytes, mix};
+use crate::hash::mix;
 use crate::node::{FoundingWrite, Node, PersistentState};
 use crate::object::Object;
 use crate::object::lock::StateLock;
 use crate::object::machine::{Applied, Machine};
 use crate::persistence::{Opened, Opening, Write, Writer, Written, put_records};
 use crate::raft::PersistId;
-use crate::raft::types::{Entry, EntryId, HardState, Incarnation, Index, NodeId, Ticks, Time};
+use crate::raft::types::{Entry, HardState, Incarnation, Index, NodeId, Ticks};
 use crate::replica::builder::{machine_config, node_config};
-use crate::sim::client::OperationId;
+use crate::sim::operation::OperationId;
+use crate::sim::oracle::chain::{ChainedEntry, Durable, chained};
+use crate::sim::oracle::replicas::Divergence;
 use crate::sim::random::Random;
 use crate::sim::schedule::setup::Setup;
-use crate::sim::violation::hold;
+use crate::sim::violation::ensure;
 use crate::storage::disk::sim::SimDisk;
 use crate::storage::wal::PrepareJob;
 use crate::storage::{NewIdentity, Record, WalOptions};
@@ -33,57 +34,43 @@ pub(crate) struct Server<T: Object> {
     pub(crate) disk: SimDisk,
     pub(crate) process: Option<Process<T>>,
     pub(crate) durable: Durable,
-    /// What was durable before the last write, and that write: damage to the last one may look like a torn one.
-    pub(crate) before: (Durable, Vec<Record>),
-    /// Records of a write that was begun and whose end nobody saw.
-    pub(crate) undecided: Vec<Record>,
+    /// What was durable before the last write, and that write: damage to it may look like a torn write.
+    pub(crate) before_last_write: (Durable, Vec<Record>),
+    /// Records of a write that did not complete: the next start decides which of them are durable.
+    pub(crate) unconfirmed: Vec<Record>,
     /// The founding write among them.
-    pub(crate) undecided_founding: Option<FoundingWrite>,
-    /// The disk's faults.
+    pub(crate) unconfirmed_founding: Option<FoundingWrite>,
+    /// The disk hangs: it completes nothing.
     pub(crate) hung: bool,
+    /// The disk has no space left.
     pub(crate) full: bool,
-    pub(crate) fails_next: Option<(u8, u8)>,
-    /// What the disk held is gone for good, or refused for good: it counts as lost.
+    /// A fault of the disk's next write or start: the call, and the kind of the fault.
+    pub(crate) next_fault: Option<(u8, u8)>,
+    /// How the disk was lost, if it was.
     pub(crate) lost: Option<Loss>,
-    /// Whom its present disk says it is, once a process has started from it.
+    /// The node id on its present disk, once a process has started from it.
     pub(crate) node: Option<NodeId>,
-    /// What was on the disk that was lost: it counted when something became committed.
-    pub(crate) forgotten: Option<Durable>,
-    /// How many disks the machine has had.
-    pub(crate) disks: u64,
-    /// How often a process was started: names its connections.
+    /// What was durable on the disk that was lost: leaders have counted it.
+    pub(crate) lost_durable: Option<Durable>,
+    /// Which of the machine's disks this is, from 1.
+    pub(crate) disk_number: u64,
+    /// The number of processes that were started. It identifies the present one.
     pub(crate) lives: u64,
-    pub(crate) percent: u64,
-    /// Hundredths of a tick that have passed since the last.
-    pub(crate) phase: u64,
-    /// What its clock is ahead of the right time, in milliseconds.
+    /// The rate of its ticks, in percent of the right one.
+    pub(crate) rate_percent: u64,
+    /// Hundredths of a tick that have passed since the last tick.
+    pub(crate) tick_hundredths: u64,
+    /// By how much its clock is ahead of the right time, in milliseconds.
     pub(crate) clock_ahead_ms: i64,
 }
 
-/// How a disk was lost.
+/// How a disk was lost for good.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Loss {
-    /// It is empty now.
+    /// It was replaced by an empty one.
     Wiped,
-    /// It is damaged, and its node does not start.
+    /// It is damaged, and no node starts from it.
     Damaged,
-}
-
-/// What is on a disk, told in the plainest way.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Durable {
-    pub(crate) hard_state: HardState,
-    pub(crate) log: Vec<Link>,
-    pub(crate) proposed: bool,
-    pub(crate) formed: bool,
-}
-
-/// An entry in a chain: two of one id and one hash have equal logs up to them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Link {
-    pub(crate) id: EntryId,
-    pub(crate) time: Time,
-    pub(crate) hash: u64,
 }
 
 /// A process, from its start to its end.
@@ -95,54 +82,46 @@ pub(crate) struct Process<T: Object> {
     pub(crate) state: Arc<StateLock<T>>,
     pub(crate) writes: VecDeque<Write>,
     pub(crate) committed: VecDeque<Vec<Entry>>,
-    /// What the disk and the object have done, and the node was not told of yet.
-    pub(crate) news: VecDeque<News>,
-    /// A turn of the engine has begun and not ended.
-    pub(crate) gathers: bool,
-    /// Messages that have arrived in it: the engine tells what its threads have done before them.
+    /// Reports of the disk and the object that the node has not received yet.
+    pub(crate) reports: VecDeque<ThreadReport>,
+    /// Whether a turn of the engine has begun and not ended.
+    pub(crate) in_turn: bool,
+    /// Messages that have arrived in this turn: the node gets the reports of the threads first.
     pub(crate) inbox: Vec<(NodeId, Message)>,
+    /// The job that creates the next segment of the log.
     pub(crate) preparing: Option<PrepareJob<SimDisk>>,
     /// The log as the node holds it, durable or not.
-    pub(crate) log: Vec<Link>,
+    pub(crate) log: Vec<ChainedEntry>,
     pub(crate) commit: Index,
-    pub(crate) handed: Index,
+    /// The last index that the node has passed to the object.
+    pub(crate) applying: Index,
+    /// The last index that the object has applied.
     pub(crate) applied: Index,
     pub(crate) hard_state: HardState,
     pub(crate) calls: BTreeMap<CallId, Waiting>,
     pub(crate) reads: BTreeMap<ReadTicket, Waiting>,
     pub(crate) ticks: Ticks,
     pub(crate) paused: bool,
-    /// Its disk failed: nothing is written any more.
+    /// Whether its disk has failed: nothing more is written.
     pub(crate) disk_failed: bool,
-    /// The node was told so.
-    pub(crate) told_to_stop: bool,
-    /// Where its object differs from the others'.
+    /// Whether its node was told to stop.
+    pub(crate) stop_requested: bool,
+    /// Whether its replica differs from the others', and how.
     pub(crate) divergence: Option<Divergence>,
-    /// Whether its membership was looked at: it does not change.
-    pub(crate) member: bool,
+    /// Whether its membership was checked, which never changes.
+    pub(crate) membership_checked: bool,
 }
 
-/// What the threads beside an engine tell it.
+/// A report of one of the other threads to the engine.
 #[derive(Clone, Debug)]
-pub(crate) enum News {
+pub(crate) enum ThreadReport {
     FoundingWritten(FoundingWrite),
     Persisted(PersistId),
     Applied(Applied),
     Failed(String),
 }
 
-/// How a copy of the object has come to differ from the others. It does so until its process ends: the log is whole.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Divergence {
-    /// The next call will be made wrongly.
-    Due,
-    /// One was, and no reply has shown it.
-    Hidden,
-    /// Its digest is another than the others'.
-    Seen,
-}
-
-/// An operation that has not ended, and when it has to.
+/// An operation that has not ended, and its deadline.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Waiting {
     pub(crate) operation: OperationId,
@@ -155,44 +134,6 @@ pub(crate) fn address(number: usize) -> String {
     format!("n{number}:1")
 }
 
-impl Link {
-    /// The entry after `before` in a log.
-    pub(crate) fn after(before: Option<&Link>, entry: &Entry) -> Link {
-        let hash = before.map_or(0, |link| link.hash);
-        let hash = mix(mix(mix(hash, entry.id.term.0), entry.id.index.0), entry.time.0);
-        Link { id: entry.id, time: entry.time, hash: hash_bytes(hash, &entry.payload) }
-    }
-}
-
-/// Puts an entry into a log, in the place of all from its index on.
-pub(crate) fn append(log: &mut Vec<Link>, entry: &Entry) {
-    let at = entry.id.index.0 as usize - 1;
-    hold!(at <= log.len(), "logs have no gaps", "{} after {} entries", entry.id, log.len());
-    log.truncate(at);
-    log.push(Link::after(log.last(), entry));
-}
-
-/// A log as a chain.
-fn chain(entries: &[Entry]) -> Vec<Link> {
-    let mut log = Vec::with_capacity(entries.len());
-    entries.iter().for_each(|entry| append(&mut log, entry));
-    log
-}
-
-impl Durable {
-    pub(crate) fn write(&mut self, record: &Record) {
-        match record {
-            Record::Entry(entry) => append(&mut self.log, entry),
-            Record::HardState(hard_state) => self.hard_state = *hard_state,
-        }
-    }
-
-    pub(crate) fn found(&mut self, write: &FoundingWrite) {
-        self.proposed = true;
-        self.formed |= matches!(write, FoundingWrite::Formed { .. });
-    }
-}
-
 impl<T: Object> Server<T> {
     pub(crate) fn new(number: usize) -> Server<T> {
         Server {
@@ -200,29 +141,29 @@ impl<T: Object> Server<T> {
             disk: SimDisk::new(),
             process: None,
             durable: Durable::default(),
-            before: (Durable::default(), Vec::new()),
-            undecided: Vec::new(),
-            undecided_founding: None,
+            before_last_write: (Durable::default(), Vec::new()),
+            unconfirmed: Vec::new(),
+            unconfirmed_founding: None,
             hung: false,
             full: false,
-            fails_next: None,
+            next_fault: None,
             lost: None,
             node: None,
-            forgotten: None,
-            disks: 1,
+            lost_durable: None,
+            disk_number: 1,
             lives: 0,
-            percent: 100,
-            phase: 0,
+            rate_percent: 100,
+            tick_hundredths: 0,
             clock_ahead_ms: 0,
         }
     }
 
-    /// The id of its present disk.
+    /// The id of the node on its present disk.
     pub(crate) fn id(&self, seed: u64) -> NodeId {
-        self.node.unwrap_or(NodeId(mix(mix(seed, self.number as u64), self.disks)))
+        self.node.unwrap_or(NodeId(mix(mix(seed, self.number as u64), self.disk_number)))
     }
 
-    /// Opens the directory as a node that starts does.
+    /// Opens the directory, as a starting node does.
     pub(crate) fn open(&self, disk: &SimDisk, setup: &Setup) -> Result<Opened<SimDisk>, String> {
         let id = self.id(setup.seed);
         let new_identity = NewIdentity {
@@ -236,10 +177,10 @@ impl<T: Object> Server<T> {
         Opening::begin(disk.clone(), Path::new(DIRECTORY), options, new_identity)?.finish()
     }
 
-    /// Starts a process. With `dies_at` the power goes at that call to the disk.
+    /// Starts a process. With `dies_at` the machine loses power at that call to the disk.
     ///
     /// # Errors
-    /// Why the node does not start.
+    /// The reason why the node does not start.
     pub(crate) fn start(&mut self, setup: &Setup, object: T, dies_at: Option<u64>) -> Result<(), String> {
         assert!(self.process.is_none(), "machine {} is up", self.number);
         if let Some(calls) = dies_at {
@@ -247,7 +188,7 @@ impl<T: Object> Server<T> {
         }
         let opened = self.open(&self.disk, setup)?;
         self.lives += 1;
-        self.check_remembered(&opened);
+        self.check_recovered(&opened);
         let Opened { writer, owner, persistent_state, .. } = opened;
         let options = crate::Options::default();
         self.node = Some(owner.node);
@@ -268,50 +209,50 @@ impl<T: Object> Server<T> {
             state,
             writes: VecDeque::new(),
             committed: VecDeque::new(),
-            news: VecDeque::new(),
-            gathers: false,
+            reports: VecDeque::new(),
+            in_turn: false,
             inbox: Vec::new(),
             preparing: None,
             log,
             commit: Index(0),
-            handed: Index(0),
+            applying: Index(0),
             applied: Index(0),
             calls: BTreeMap::new(),
             reads: BTreeMap::new(),
             ticks: Ticks(0),
             paused: false,
             disk_failed: false,
-            told_to_stop: false,
+            stop_requested: false,
             divergence: None,
-            member: false,
+            membership_checked: false,
         });
         Ok(())
     }
 
-    /// A group commit, on the disk and in the plain copy of it.
+    /// A group commit, to the disk and to the simple record of it.
     ///
     /// # Errors
-    /// What the disk said; the next start decides what came of it.
+    /// The error of the disk. The next start decides which records are durable.
     pub(crate) fn write(&mut self, mut writes: Vec<Write>) -> Result<Written, String> {
         let Some(process) = &mut self.process else { unreachable!("machine {} is up", self.number) };
         for write in &writes {
             match write {
-                Write::Persist(persist) => put_records(&mut self.undecided, persist.clone()),
-                Write::Founding(step) => self.undecided_founding = Some(step.clone()),
+                Write::Persist(persist) => put_records(&mut self.unconfirmed, persist.clone()),
+                Write::Founding(step) => self.unconfirmed_founding = Some(step.clone()),
             }
         }
         let written = process.writer.write(&mut writes)?;
         if written.persisted.is_some() {
-            self.wrote(self.undecided.len());
+            self.confirm(self.unconfirmed.len());
         }
-        self.undecided_founding.take().iter().for_each(|step| self.durable.found(step));
+        self.unconfirmed_founding.take().iter().for_each(|step| self.durable.write_founding(step));
         Ok(written)
     }
 
-    /// The last group commit of a process that ends in order: afterwards all is synced, and the disk says so.
+    /// The last group commit of a process that ends orderly: afterwards the disk records that everything is synced.
     ///
     /// # Errors
-    /// What the disk said; the next start decides what came of it.
+    /// The error of the disk. The next start decides which records are durable.
     pub(crate) fn write_and_close(&mut self, writes: Vec<Write>) -> Result<(), String> {
         if !writes.is_empty() {
             self.write(writes)?;
@@ -319,24 +260,24 @@ impl<T: Object> Server<T> {
         let Some(process) = &mut self.process else { unreachable!("machine {} is up", self.number) };
         let preparing = process.preparing.take().or_else(|| process.writer.prepare_next());
         process.writer.mark_idle()?;
-        // The background's work on the next file is waited for, but nobody takes it.
+        // The background job for the next segment is completed, but its result is not used.
         preparing.into_iter().for_each(|job| drop(job.run()));
         Ok(())
     }
 
-    /// The first `count` of the records that were undecided are durable.
-    fn wrote(&mut self, count: usize) {
-        let (before, last) = &mut self.before;
+    /// The first `count` unconfirmed records are durable.
+    fn confirm(&mut self, count: usize) {
+        let (before, last) = &mut self.before_last_write;
         last.drain(..).for_each(|record| before.write(&record));
-        last.extend(self.undecided.drain(..count));
+        last.extend(self.unconfirmed.drain(..count));
         last.iter().for_each(|record| self.durable.write(record));
     }
 
-    /// Whether a log that was read from a damaged disk is what was written, or that without its end.
-    pub(crate) fn may_be_cut_to(&self, found: &PersistentState) -> bool {
-        let log = chain(&found.entries);
-        let (mut durable, last) = self.before.clone();
-        let mut records = last.iter().chain(&self.undecided);
+    /// Whether a log that was recovered from a damaged disk is what was written, perhaps without the end of the last write.
+    pub(crate) fn could_recover(&self, found: &PersistentState) -> bool {
+        let log = chained(&found.entries);
+        let (mut durable, last) = self.before_last_write.clone();
+        let mut records = last.iter().chain(&self.unconfirmed);
         loop {
             if durable.hard_state == found.hard_state && durable.log == log {
                 return true;
@@ -348,66 +289,66 @@ impl<T: Object> Server<T> {
         }
     }
 
-    /// What a start reads back is what was durable, and perhaps of the write that was under way what came first.
-    fn check_remembered(&mut self, opened: &Opened<SimDisk>) {
+    /// A start recovers what was durable, and perhaps the first records of a write that did not complete.
+    fn check_recovered(&mut self, opened: &Opened<SimDisk>) {
         let number = self.number;
         let found = &opened.persistent_state;
-        let log = chain(&found.entries);
-        let fits = |durable: &Durable| durable.hard_state == found.hard_state && durable.log == log;
+        let log = chained(&found.entries);
+        let matches = |durable: &Durable| durable.hard_state == found.hard_state && durable.log == log;
         let mut durable = self.durable.clone();
-        let mut came = 0;
-        while !fits(&durable) {
-            match self.undecided.get(came) {
+        let mut confirmed = 0;
+        while !matches(&durable) {
+            match self.unconfirmed.get(confirmed) {
                 Some(record) => durable.write(record),
-                None => hold!(
+                None => ensure!(
                     false,
-                    "what was durable is read back",
-                    "n{number} finds term {} and {} entries, written were term {} and {}",
+                    "a start recovers what was durable",
+                    "n{number} recovers term {} and {} entries; term {} and {} entries were durable",
                     found.hard_state.term,
                     log.len(),
                     self.durable.hard_state.term,
                     self.durable.log.len()
                 ),
             }
-            came += 1;
+            confirmed += 1;
         }
-        if came > 0 {
-            self.wrote(came);
+        if confirmed > 0 {
+            self.confirm(confirmed);
         }
-        self.undecided.clear();
-        let step = self.undecided_founding.take();
+        self.unconfirmed.clear();
+        let step = self.unconfirmed_founding.take();
         let (proposed, formed) = (found.proposal.is_some() || found.formed.is_some(), found.formed.is_some());
         let mut later = self.durable.clone();
-        step.iter().for_each(|step| later.found(step));
+        step.iter().for_each(|step| later.write_founding(step));
         let durable = &mut self.durable;
         let founding = [(durable.proposed, durable.formed), (later.proposed, later.formed)];
-        hold!(
+        ensure!(
             founding.contains(&(proposed, formed)),
-            "what was durable is read back",
-            "n{number} finds its founding at {proposed}/{formed}, written was {founding:?}"
+            "a start recovers what was durable",
+            "n{number} recovers the founding proposed {proposed}, formed {formed}; possible were {founding:?}"
         );
         (durable.proposed, durable.formed) = (proposed, formed);
     }
 
-    /// Whether its copy of the object may be wrong: nobody can rely on what it says.
-    pub(crate) fn is_astray(&self) -> bool {
+    /// Whether its replica has diverged: its replies may be wrong.
+    pub(crate) fn has_diverged(&self) -> bool {
         let divergence = self.process.as_ref().and_then(|process| process.divergence);
-        matches!(divergence, Some(Divergence::Hidden | Divergence::Seen))
+        matches!(divergence, Some(Divergence::Hidden | Divergence::Visible))
     }
 
-    /// Whether the node runs and is not standing still.
+    /// Whether its process runs and is not paused.
     pub(crate) fn is_awake(&self) -> bool {
         self.process.as_ref().is_some_and(|process| !process.paused)
     }
 
-    /// The process is gone. `keep` zero: it died alone; else the power went, and it decides what of the unsynced is
-    /// on the disk.
+    /// Ends the process. If `keep` is zero, only the process died. Otherwise the machine lost power, and `keep` decides which
+    /// unsynced data is on the disk.
     pub(crate) fn crash(&mut self, keep: u8) {
         self.process = None;
         let mut random = Random::new(keep.into());
         match keep {
             0 => self.disk.restart(),
-            // All, none, a random half, or what came first.
+            // All, none, a random half, or the first ones.
             _ => match keep % 4 {
                 0 => self.disk.cut_power(&mut |_| true),
                 1 => self.disk.cut_power(&mut |_| false),
@@ -421,12 +362,12 @@ impl<T: Object> Server<T> {
     }
 }
 
-/// The list that every node is started with.
+/// The founding list that every node is started with.
 pub(crate) fn founders(setup: &Setup) -> Vec<String> {
     (0..usize::from(setup.nodes)).map(address).collect()
 }
 
-/// A machine in a line.
+/// A machine, in one line.
 impl<T: Object> fmt::Display for Server<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Server { number, durable, lost, .. } = self;
@@ -438,15 +379,15 @@ impl<T: Object> fmt::Display for Server<T> {
                 let Process { commit, applied, log, .. } = process;
                 write!(f, "{role} in term {term}, log {}, commit {commit}, applied {applied}", log.len())?;
                 let (calls, reads) = (process.calls.len(), process.reads.len());
-                write!(f, ", {calls} calls and {reads} reads wait")?;
+                write!(f, ", {calls} calls and {reads} reads pending")?;
                 if process.paused {
-                    f.write_str(", stands still")?;
+                    f.write_str(", paused")?;
                 }
-                if process.gathers {
-                    f.write_str(", is in the middle of a turn")?;
+                if process.in_turn {
+                    f.write_str(", in the middle of a turn")?;
                 }
-                if self.is_astray() {
-                    f.write_str(", its object differs")?;
+                if self.has_diverged() {
+                    f.write_str(", its replica has diverged")?;
                 }
             }
         }
@@ -454,9 +395,9 @@ impl<T: Object> fmt::Display for Server<T> {
         if let Some(voted_for) = durable.hard_state.voted_for {
             write!(f, ", vote for {}", voted_for.short())?;
         }
-        for (is, word) in [(self.hung, "hangs"), (self.full, "is full"), (lost.is_some(), "was lost")] {
-            if is {
-                write!(f, "; the disk {word}")?;
+        for (is_so, text) in [(self.hung, "hangs"), (self.full, "is full"), (lost.is_some(), "was lost")] {
+            if is_so {
+                write!(f, "; the disk {text}")?;
             }
         }
         Ok(())
