@@ -1,6 +1,6 @@
 //! The thread that applies: a slow method delays calls, not heartbeats.
 
-use super::jobs::{Jobs, Taken};
+use super::job_queue::{JobQueue, Taken};
 use super::mailbox::{Event, Mailbox};
 use crate::object::machine::Apply;
 use crate::raft::types::Entry;
@@ -19,7 +19,7 @@ const PIECE_ENTRIES_MAX: usize = 4096;
 
 pub(crate) struct ApplyThread {
     pub(crate) machine: Box<dyn Apply>,
-    pub(crate) jobs: Arc<Jobs<Vec<Entry>>>,
+    pub(crate) jobs: Arc<JobQueue<Vec<Entry>>>,
     pub(crate) mailbox: Arc<Mailbox>,
 }
 

@@ -51,7 +51,7 @@ impl Apply for Waiting {
 // nobody knows, although it was applied long before.
 #[test]
 fn what_is_applied_is_told_before_the_batch_is_through() {
-    let (jobs, mailbox) = (Arc::new(Jobs::new()), Arc::new(Mailbox::new(1, 1)));
+    let (jobs, mailbox) = (Arc::new(JobQueue::new()), Arc::new(Mailbox::new(1, 1)));
     let (say, word) = mpsc::channel();
     let machine = Box::new(Waiting { at: Index(200), word });
     let thread = ApplyThread { machine, jobs: Arc::clone(&jobs), mailbox: Arc::clone(&mailbox) };
@@ -118,11 +118,12 @@ fn panicking_engine(path: &std::path::Path) -> Engine {
         node: Node::new(config, PersistentState::default()),
         machine: Box::new(Waiting { at: Index(0), word }),
         writer: opened.writer,
-        listener: TcpListener::bind("127.0.0.1:0").unwrap(),
-        peers: Vec::new(),
-        net: NetOptions { handshakes_max: 0, ..NetOptions::default() },
-        tick: Duration::from_millis(10),
-        call_deadline: Duration::from_secs(5),
+        network: Network {
+            listener: TcpListener::bind("127.0.0.1:0").unwrap(),
+            peers: Vec::new(),
+            options: NetOptions { handshakes_max: 0, ..NetOptions::default() },
+        },
+        timing: Timing { tick: Duration::from_millis(10), call_deadline: Duration::from_secs(5) },
         mailbox: Mailbox::new(10, 1_000),
     };
     Engine::start(parts).unwrap()

@@ -1,6 +1,6 @@
 //! The thread that writes: group commit takes whatever queued during the last fsync, without timers.
 
-use super::jobs::{Jobs, Taken};
+use super::job_queue::{JobQueue, Taken};
 use super::mailbox::{Event, Mailbox};
 use crate::persistence::{Write, Writer, Written};
 use crate::storage::{PreparedSegment, RealDisk};
@@ -21,7 +21,7 @@ const IDLE: Duration = Duration::from_millis(100);
 
 pub(crate) struct WalThread {
     pub(crate) writer: Writer<RealDisk>,
-    pub(crate) jobs: Arc<Jobs<WalJob>>,
+    pub(crate) jobs: Arc<JobQueue<WalJob>>,
     pub(crate) mailbox: Arc<Mailbox>,
 }
 

@@ -9,7 +9,7 @@ use crate::codec::entry::ENTRY_OVERHEAD_MAX;
 use crate::codec::hello::{HELLO_BYTES_MAX, MethodSignature};
 use crate::codec::membership::MEMBERS_MAX;
 use crate::driver::mailbox::Mailbox;
-use crate::driver::{Engine, Parts};
+use crate::driver::{Engine, Network, Parts, Timing};
 use crate::net::{self, NetOptions};
 use crate::node::{Node, NodeConfig, PersistentState};
 use crate::object::Object;
@@ -169,11 +169,11 @@ impl<T: Object> Builder<T> {
             node: Node::new(config, persistent_state),
             machine: Box::new(machine),
             writer,
-            listener,
-            peers,
-            net: net_options(&options, random()?),
-            tick: Duration::from_millis(options.tick_ms),
-            call_deadline: options.call_deadline,
+            network: Network { listener, peers, options: net_options(&options, random()?) },
+            timing: Timing {
+                tick: Duration::from_millis(options.tick_ms),
+                call_deadline: options.call_deadline,
+            },
             mailbox: Mailbox::new(
                 options.queue_calls_max.saturating_add(options.window_calls_max),
                 options.queue_bytes_max.saturating_add(options.window_bytes_max),

@@ -4,14 +4,15 @@
 //! the connections' tasks run, on the same thread.
 
 use super::gate::NodeGate;
-use super::jobs::Jobs;
+use super::job_queue::JobQueue;
 use super::mailbox::{CallRequest, Event, Mailbox, tell, wake};
 use super::wal_thread::WalJob;
+use super::{Network, Timing};
 use crate::calls::outcome::{Outcome, ReadError};
 use crate::calls::{CallId, ReadTicket};
 use crate::codec::Sink;
 use crate::codec::message::Message;
-use crate::net::{Lane, Net, NetOptions, PayloadWriter, PeerKey, first_ready};
+use crate::net::{Lane, Net, PayloadWriter, PeerKey, first_ready};
 use crate::node::status::{Role, Status};
 use crate::node::{Effects, Node};
 use crate::persistence::Write;
@@ -21,7 +22,6 @@ use bytes::Bytes;
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::future::{Future, poll_fn};
-use std::net::TcpListener;
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -29,27 +29,12 @@ use std::time::{Duration, SystemTime};
 use tokio::sync::{oneshot, watch};
 use tokio::time::Instant;
 
-/// What the engine's thread is given.
-pub(crate) struct EngineSetup {
-    pub(crate) node: Node,
-    pub(crate) listener: TcpListener,
-    /// The peers' addresses.
-    pub(crate) peers: Vec<String>,
-    pub(crate) net: NetOptions,
-    pub(crate) tick: Duration,
-    pub(crate) call_deadline: Duration,
-    pub(crate) mailbox: Arc<Mailbox>,
-    pub(crate) wal: Arc<Jobs<WalJob>>,
-    pub(crate) apply: Arc<Jobs<Vec<Entry>>>,
-    pub(crate) status: watch::Sender<Arc<Status>>,
-}
-
-struct Engine {
+struct EventLoop {
     node: Rc<RefCell<Node>>,
     gate: Rc<NodeGate>,
     net: Net,
-    /// By the order of [`EngineSetup::peers`], so that nobody is forgotten when the engine ends.
-    setup: Rest,
+    timing: Timing,
+    handles: Handles,
     calls: HashMap<CallId, (oneshot::Sender<Outcome>, usize)>,
     reads: HashMap<ReadTicket, oneshot::Sender<Result<(), ReadError>>>,
     next_read: u64,
@@ -60,13 +45,12 @@ struct Engine {
     ending: bool,
 }
 
-struct Rest {
-    tick: Duration,
-    call_deadline: Duration,
-    mailbox: Arc<Mailbox>,
-    wal: Arc<Jobs<WalJob>>,
-    apply: Arc<Jobs<Vec<Entry>>>,
-    status: watch::Sender<Arc<Status>>,
+/// The event loop's ends of what it shares with other threads. Dropping them ends the WAL and the apply thread.
+pub(super) struct Handles {
+    pub(super) mailbox: Arc<Mailbox>,
+    pub(super) wal: Arc<JobQueue<WalJob>>,
+    pub(super) apply: Arc<JobQueue<Vec<Entry>>>,
+    pub(super) status: watch::Sender<Arc<Status>>,
 }
 
 /// Messages of peers that one turn takes at most, so that its effects are carried out soon.
@@ -76,55 +60,51 @@ const MESSAGES_A_TURN: usize = 1024;
 const TICKS_MADE_UP: u32 = 5;
 
 /// Runs the node until it is told to end, or cannot go on. To be called within a `LocalSet`.
-pub(crate) async fn run(setup: EngineSetup) {
-    let EngineSetup { node, listener, peers, net, tick, call_deadline, mailbox, wal, apply, status } = setup;
+pub(super) async fn run(node: Node, network: Network, timing: Timing, handles: Handles) {
     let node = Rc::new(RefCell::new(node));
     let gate = Rc::new(NodeGate::new(Rc::clone(&node)));
-    let setup = Rest { tick, call_deadline, mailbox, wal, apply, status };
-    let net = match Net::start(listener, gate.clone(), net) {
+    let net = match Net::start(network.listener, gate.clone(), network.options) {
         Ok(net) => net,
         Err(error) => {
             let reason = format!("cannot register the listening socket: {error}");
             node.borrow_mut().stop(&reason);
-            setup.end(&node, &reason);
+            handles.end(&node, &reason);
             return;
         }
     };
-    for peer in &peers {
+    for peer in &network.peers {
         net.dial(peer);
     }
-    let headline = (Role::Founding, Term(0), None);
-    // The first tick is at once: no entry is stamped before the node was told the time.
-    let next_tick = Instant::now();
-    let (calls, reads) = (HashMap::new(), HashMap::new());
-    let mut engine = Engine {
+    let mut event_loop = EventLoop {
         node,
         gate,
         net,
-        setup,
-        calls,
-        reads,
+        timing,
+        handles,
+        calls: HashMap::new(),
+        reads: HashMap::new(),
         next_read: 0,
-        next_tick,
-        headline,
+        // The first tick is at once: no entry is stamped before the node was told the time.
+        next_tick: Instant::now(),
+        headline: (Role::Founding, Term(0), None),
         told_to_end: false,
         ending: false,
     };
     let mut events = Vec::new();
-    while !engine.ending {
-        engine.turn(&mut events);
-        engine.wait().await;
+    while !event_loop.ending {
+        event_loop.turn(&mut events);
+        event_loop.wait().await;
     }
-    engine.end().await;
+    event_loop.end().await;
 }
 
-impl Engine {
+impl EventLoop {
     /// Sleeps until something happens. The connections' tasks get their turn in any case: while this one sleeps, or
     /// by its yielding where there is no time to sleep.
     async fn wait(&self) {
-        let Engine { setup, gate, net, next_tick, .. } = self;
+        let EventLoop { handles, gate, net, next_tick, .. } = self;
         let messages = first_ready(net.arrived(), gate.touched());
-        let sooner = first_ready(setup.mailbox.woken(), messages);
+        let sooner = first_ready(handles.mailbox.woken(), messages);
         let mut event = pin!(first_ready(sooner, tokio::time::sleep_until(*next_tick)));
         let mut slept = false;
         poll_fn(|context| {
@@ -139,7 +119,7 @@ impl Engine {
     }
 
     fn turn(&mut self, events: &mut Vec<Event>) {
-        self.setup.mailbox.drain(events);
+        self.handles.mailbox.drain(events);
         for event in events.drain(..) {
             self.handle(event);
         }
@@ -169,16 +149,16 @@ impl Engine {
         let mut node = self.node.borrow_mut();
         match event {
             Event::Call(CallRequest { id, method, arguments, made, done }) => {
-                let left = self.setup.call_deadline.saturating_sub(made.elapsed());
+                let left = self.timing.call_deadline.saturating_sub(made.elapsed());
                 self.calls.insert(id, (done, arguments.len()));
-                node.call(id, method, arguments, ticks(left, self.setup.tick));
+                node.call(id, method, arguments, ticks(left, self.timing.tick));
             }
-            Event::Deadline { call, left } => node.set_deadline(call, ticks(left, self.setup.tick)),
+            Event::Deadline { call, left } => node.set_deadline(call, ticks(left, self.timing.tick)),
             Event::Read { deadline, done } => {
                 self.next_read += 1;
                 let ticket = ReadTicket(self.next_read);
                 self.reads.insert(ticket, done);
-                node.read(ticket, ticks(deadline, self.setup.tick));
+                node.read(ticket, ticks(deadline, self.timing.tick));
             }
             // Whoever asked may have gone.
             Event::Status(done) => {
@@ -203,10 +183,10 @@ impl Engine {
         let mut made_up = 0;
         while now >= self.next_tick {
             self.node.borrow_mut().tick(clock());
-            self.next_tick += self.setup.tick;
+            self.next_tick += self.timing.tick;
             made_up += 1;
             if made_up == TICKS_MADE_UP {
-                self.next_tick = now + self.setup.tick;
+                self.next_tick = now + self.timing.tick;
             }
         }
         if made_up > 0 {
@@ -223,14 +203,16 @@ impl Engine {
                 let _ = self.net.send(link, lane(&message), |payload| message.encode(&mut Outgoing(payload)));
             }
         }
-        persists.into_iter().for_each(|persist| self.setup.wal.push(WalJob::Write(Write::Persist(persist))));
-        founding.into_iter().for_each(|write| self.setup.wal.push(WalJob::Write(Write::Founding(write))));
+        persists
+            .into_iter()
+            .for_each(|persist| self.handles.wal.push(WalJob::Write(Write::Persist(persist))));
+        founding.into_iter().for_each(|write| self.handles.wal.push(WalJob::Write(Write::Founding(write))));
         if !committed.is_empty() {
-            self.setup.apply.push(committed);
+            self.handles.apply.push(committed);
         }
         for (call, outcome) in completions {
             if let Some((done, bytes)) = self.calls.remove(&call) {
-                self.setup.mailbox.call_ended(bytes);
+                self.handles.mailbox.call_ended(bytes);
                 // Fire-and-forget: nobody may be waiting.
                 tell(done, outcome);
             }
@@ -241,7 +223,7 @@ impl Engine {
             }
         }
         for warning in warnings {
-            tracing::warn!("{}: {warning}", self.setup.status.borrow().address);
+            tracing::warn!("{}: {warning}", self.handles.status.borrow().address);
         }
     }
 
@@ -286,7 +268,7 @@ impl Engine {
             changed
         };
         wake(|| {
-            self.setup.status.send_if_modified(publish);
+            self.handles.status.send_if_modified(publish);
         });
         status
     }
@@ -318,16 +300,16 @@ impl Engine {
     }
 
     async fn end(self) {
-        let Engine { node, gate, net, setup, calls, .. } = self;
+        let EventLoop { node, gate, net, handles, calls, .. } = self;
         net.shutdown().await;
         let reason = node.borrow().stopped().unwrap_or("it has ended").to_owned();
-        setup.end(&node, &reason);
+        handles.end(&node, &reason);
         // Every call was ended by the node; the senders that are left, if any, tell their callers by going.
         drop((gate, calls));
     }
 }
 
-impl Rest {
+impl Handles {
     /// Lets the other threads finish, and refuses whoever comes later.
     fn end(&self, node: &Rc<RefCell<Node>>, reason: &str) {
         self.wal.close();
@@ -339,7 +321,7 @@ impl Rest {
     }
 }
 
-impl Drop for Rest {
+impl Drop for Handles {
     /// In whatever way the engine ends, the other threads do too.
     fn drop(&mut self) {
         self.wal.close();

@@ -6,7 +6,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// The queue in front of a thread.
-pub(crate) struct Jobs<J> {
+pub(crate) struct JobQueue<J> {
     state: Mutex<State<J>>,
     filled: Condvar,
 }
@@ -27,9 +27,9 @@ pub(crate) enum Taken {
     Closed,
 }
 
-impl<J> Jobs<J> {
-    pub(crate) fn new() -> Jobs<J> {
-        Jobs { state: Mutex::new(State { jobs: Vec::new(), closed: false }), filled: Condvar::new() }
+impl<J> JobQueue<J> {
+    pub(crate) fn new() -> JobQueue<J> {
+        JobQueue { state: Mutex::new(State { jobs: Vec::new(), closed: false }), filled: Condvar::new() }
     }
 
     /// Puts a job in. After the end nobody takes it.
