@@ -1,5 +1,6 @@
 //! Options, inputs and outputs of [`Calls`](super::Calls).
 
+use super::limits::QueueLimits;
 use super::outcome::{Outcome, ReadError};
 use crate::codec::command::{COMMAND_OVERHEAD_MAX, Command};
 use crate::object::sessions::SESSION_CALLS_MAX;
@@ -61,6 +62,10 @@ impl Default for CallsConfig {
 }
 
 impl CallsConfig {
+    pub(super) fn queue_limits(&self) -> QueueLimits {
+        QueueLimits { calls_max: self.queue_calls_max, bytes_max: self.queue_bytes_max }
+    }
+
     /// Asserts what the owner has checked at its start.
     pub(super) fn check(&self) {
         let window = self.window_calls_max;

@@ -25,6 +25,7 @@
 //! number before an earlier one), a refusal by the leader, or no decision for too long.
 
 mod config;
+pub(crate) mod limits;
 pub(crate) mod outcome;
 mod queue;
 mod reads;
@@ -120,24 +121,19 @@ impl Calls {
         assert!(!self.open.contains_key(&call), "call {} is submitted twice", call.0);
         let bytes = COMMAND_OVERHEAD_MAX + arguments.len();
         let config = &self.config;
-        let refused = if let Some(reason) = &self.stopped {
-            Some((NotAppliedReason::Stopped(reason.clone()), Retry::Elsewhere))
+        let not_applied = |reason, retry| Err(CallError::NotApplied { reason, retry });
+        let checked = if let Some(reason) = &self.stopped {
+            not_applied(NotAppliedReason::Stopped(reason.clone()), Retry::Elsewhere)
         } else if bytes > config.command_bytes_max {
             mark!(CallTooLarge);
-            Some((NotAppliedReason::TooLarge { bytes, limit: config.command_bytes_max }, Retry::Never))
-        } else if self.queue.calls() >= config.queue_calls_max {
-            mark!(CallQueueFull);
-            let limit = format!("{} calls", config.queue_calls_max);
-            Some((NotAppliedReason::QueueFull { limit }, Retry::Here))
-        } else if self.queue.bytes() + bytes > config.queue_bytes_max {
-            mark!(CallQueueFull);
-            let limit = format!("{} bytes", config.queue_bytes_max);
-            Some((NotAppliedReason::QueueFull { limit }, Retry::Here))
+            not_applied(NotAppliedReason::TooLarge { bytes, limit: config.command_bytes_max }, Retry::Never)
         } else {
-            None
+            let room = config.queue_limits().check(self.queue.calls(), self.queue.bytes(), bytes);
+            mark!(CallQueueFull if room.is_err());
+            room
         };
-        if let Some((reason, retry)) = refused {
-            self.report(call, Err(CallError::NotApplied { reason, retry }));
+        if let Err(error) = checked {
+            self.report(call, Err(error));
             return;
         }
         let state = CallState::Queued(self.queue.push(Pending { call, method, arguments }));

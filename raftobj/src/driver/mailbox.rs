@@ -4,6 +4,7 @@
 //! [`NotAppliedReason::QueueFull`]. What the engine's own threads put in is bounded by what it gave them.
 
 use crate::calls::CallId;
+use crate::calls::limits::QueueLimits;
 use crate::calls::outcome::{CallError, NotAppliedReason, Outcome, ReadError, Retry};
 use crate::codec::method::MethodId;
 use crate::node::FoundingWrite;
@@ -95,8 +96,7 @@ pub(crate) struct Mailbox {
     next_call: AtomicU64,
     calls: AtomicUsize,
     bytes: AtomicUsize,
-    calls_max: usize,
-    bytes_max: usize,
+    limits: QueueLimits,
 }
 
 #[derive(Default)]
@@ -107,16 +107,15 @@ struct EventQueue {
 }
 
 impl Mailbox {
-    /// `calls_max` and `bytes_max` bound the calls that have not ended.
-    pub(crate) fn new(calls_max: usize, bytes_max: usize) -> Mailbox {
+    /// `limits` bounds the calls that have not ended.
+    pub(crate) fn new(limits: QueueLimits) -> Mailbox {
         Mailbox {
             queue: Mutex::default(),
             wake: Notify::new(),
             next_call: AtomicU64::new(1),
             calls: AtomicUsize::new(0),
             bytes: AtomicUsize::new(0),
-            calls_max,
-            bytes_max,
+            limits,
         }
     }
 
@@ -129,17 +128,9 @@ impl Mailbox {
         let bytes = arguments.len();
         let calls = self.calls.fetch_add(1, Ordering::Relaxed);
         let held = self.bytes.fetch_add(bytes, Ordering::Relaxed);
-        let full = match (calls >= self.calls_max, held > 0 && held + bytes > self.bytes_max) {
-            (true, _) => Some(format!("{} calls", self.calls_max)),
-            (_, true) => Some(format!("{} bytes", self.bytes_max)),
-            _ => None,
-        };
-        if let Some(limit) = full {
+        if let Err(error) = self.limits.check(calls, held, bytes) {
             self.call_ended(bytes);
-            return Err(CallError::NotApplied {
-                reason: NotAppliedReason::QueueFull { limit },
-                retry: Retry::Here,
-            });
+            return Err(error);
         }
         let id = CallId(self.next_call.fetch_add(1, Ordering::Relaxed));
         let (done, outcome) = oneshot::channel();

@@ -1,6 +1,7 @@
 //! The threads: that they end whatever ends first, and that none waits for what it does not need.
 
 use super::*;
+use crate::calls::limits::QueueLimits;
 use crate::codec::hello::MethodSignature;
 use crate::node::{NodeConfig, PersistentState};
 use crate::object::Object;
@@ -51,7 +52,8 @@ impl Apply for Waiting {
 // nobody knows, although it was applied long before.
 #[test]
 fn what_is_applied_is_told_before_the_batch_is_through() {
-    let (jobs, mailbox) = (Arc::new(JobQueue::new()), Arc::new(Mailbox::new(1, 1)));
+    let (jobs, mailbox) =
+        (Arc::new(JobQueue::new()), Arc::new(Mailbox::new(QueueLimits { calls_max: 1, bytes_max: 1 })));
     let (say, word) = mpsc::channel();
     let machine = Box::new(Waiting { at: Index(200), word });
     let thread = ApplyThread { machine, jobs: Arc::clone(&jobs), mailbox: Arc::clone(&mailbox) };
@@ -124,7 +126,7 @@ fn panicking_engine(path: &std::path::Path) -> Engine {
             options: NetOptions { handshakes_max: 0, ..NetOptions::default() },
         },
         timing: Timing { tick: Duration::from_millis(10), call_deadline: Duration::from_secs(5) },
-        mailbox: Mailbox::new(10, 1_000),
+        mailbox: Mailbox::new(QueueLimits { calls_max: 10, bytes_max: 1_000 }),
     };
     Engine::start(parts).unwrap()
 }

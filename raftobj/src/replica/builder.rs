@@ -4,6 +4,7 @@ use super::Replica;
 use super::address::{AddressError, normalise};
 use super::options::Options;
 use crate::calls::CallsConfig;
+use crate::calls::limits::QueueLimits;
 use crate::codec::command::{COMMAND_OVERHEAD_MAX, SessionId};
 use crate::codec::entry::ENTRY_OVERHEAD_MAX;
 use crate::codec::hello::{HELLO_BYTES_MAX, MethodSignature};
@@ -174,10 +175,7 @@ impl<T: Object> Builder<T> {
                 tick: Duration::from_millis(options.tick_ms),
                 call_deadline: options.call_deadline,
             },
-            mailbox: Mailbox::new(
-                options.queue_calls_max.saturating_add(options.window_calls_max),
-                options.queue_bytes_max.saturating_add(options.window_bytes_max),
-            ),
+            mailbox: Mailbox::new(open_call_limits(&options)),
         };
         Ok(Replica::new(Engine::start(parts)?, state))
     }
@@ -293,6 +291,14 @@ pub(crate) fn machine_config(options: &Options, owner: storage::Owner) -> Machin
         own: SessionId { node: owner.node, incarnation: owner.incarnation, boot: owner.boot },
         reply_bytes_max: options.reply_bytes_max,
         on_panic: options.on_panic,
+    }
+}
+
+/// Limits of the calls that have not ended: those that are queued, and those that are sent.
+fn open_call_limits(options: &Options) -> QueueLimits {
+    QueueLimits {
+        calls_max: options.queue_calls_max.saturating_add(options.window_calls_max),
+        bytes_max: options.queue_bytes_max.saturating_add(options.window_bytes_max),
     }
 }
 
