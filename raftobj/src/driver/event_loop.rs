@@ -1,11 +1,11 @@
 //! The engine's thread: one node, its connections, its timers.
 //!
-//! A turn takes everything that has happened, tells the node, and carries out what follows. Between two turns
-//! the connections' tasks run, on the same thread.
+//! A turn passes all events, messages and ticks to the node, then carries out the node's effects. Between two turns the
+//! connections' tasks run on the same thread. Begin with [`EventLoop::turn`].
 
-use super::gate::NodeGate;
+use super::connections::NodeConnections;
 use super::job_queue::JobQueue;
-use super::mailbox::{CallRequest, Event, Mailbox, tell, wake};
+use super::mailbox::{CallRequest, Event, Mailbox, catch_waker_panic, send_reply};
 use super::wal_thread::WalJob;
 use super::{Network, Timing};
 use crate::calls::outcome::{Outcome, ReadError};
@@ -31,18 +31,21 @@ use tokio::time::Instant;
 
 struct EventLoop {
     node: Rc<RefCell<Node>>,
-    gate: Rc<NodeGate>,
+    connections: Rc<NodeConnections>,
     net: Net,
     timing: Timing,
     handles: Handles,
+    /// Calls that have not ended: where the outcome goes, and the bytes of the arguments.
     calls: HashMap<CallId, (oneshot::Sender<Outcome>, usize)>,
+    /// Reads that have not ended.
     reads: HashMap<ReadTicket, oneshot::Sender<Result<(), ReadError>>>,
     next_read: u64,
     next_tick: Instant,
+    /// Role, term and leader, as last published.
     headline: (Role, Term, Option<NodeId>),
-    /// Whether the end is the user's wish.
-    told_to_end: bool,
-    ending: bool,
+    /// Whether the user has shut the node down; else an end is a fault.
+    shutdown_requested: bool,
+    node_stopped: bool,
 }
 
 /// The event loop's ends of what it shares with other threads. Dropping them ends the WAL and the apply thread.
@@ -53,17 +56,17 @@ pub(super) struct Handles {
     pub(super) status: watch::Sender<Arc<Status>>,
 }
 
-/// Messages of peers that one turn takes at most, so that its effects are carried out soon.
-const MESSAGES_A_TURN: usize = 1024;
+/// Messages of peers in one turn, at most: the effects of a turn must not wait long.
+const TURN_MESSAGES_MAX: usize = 1024;
 
-/// After a stall, so many ticks are made up for; the node then saw less time pass than there was.
-const TICKS_MADE_UP: u32 = 5;
+/// After a stall, at most this many missed ticks are delivered. The node then counts less time than has passed.
+const CATCH_UP_TICKS_MAX: u32 = 5;
 
-/// Runs the node until it is told to end, or cannot go on. To be called within a `LocalSet`.
+/// Runs the node until it is shut down, or cannot go on. Must be called within a `LocalSet`.
 pub(super) async fn run(node: Node, network: Network, timing: Timing, handles: Handles) {
     let node = Rc::new(RefCell::new(node));
-    let gate = Rc::new(NodeGate::new(Rc::clone(&node)));
-    let net = match Net::start(network.listener, gate.clone(), network.options) {
+    let connections = Rc::new(NodeConnections::new(Rc::clone(&node)));
+    let net = match Net::start(network.listener, connections.clone(), network.options) {
         Ok(net) => net,
         Err(error) => {
             let reason = format!("cannot register the listening socket: {error}");
@@ -77,21 +80,21 @@ pub(super) async fn run(node: Node, network: Network, timing: Timing, handles: H
     }
     let mut event_loop = EventLoop {
         node,
-        gate,
+        connections,
         net,
         timing,
         handles,
         calls: HashMap::new(),
         reads: HashMap::new(),
         next_read: 0,
-        // The first tick is at once: no entry is stamped before the node was told the time.
+        // The first tick is due at once: the node must know the time before it stamps an entry.
         next_tick: Instant::now(),
         headline: (Role::Founding, Term(0), None),
-        told_to_end: false,
-        ending: false,
+        shutdown_requested: false,
+        node_stopped: false,
     };
     let mut events = Vec::new();
-    while !event_loop.ending {
+    while !event_loop.node_stopped {
         event_loop.turn(&mut events);
         event_loop.wait().await;
     }
@@ -99,12 +102,11 @@ pub(super) async fn run(node: Node, network: Network, timing: Timing, handles: H
 }
 
 impl EventLoop {
-    /// Sleeps until something happens. The connections' tasks get their turn in any case: while this one sleeps, or
-    /// by its yielding where there is no time to sleep.
+    /// Sleeps until something happens. It always yields at least once, so that the connections' tasks can run.
     async fn wait(&self) {
-        let EventLoop { handles, gate, net, next_tick, .. } = self;
-        let messages = first_ready(net.arrived(), gate.touched());
-        let sooner = first_ready(handles.mailbox.woken(), messages);
+        let EventLoop { handles, connections, net, next_tick, .. } = self;
+        let messages = first_ready(net.arrived(), connections.node_called());
+        let sooner = first_ready(handles.mailbox.wait_filled(), messages);
         let mut event = pin!(first_ready(sooner, tokio::time::sleep_until(*next_tick)));
         let mut slept = false;
         poll_fn(|context| {
@@ -123,10 +125,10 @@ impl EventLoop {
         for event in events.drain(..) {
             self.handle(event);
         }
-        for address in self.gate.take_arrived() {
+        for address in self.connections.take_reachable() {
             self.net.redial_now(self.net.dial(&address));
         }
-        for _ in 0..MESSAGES_A_TURN {
+        for _ in 0..TURN_MESSAGES_MAX {
             let Some(inbound) = self.net.pop() else { break };
             let from = NodeId(inbound.from.0);
             match Message::decode(inbound.payload) {
@@ -142,30 +144,31 @@ impl EventLoop {
         if let Some(effects) = effects {
             self.carry_out(effects);
         }
-        self.tell_of_changes();
+        self.publish_changes();
     }
 
     fn handle(&mut self, event: Event) {
         let mut node = self.node.borrow_mut();
         match event {
-            Event::Call(CallRequest { id, method, arguments, made, done }) => {
-                let left = self.timing.call_deadline.saturating_sub(made.elapsed());
-                self.calls.insert(id, (done, arguments.len()));
-                node.call(id, method, arguments, ticks(left, self.timing.tick));
+            Event::Call(CallRequest { id, method, arguments, submitted_at, reply }) => {
+                let time_left = self.timing.call_deadline.saturating_sub(submitted_at.elapsed());
+                self.calls.insert(id, (reply, arguments.len()));
+                node.call(id, method, arguments, ticks(time_left, self.timing.tick));
             }
-            Event::Deadline { call, left } => node.set_deadline(call, ticks(left, self.timing.tick)),
-            Event::Read { deadline, done } => {
+            Event::Deadline { call, time_left } => {
+                node.set_deadline(call, ticks(time_left, self.timing.tick))
+            }
+            Event::Read { deadline, reply } => {
                 self.next_read += 1;
                 let ticket = ReadTicket(self.next_read);
-                self.reads.insert(ticket, done);
+                self.reads.insert(ticket, reply);
                 node.read(ticket, ticks(deadline, self.timing.tick));
             }
-            // Whoever asked may have gone.
-            Event::Status(done) => {
+            Event::Status(reply) => {
                 drop(node);
-                tell(done, self.status());
+                send_reply(reply, self.status());
             }
-            Event::Log { count, done } => tell(done, node.log(count)),
+            Event::Log { count, reply } => send_reply(reply, node.log(count)),
             Event::Persisted(id) => node.persisted(id),
             Event::FoundingWritten(write) => node.founding_written(&write),
             Event::Applied(applied) => node.applied(applied),
@@ -173,23 +176,23 @@ impl EventLoop {
             Event::Shutdown => {
                 node.stop("it was shut down");
                 drop(node);
-                self.told_to_end = true;
+                self.shutdown_requested = true;
             }
         }
     }
 
     fn tick(&mut self) {
         let now = Instant::now();
-        let mut made_up = 0;
+        let mut ticks = 0;
         while now >= self.next_tick {
-            self.node.borrow_mut().tick(clock());
+            self.node.borrow_mut().tick(wall_clock());
             self.next_tick += self.timing.tick;
-            made_up += 1;
-            if made_up == TICKS_MADE_UP {
+            ticks += 1;
+            if ticks == CATCH_UP_TICKS_MAX {
                 self.next_tick = now + self.timing.tick;
             }
         }
-        if made_up > 0 {
+        if ticks > 0 {
             self.publish();
         }
     }
@@ -197,9 +200,9 @@ impl EventLoop {
     fn carry_out(&mut self, effects: Effects) {
         let Effects { messages, persists, founding, committed, completions, reads, warnings } = effects;
         for (to, message) in messages {
-            if let Some(link) = self.gate.link(to) {
-                // What is dropped here is sent again by the protocol: when the connection is back, or when
-                // its patience with the peer ends.
+            if let Some(link) = self.connections.link(to) {
+                // A message may be dropped here. The protocol sends it again, when the connection is back or when the
+                // peer has not replied in time.
                 let _ = self.net.send(link, lane(&message), |payload| message.encode(&mut Outgoing(payload)));
             }
         }
@@ -211,15 +214,15 @@ impl EventLoop {
             self.handles.apply.push(committed);
         }
         for (call, outcome) in completions {
-            if let Some((done, bytes)) = self.calls.remove(&call) {
+            if let Some((reply, bytes)) = self.calls.remove(&call) {
                 self.handles.mailbox.call_ended(bytes);
-                // Fire-and-forget: nobody may be waiting.
-                tell(done, outcome);
+                // A caller that dropped its call does not wait.
+                send_reply(reply, outcome);
             }
         }
         for (ticket, outcome) in reads {
-            if let Some(done) = self.reads.remove(&ticket) {
-                tell(done, outcome.map(|_| ()));
+            if let Some(reply) = self.reads.remove(&ticket) {
+                send_reply(reply, outcome.map(|_| ()));
             }
         }
         for warning in warnings {
@@ -227,8 +230,8 @@ impl EventLoop {
         }
     }
 
-    /// Tells the process's log and the watchers when the role, the term or the leader has changed.
-    fn tell_of_changes(&mut self) {
+    /// Logs and publishes a change of role, term or leader.
+    fn publish_changes(&mut self) {
         let headline = self.node.borrow().headline();
         if headline == self.headline {
             return;
@@ -249,15 +252,16 @@ impl EventLoop {
                 }
             }
             Some(reason) => {
-                match self.told_to_end {
+                match self.shutdown_requested {
                     true => tracing::info!("{} has ended", status.address),
                     false => tracing::error!("{} has stopped: {reason}", status.address),
                 }
-                self.ending = true;
+                self.node_stopped = true;
             }
         }
     }
 
+    /// Publishes the status to those who watch it, where it has changed.
     fn publish(&self) -> Arc<Status> {
         let status = Arc::new(self.status());
         let publish = |last: &mut Arc<Status>| {
@@ -267,21 +271,21 @@ impl EventLoop {
             }
             changed
         };
-        wake(|| {
+        catch_waker_panic(|| {
             self.handles.status.send_if_modified(publish);
         });
         status
     }
 
-    /// The node at this moment, with what went over its connections.
+    /// The status of the node, with the traffic of its connections.
     fn status(&self) -> Status {
         let mut status = self.node.borrow().status();
         let net = self.net.status();
         status.inbox_bytes = net.inbox_bytes;
         status.unidentified_connections = net.handshakes;
         for peer in &mut status.peers {
-            peer.refusal = self.gate.refusal(&peer.address);
-            let link = peer.node.and_then(|node| self.gate.link(node));
+            peer.refusal = self.connections.refusal(&peer.address);
+            let link = peer.node.and_then(|node| self.connections.link(node));
             for lane in net.dialled.iter().filter(|lane| Some(lane.link) == link) {
                 peer.connected |= lane.connected.is_some();
                 peer.traffic.connections += lane.connections;
@@ -300,29 +304,29 @@ impl EventLoop {
     }
 
     async fn end(self) {
-        let EventLoop { node, gate, net, handles, calls, .. } = self;
+        let EventLoop { node, connections, net, handles, calls, .. } = self;
         net.shutdown().await;
         let reason = node.borrow().stopped().unwrap_or("it has ended").to_owned();
         handles.end(&node, &reason);
-        // Every call was ended by the node; the senders that are left, if any, tell their callers by going.
-        drop((gate, calls));
+        // The node has ended every call. If a sender is left all the same, its caller sees it dropped.
+        drop((connections, calls));
     }
 }
 
 impl Handles {
-    /// Lets the other threads finish, and refuses whoever comes later.
+    /// Lets the other threads finish their jobs, and rejects events from now on.
     fn end(&self, node: &Rc<RefCell<Node>>, reason: &str) {
         self.wal.close();
         self.apply.close();
-        wake(|| drop(self.status.send_replace(Arc::new(node.borrow().status()))));
+        catch_waker_panic(|| drop(self.status.send_replace(Arc::new(node.borrow().status()))));
         for event in self.mailbox.close(reason) {
-            event.refuse(reason);
+            event.reject(reason);
         }
     }
 }
 
 impl Drop for Handles {
-    /// In whatever way the engine ends, the other threads do too.
+    /// However the event loop ends, the other threads end, too.
     fn drop(&mut self) {
         self.wal.close();
         self.apply.close();
@@ -332,12 +336,12 @@ impl Drop for Handles {
                 let status = Status::clone(last);
                 *last = Arc::new(Status { role: Role::Stopped, leader: None, stopped, ..status });
             };
-            wake(|| self.status.send_modify(stop));
+            catch_waker_panic(|| self.status.send_modify(stop));
         }
     }
 }
 
-/// Encodes into a connection's queue.
+/// Encodes a message into the queue of a connection.
 struct Outgoing<'a, 'b>(&'a mut PayloadWriter<'b>);
 
 impl Sink for Outgoing<'_, '_> {
@@ -350,7 +354,7 @@ impl Sink for Outgoing<'_, '_> {
     }
 }
 
-/// Which of the two connections a message takes: what may be large must not delay what keeps a leader in office.
+/// Which of the two connections a message takes: large messages must not delay heartbeats and votes.
 fn lane(message: &Message) -> Lane {
     match message {
         Message::Raft(_, RaftMessage::Append { .. } | RaftMessage::Commit { .. })
@@ -360,13 +364,13 @@ fn lane(message: &Message) -> Lane {
     }
 }
 
-/// How many ticks a span is, at least one.
+/// A duration in ticks, rounded up, at least one.
 fn ticks(span: Duration, tick: Duration) -> Ticks {
     let ticks = span.as_micros().div_ceil(tick.as_micros().max(1));
     Ticks(u64::try_from(ticks).unwrap_or(u64::MAX).max(1))
 }
 
-fn clock() -> Time {
+fn wall_clock() -> Time {
     let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
     Time(since_epoch.map_or(0, |span| u64::try_from(span.as_millis()).unwrap_or(u64::MAX)))
 }

@@ -1,6 +1,6 @@
-//! The queue in front of a thread: whatever has queued while it worked is taken at once.
+//! The queue in front of a thread: all jobs that arrived while the thread worked are taken at once.
 //!
-//! It has no bound of its own: the engine puts in no more than the protocol has under way.
+//! It has no bound of its own: the event loop adds no more than the protocol has in flight.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -16,14 +16,14 @@ struct State<J> {
     closed: bool,
 }
 
-/// What a wait for jobs came to.
+/// How a wait for jobs ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Taken {
-    /// There are some.
+    /// There are jobs.
     Jobs,
-    /// None came within the time.
+    /// No job came before the timeout.
     Idle,
-    /// None are left, and none will come.
+    /// No jobs are left, and none will come.
     Closed,
 }
 
@@ -32,7 +32,7 @@ impl<J> JobQueue<J> {
         JobQueue { state: Mutex::new(State { jobs: Vec::new(), closed: false }), filled: Condvar::new() }
     }
 
-    /// Puts a job in. After the end nobody takes it.
+    /// Adds a job. After [`close`](JobQueue::close) it may never be taken.
     pub(crate) fn push(&self, job: J) {
         let mut state = self.lock();
         state.jobs.push(job);
@@ -44,19 +44,19 @@ impl<J> JobQueue<J> {
         }
     }
 
-    /// Waits for jobs, at most `patience`, and moves all of them into `jobs`, which is empty.
-    pub(crate) fn take(&self, jobs: &mut Vec<J>, patience: Option<Duration>) -> Taken {
+    /// Waits for jobs, at most for `timeout`, and moves all of them into `jobs`, which is empty.
+    pub(crate) fn take(&self, jobs: &mut Vec<J>, timeout: Option<Duration>) -> Taken {
         let mut state = self.lock();
         while state.jobs.is_empty() {
             if state.closed {
                 return Taken::Closed;
             }
-            state = match patience {
+            state = match timeout {
                 None => self.filled.wait(state).unwrap_or_else(PoisonError::into_inner),
-                Some(patience) => {
-                    let waited = self.filled.wait_timeout(state, patience);
-                    let (state, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
-                    if timeout.timed_out() && state.jobs.is_empty() && !state.closed {
+                Some(timeout) => {
+                    let waited = self.filled.wait_timeout(state, timeout);
+                    let (state, waited) = waited.unwrap_or_else(PoisonError::into_inner);
+                    if waited.timed_out() && state.jobs.is_empty() && !state.closed {
                         return Taken::Idle;
                     }
                     state
@@ -67,7 +67,7 @@ impl<J> JobQueue<J> {
         Taken::Jobs
     }
 
-    /// No job will come any more; those that wait are still done.
+    /// No job will come any more. The jobs in the queue are still taken.
     pub(crate) fn close(&self) {
         self.lock().closed = true;
         self.filled.notify_one();

@@ -1,7 +1,8 @@
-//! How other threads reach the engine: one queue, drained whole, and one wake-up.
+//! How other threads reach the event loop: one queue, drained whole, and one wake-up.
 //!
-//! Bounds: calls that were made and have not ended are counted, and one beyond the limit ends at once with
-//! [`NotAppliedReason::QueueFull`]. What the engine's own threads put in is bounded by what it gave them.
+//! Bounds: calls that have not ended are counted, and a call beyond the limit ends at once with
+//! [`NotAppliedReason::QueueFull`]. Events of the node's own threads are bounded by the work that the event loop gives
+//! them.
 
 use crate::calls::CallId;
 use crate::calls::limits::QueueLimits;
@@ -19,90 +20,91 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::{Notify, oneshot};
 
-/// What happened elsewhere.
+/// Something that happened on another thread.
 pub(crate) enum Event {
-    /// A caller makes a call.
+    /// A caller submits a call.
     Call(CallRequest),
     /// A caller sets another deadline.
-    Deadline { call: CallId, left: Duration },
+    Deadline { call: CallId, time_left: Duration },
     /// A caller asks for a linearizable read.
-    Read { deadline: Duration, done: oneshot::Sender<Result<(), ReadError>> },
-    /// Someone asks how the node is.
+    Read { deadline: Duration, reply: oneshot::Sender<Result<(), ReadError>> },
+    /// A caller asks for the status.
     Status(oneshot::Sender<Status>),
-    /// Someone asks for the last entries of the log.
-    Log { count: usize, done: oneshot::Sender<Vec<Entry>> },
-    /// The log's thread has made a write durable.
+    /// A caller asks for the last entries of the log.
+    Log { count: usize, reply: oneshot::Sender<Vec<Entry>> },
+    /// The WAL thread has made all writes up to this one durable.
     Persisted(PersistId),
-    /// The log's thread has made a step of the founding durable.
+    /// The WAL thread has made a step of the founding durable.
     FoundingWritten(FoundingWrite),
     /// The apply thread has applied entries.
     Applied(Applied),
-    /// A thread of the node cannot go on.
+    /// A thread of the node has failed, and the node cannot go on.
     Failed(String),
-    /// The node is to end.
+    /// The user shuts the node down.
     Shutdown,
 }
 
-/// A call on its way to the engine.
+/// A call on its way to the event loop.
 pub(crate) struct CallRequest {
     pub(crate) id: CallId,
     pub(crate) method: MethodId,
     pub(crate) arguments: Bytes,
-    pub(crate) made: Instant,
-    pub(crate) done: oneshot::Sender<Outcome>,
+    pub(crate) submitted_at: Instant,
+    pub(crate) reply: oneshot::Sender<Outcome>,
 }
 
-/// Names a call to the engine, and when it was made.
+/// Identifies a call that was submitted.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct CallTicket {
     id: CallId,
-    made: Instant,
+    submitted_at: Instant,
 }
 
 impl Event {
-    /// The engine has ended: whoever waits for an answer is told.
-    pub(crate) fn refuse(self, reason: &str) {
+    /// The event loop has ended: sends an error to the caller that waits, if any.
+    pub(crate) fn reject(self, reason: &str) {
         match self {
             Event::Call(request) => {
                 let reason = NotAppliedReason::Stopped(reason.to_owned());
-                tell(request.done, Err(CallError::NotApplied { reason, retry: Retry::Elsewhere }));
+                send_reply(request.reply, Err(CallError::NotApplied { reason, retry: Retry::Elsewhere }));
             }
-            Event::Read { done, .. } => tell(done, Err(ReadError::Stopped(reason.to_owned()))),
-            // Their senders are dropped, which is an answer too; the others have none.
+            Event::Read { reply, .. } => send_reply(reply, Err(ReadError::Stopped(reason.to_owned()))),
+            // A caller that asks for the status or the log sees its sender dropped.
             _ => {}
         }
     }
 }
 
-/// Answers whoever asked; they may have gone.
-pub(crate) fn tell<T>(done: oneshot::Sender<T>, answer: T) {
-    wake(|| drop(done.send(answer)));
+/// Sends a reply. The receiver may be gone.
+pub(crate) fn send_reply<T>(sender: oneshot::Sender<T>, reply: T) {
+    catch_waker_panic(|| drop(sender.send(reply)));
 }
 
-/// Does something that wakes others.
+/// Runs code that calls wakers.
 ///
-/// NB: a waker is its owner's code, and runs on our thread. If it panics, that must end neither the node nor, while
+/// NB: a waker is the user's code, and runs on our thread. If it panics, that must end neither the node nor, while
 /// another panic unwinds, the process.
-pub(crate) fn wake(others: impl FnOnce()) {
-    if catch_unwind(AssertUnwindSafe(others)).is_err() {
-        tracing::error!("a waker of this program panicked; whoever it belongs to may wait for ever");
+pub(crate) fn catch_waker_panic(wake: impl FnOnce()) {
+    if catch_unwind(AssertUnwindSafe(wake)).is_err() {
+        tracing::error!("a waker of this program panicked; the task that it belongs to may wait for ever");
     }
 }
 
-/// The queue.
+/// The events that the event loop has not handled yet.
 pub(crate) struct Mailbox {
     queue: Mutex<EventQueue>,
-    wake: Notify,
+    filled: Notify,
     next_call: AtomicU64,
-    calls: AtomicUsize,
-    bytes: AtomicUsize,
+    /// Calls that have not ended, and the bytes of their arguments.
+    open_calls: AtomicUsize,
+    open_bytes: AtomicUsize,
     limits: QueueLimits,
 }
 
 #[derive(Default)]
 struct EventQueue {
     events: Vec<Event>,
-    /// Why nobody drains it any more.
+    /// Why nobody drains it any more, once the event loop has ended.
     closed: Option<String>,
 }
 
@@ -111,10 +113,10 @@ impl Mailbox {
     pub(crate) fn new(limits: QueueLimits) -> Mailbox {
         Mailbox {
             queue: Mutex::default(),
-            wake: Notify::new(),
+            filled: Notify::new(),
             next_call: AtomicU64::new(1),
-            calls: AtomicUsize::new(0),
-            bytes: AtomicUsize::new(0),
+            open_calls: AtomicUsize::new(0),
+            open_bytes: AtomicUsize::new(0),
             limits,
         }
     }
@@ -126,18 +128,18 @@ impl Mailbox {
         arguments: Bytes,
     ) -> Result<(CallTicket, oneshot::Receiver<Outcome>), CallError> {
         let bytes = arguments.len();
-        let calls = self.calls.fetch_add(1, Ordering::Relaxed);
-        let held = self.bytes.fetch_add(bytes, Ordering::Relaxed);
+        let calls = self.open_calls.fetch_add(1, Ordering::Relaxed);
+        let held = self.open_bytes.fetch_add(bytes, Ordering::Relaxed);
         if let Err(error) = self.limits.check(calls, held, bytes) {
             self.call_ended(bytes);
             return Err(error);
         }
         let id = CallId(self.next_call.fetch_add(1, Ordering::Relaxed));
-        let (done, outcome) = oneshot::channel();
-        let made = Instant::now();
-        let request = CallRequest { id, method, arguments, made, done };
+        let (reply, outcome) = oneshot::channel();
+        let submitted_at = Instant::now();
+        let request = CallRequest { id, method, arguments, submitted_at, reply };
         match self.put(Event::Call(request)) {
-            Ok(()) => Ok((CallTicket { id, made }, outcome)),
+            Ok(()) => Ok((CallTicket { id, submitted_at }, outcome)),
             Err(reason) => {
                 self.call_ended(bytes);
                 let reason = NotAppliedReason::Stopped(reason);
@@ -146,19 +148,19 @@ impl Mailbox {
         }
     }
 
-    /// A call of `bytes` has ended; its place is free.
+    /// A call of `bytes` has ended, and makes room for others.
     pub(crate) fn call_ended(&self, bytes: usize) {
-        self.calls.fetch_sub(1, Ordering::Relaxed);
-        self.bytes.fetch_sub(bytes, Ordering::Relaxed);
+        self.open_calls.fetch_sub(1, Ordering::Relaxed);
+        self.open_bytes.fetch_sub(bytes, Ordering::Relaxed);
     }
 
-    /// Sets a call's deadline, counted from when it was made. A call that has ended does not mind.
+    /// Sets a call's deadline, counted from when it was submitted. Does nothing to a call that has ended.
     pub(crate) fn set_deadline(&self, call: CallTicket, deadline: Duration) {
-        let left = deadline.saturating_sub(call.made.elapsed());
-        let _ = self.put(Event::Deadline { call: call.id, left });
+        let time_left = deadline.saturating_sub(call.submitted_at.elapsed());
+        let _ = self.put(Event::Deadline { call: call.id, time_left });
     }
 
-    /// Puts an event in and wakes the engine; errs with the reason where the engine has ended.
+    /// Adds an event and wakes the event loop. Fails with the reason where the event loop has ended.
     pub(crate) fn put(&self, event: Event) -> Result<(), String> {
         let mut queue = self.lock();
         if let Some(reason) = &queue.closed {
@@ -168,23 +170,23 @@ impl Mailbox {
         queue.events.push(event);
         drop(queue);
         if first {
-            self.wake.notify_one();
+            self.filled.notify_one();
         }
         Ok(())
     }
 
-    /// Takes all events, into a buffer that is empty.
+    /// Moves all events into `events`, which is empty.
     pub(crate) fn drain(&self, events: &mut Vec<Event>) {
         debug_assert!(events.is_empty(), "{} events would be lost", events.len());
         std::mem::swap(&mut self.lock().events, events);
     }
 
-    /// Returns when there may be events.
-    pub(crate) async fn woken(&self) {
-        self.wake.notified().await;
+    /// Waits until there may be events.
+    pub(crate) async fn wait_filled(&self) {
+        self.filled.notified().await;
     }
 
-    /// Takes nothing any more, and gives back what was not drained.
+    /// Takes no more events, and returns those that were not drained.
     pub(crate) fn close(&self, reason: &str) -> Vec<Event> {
         let mut queue = self.lock();
         queue.closed.get_or_insert_with(|| reason.to_owned());

@@ -1,4 +1,4 @@
-//! Runs a node on threads, sockets and files. It knows no rule of the protocol.
+//! Runs a node on threads, sockets and files. It contains no rule of the protocol.
 //!
 //! ```text
 //!  callers ──▶ mailbox ──▶ engine thread ──▶ WAL thread ──┐   writes and fsyncs
@@ -10,8 +10,8 @@
 //! Begin with [`Engine::start`], then `event_loop`.
 
 mod apply_thread;
+mod connections;
 mod event_loop;
-mod gate;
 mod job_queue;
 pub(crate) mod mailbox;
 #[cfg(test)]
@@ -89,11 +89,9 @@ impl Engine {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let mut threads = Threads::new(Arc::clone(&mailbox));
 
-        let (jobs, events) = (Arc::clone(&handles.wal), Arc::clone(&mailbox));
-        let thread = WalThread { writer, jobs, mailbox: events };
+        let thread = WalThread { writer, jobs: Arc::clone(&handles.wal), mailbox: Arc::clone(&mailbox) };
         threads.spawn("raftobj-wal", move || thread.run())?;
-        let (jobs, events) = (Arc::clone(&handles.apply), Arc::clone(&mailbox));
-        let thread = ApplyThread { machine, jobs, mailbox: events };
+        let thread = ApplyThread { machine, jobs: Arc::clone(&handles.apply), mailbox: Arc::clone(&mailbox) };
         threads.spawn("raftobj-apply", move || thread.run())?;
         threads.spawn(ENGINE_THREAD, move || {
             LocalSet::new().block_on(&runtime, event_loop::run(node, network, timing, handles));
@@ -115,14 +113,14 @@ impl Engine {
         self.status.clone()
     }
 
-    /// The status that was published last.
+    /// The last published status.
     pub(crate) fn last_status(&self) -> Status {
         Status::clone(&self.status.borrow())
     }
 
-    /// Ends the node, and waits for nothing.
+    /// Ends the node without waiting for its threads.
     pub(crate) fn begin_shutdown(&self) {
-        // It has ended already where this is not taken.
+        // Fails where the node has ended already.
         let _ = self.mailbox.put(Event::Shutdown);
     }
 

@@ -1,4 +1,4 @@
-//! The threads: that they end whatever ends first, and that none waits for what it does not need.
+//! The threads: all end, whichever ends first, and none waits without need.
 
 use super::*;
 use crate::calls::limits::QueueLimits;
@@ -16,7 +16,7 @@ use std::time::Instant;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Waits until `condition` gives something; panics where it does not for long.
+/// Waits until `condition` returns a value; panics after [`PATIENCE`].
 fn wait_until<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
     let end = Instant::now() + PATIENCE;
     loop {
@@ -28,18 +28,18 @@ fn wait_until<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
     }
 }
 
-/// Takes no time, but for the entry at which it waits for a word from the test.
-struct Waiting {
-    at: Index,
-    word: mpsc::Receiver<()>,
+/// Applies entries at once, but waits for the test before the entry at `pause_at`.
+struct PausingMachine {
+    pause_at: Index,
+    resume: mpsc::Receiver<()>,
 }
 
-impl Apply for Waiting {
+impl Apply for PausingMachine {
     fn apply(&mut self, entries: &[Entry], _: &mut dyn FnMut() -> bool) -> Applied {
         let mut applied = Applied::default();
         for entry in entries {
-            if entry.id.index == self.at {
-                self.word.recv_timeout(PATIENCE).unwrap();
+            if entry.id.index == self.pause_at {
+                self.resume.recv_timeout(PATIENCE).unwrap();
             }
             applied.upto = entry.id;
             applied.checkpoints.push(Checkpoint { index: entry.id.index, ..Checkpoint::default() });
@@ -48,37 +48,37 @@ impl Apply for Waiting {
     }
 }
 
-// Breaks: a call waits for all calls that were committed together with it, and is told at its deadline that
-// nobody knows, although it was applied long before.
+// Breaks: a call waits for all calls that were committed together with it, and its outcome is unknown at its deadline,
+// although it was applied long before.
 #[test]
-fn what_is_applied_is_told_before_the_batch_is_through() {
+fn applied_entries_are_reported_before_their_batch_is_complete() {
     let (jobs, mailbox) =
         (Arc::new(JobQueue::new()), Arc::new(Mailbox::new(QueueLimits { calls_max: 1, bytes_max: 1 })));
-    let (say, word) = mpsc::channel();
-    let machine = Box::new(Waiting { at: Index(200), word });
+    let (resume, paused) = mpsc::channel();
+    let machine = Box::new(PausingMachine { pause_at: Index(200), resume: paused });
     let thread = ApplyThread { machine, jobs: Arc::clone(&jobs), mailbox: Arc::clone(&mailbox) };
     let thread = std::thread::spawn(move || thread.run());
     jobs.push((1..=200).map(|index| noop(1, index)).collect());
     let mut upto = Index(0);
-    let mut told = |last: Index| {
+    let mut wait_applied = |last: Index| {
         wait_until("an apply", || {
             let mut events = Vec::new();
             mailbox.drain(&mut events);
             for event in events {
-                let Event::Applied(applied) = event else { panic!("nothing else is put in") };
+                let Event::Applied(applied) = event else { panic!("an event of another kind") };
                 upto = applied.upto.index;
             }
             (upto >= last).then_some(())
         });
     };
-    told(Index(1));
-    say.send(()).unwrap();
-    told(Index(200));
+    wait_applied(Index(1));
+    resume.send(()).unwrap();
+    wait_applied(Index(200));
     jobs.close();
     thread.join().unwrap();
 }
 
-/// A node whose engine panics when it starts, because of options that nobody checked.
+/// A node whose event loop panics when it starts, because of invalid options.
 fn panicking_engine(path: &std::path::Path) -> Engine {
     let new_identity = NewIdentity {
         node: NodeId(1),
@@ -115,10 +115,10 @@ fn panicking_engine(path: &std::path::Path) -> Engine {
         calls: crate::calls::CallsConfig::default(),
         gossip_ticks: Ticks(20),
     };
-    let (_, word) = mpsc::channel();
+    let (_, resume) = mpsc::channel();
     let parts = Parts {
         node: Node::new(config, PersistentState::default()),
-        machine: Box::new(Waiting { at: Index(0), word }),
+        machine: Box::new(PausingMachine { pause_at: Index(0), resume }),
         writer: opened.writer,
         network: Network {
             listener: TcpListener::bind("127.0.0.1:0").unwrap(),

@@ -55,7 +55,7 @@ impl Threads {
             handles.clear();
         }
         for thread in handles.drain(..) {
-            // A thread that panicked has said so, and the node has stopped because of it.
+            // Where the thread panicked, its guard has reported it.
             let _ = thread.join();
         }
     }
@@ -101,7 +101,7 @@ impl Drop for ThreadGuard {
             let reason = format!("its thread {} panicked", self.name);
             if self.name == ENGINE_THREAD {
                 for event in self.mailbox.close(&reason) {
-                    event.refuse(&reason);
+                    event.reject(&reason);
                 }
             } else {
                 let _ = self.mailbox.put(Event::Failed(reason));

@@ -1,4 +1,5 @@
-//! The thread that writes: group commit takes whatever queued during the last fsync, without timers.
+//! The thread that writes to the WAL. Group commit: each fsync covers all writes that queued during the last one. There
+//! are no timers.
 
 use super::job_queue::{JobQueue, Taken};
 use super::mailbox::{Event, Mailbox};
@@ -10,13 +11,13 @@ use std::time::Duration;
 
 /// Something for the thread to do.
 pub(crate) enum WalJob {
-    /// Make it durable.
+    /// Make this durable.
     Write(Write),
-    /// The next segment was made in the background.
+    /// The next segment was created in the background.
     Prepared(PreparedSegment),
 }
 
-/// After this long without a write, the log says on the disk that all of it is synced.
+/// After this long without a write, the WAL is marked on the disk as synced to its end.
 const IDLE: Duration = Duration::from_millis(100);
 
 pub(crate) struct WalThread {
@@ -49,7 +50,7 @@ impl WalThread {
                 let spawned = std::thread::Builder::new().name(name).spawn(move || {
                     jobs.push(WalJob::Prepared(job.run()));
                 });
-                // Without a thread the log makes the segment when it needs it.
+                // Without a thread, the WAL creates the segment when it needs it.
                 preparing = spawned.ok();
             }
         };
@@ -69,7 +70,7 @@ impl WalThread {
             }
         }
         let Written { founding, persisted } = self.writer.write(&mut writes)?;
-        // A node that has ended needs no answer.
+        // Fails where the node has ended: then nobody waits for it.
         for step in founding {
             let _ = self.mailbox.put(Event::FoundingWritten(step));
         }
@@ -82,7 +83,7 @@ impl WalThread {
 
 fn join(thread: Option<JoinHandle<()>>) {
     if let Some(thread) = thread {
-        // It does nothing that panics; if it did, the log makes the segment itself.
+        // It does nothing that panics; if it did, the WAL would create the segment itself.
         let _ = thread.join();
     }
 }

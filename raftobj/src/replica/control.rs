@@ -45,8 +45,8 @@ impl<'a, T: Object> NodeControl<'a, T> {
 
     /// The node at this moment. Blocks for one turn of the engine; after the node's end it is its last status.
     pub fn status(&self) -> Status {
-        let (done, answer) = oneshot::channel();
-        let asked = self.engine.mailbox().put(Event::Status(done));
+        let (reply, answer) = oneshot::channel();
+        let asked = self.engine.mailbox().put(Event::Status(reply));
         match asked.is_ok().then(|| block_on(answer)) {
             Some(Ok(status)) => status,
             _ => self.engine.last_status(),
@@ -61,8 +61,8 @@ impl<'a, T: Object> NodeControl<'a, T> {
 
     /// The last `count` entries of this node's log, committed or not, oldest first. Empty after the node's end.
     pub fn log(&self, count: usize) -> Vec<LogEntry> {
-        let (done, answer) = oneshot::channel();
-        let asked = self.engine.mailbox().put(Event::Log { count, done });
+        let (reply, answer) = oneshot::channel();
+        let asked = self.engine.mailbox().put(Event::Log { count, reply });
         let entries = match asked.is_ok().then(|| block_on(answer)) {
             Some(Ok(entries)) => entries,
             _ => Vec::new(),

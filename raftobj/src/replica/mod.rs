@@ -194,8 +194,8 @@ impl<'a, T: Object> IntoFuture for Linearizable<'a, T> {
         let Linearizable { replica, deadline } = self;
         let engine = &replica.engine;
         let deadline = deadline.unwrap_or(engine.call_deadline());
-        let (done, answer) = oneshot::channel();
-        let queued = engine.mailbox().put(Event::Read { deadline, done });
+        let (reply, answer) = oneshot::channel();
+        let queued = engine.mailbox().put(Event::Read { deadline, reply });
         Box::pin(async move {
             queued.map_err(ReadError::Stopped)?;
             match answer.await {

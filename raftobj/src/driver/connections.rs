@@ -1,4 +1,4 @@
-//! What the connections ask the node: who we are, who may connect, who is there.
+//! The node's answers to its connections: which hello to send, and which peers to accept.
 
 use crate::net::{CloseReason, ConnectionHandler, Lane, LinkId, PeerKey, Side};
 use crate::node::Node;
@@ -9,52 +9,51 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use tokio::sync::Notify;
 
-/// The node's side of the connections. All of it runs on the engine's thread, between two of its turns.
-pub(crate) struct NodeGate {
+/// What the connections call. All of it runs on the engine's thread, between two turns of the event loop.
+pub(crate) struct NodeConnections {
     node: Rc<RefCell<Node>>,
-    /// Where messages for a peer go.
+    /// The link on which messages for a peer are sent.
     links: RefCell<BTreeMap<NodeId, LinkId>>,
-    /// Addresses of peers that have connected to us since the engine's last turn: they are there, so dial them at
-    /// once.
-    arrived: RefCell<BTreeSet<String>>,
-    /// The last refusal that each address was told of in the log.
-    told: RefCell<BTreeMap<String, Bytes>>,
-    touched: Notify,
+    /// Addresses of peers that have connected to us since the last turn. They are up, so we dial them at once.
+    reachable: RefCell<BTreeSet<String>>,
+    /// Why the node at an address refuses this one; logged once for each reason.
+    refusals: RefCell<BTreeMap<String, Bytes>>,
+    node_called: Notify,
 }
 
-impl NodeGate {
-    pub(crate) fn new(node: Rc<RefCell<Node>>) -> NodeGate {
-        NodeGate {
+impl NodeConnections {
+    pub(crate) fn new(node: Rc<RefCell<Node>>) -> NodeConnections {
+        NodeConnections {
             node,
             links: RefCell::default(),
-            arrived: RefCell::default(),
-            told: RefCell::default(),
-            touched: Notify::new(),
+            reachable: RefCell::default(),
+            refusals: RefCell::default(),
+            node_called: Notify::new(),
         }
     }
 
-    /// Where messages for a peer go, if it was ever reached.
+    /// The link on which messages for a peer are sent, once the peer was reached.
     pub(crate) fn link(&self, peer: NodeId) -> Option<LinkId> {
         self.links.borrow().get(&peer).copied()
     }
 
     /// Why the node at an address refuses this one, if it does.
     pub(crate) fn refusal(&self, address: &str) -> Option<String> {
-        self.told.borrow().get(address).map(|reason| String::from_utf8_lossy(reason).into_owned())
+        self.refusals.borrow().get(address).map(|reason| String::from_utf8_lossy(reason).into_owned())
     }
 
-    /// The addresses of the peers that have connected to us since the last time.
-    pub(crate) fn take_arrived(&self) -> BTreeSet<String> {
-        std::mem::take(&mut *self.arrived.borrow_mut())
+    /// Takes the addresses of the peers that have connected to us since the last turn.
+    pub(crate) fn take_reachable(&self) -> BTreeSet<String> {
+        std::mem::take(&mut *self.reachable.borrow_mut())
     }
 
-    /// Returns when the node was told something here.
-    pub(crate) async fn touched(&self) {
-        self.touched.notified().await;
+    /// Waits until a connection has called the node: then it may have effects.
+    pub(crate) async fn node_called(&self) {
+        self.node_called.notified().await;
     }
 }
 
-impl ConnectionHandler for NodeGate {
+impl ConnectionHandler for NodeConnections {
     fn hello(&self, _lane: Lane, _side: Side<'_>) -> Bytes {
         Bytes::from(self.node.borrow().hello().encode())
     }
@@ -65,10 +64,10 @@ impl ConnectionHandler for NodeGate {
             Side::Accepted { .. } => None,
         };
         let judged = self.node.borrow_mut().judge(hello, dialled);
-        self.touched.notify_one();
+        self.node_called.notify_one();
         let (node, address) = judged.map_err(Bytes::from)?;
         if dialled.is_none() {
-            self.arrived.borrow_mut().insert(address);
+            self.reachable.borrow_mut().insert(address);
         }
         Ok(PeerKey(node.0))
     }
@@ -76,7 +75,7 @@ impl ConnectionHandler for NodeGate {
     fn refused(&self, side: Side<'_>, reason: &[u8]) {
         let Side::Dialled { address, .. } = side else { return };
         let reason = Bytes::copy_from_slice(reason);
-        let before = self.told.borrow_mut().insert(address.to_owned(), reason.clone());
+        let before = self.refusals.borrow_mut().insert(address.to_owned(), reason.clone());
         if before.as_ref() != Some(&reason) {
             tracing::error!("{address} refuses this node: {}", String::from_utf8_lossy(&reason));
         }
@@ -87,20 +86,20 @@ impl ConnectionHandler for NodeGate {
         match side {
             Side::Dialled { link, address } => {
                 tracing::debug!("connected to {address} ({lane:?})");
-                self.told.borrow_mut().remove(address);
+                self.refusals.borrow_mut().remove(address);
                 self.links.borrow_mut().insert(peer, link);
                 self.node.borrow_mut().connected(peer);
             }
             Side::Accepted { .. } => {}
         }
-        self.touched.notify_one();
+        self.node_called.notify_one();
     }
 
     fn disconnected(&self, peer: PeerKey, lane: Lane, side: Side<'_>, why: &CloseReason) {
         if let Side::Dialled { address, .. } = side {
             tracing::debug!("connection to {address} ({lane:?}) ended: {why}");
             self.node.borrow_mut().disconnected(NodeId(peer.0));
-            self.touched.notify_one();
+            self.node_called.notify_one();
         }
     }
 }
