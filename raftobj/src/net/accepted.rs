@@ -1,10 +1,10 @@
-//! The connections that others make.
+//! The connections that other nodes dial.
 //!
-//! It may not know what comes in on them. Begin with [`accept`].
+//! It may not know what a message means. Begin with [`accept`].
 //!
-//! Whoever connects is a stranger until the handshake is done, and strangers are many: they are bounded in
-//! number, in time and in bytes, and one more closes the oldest. Of each peer and lane there is one connection
-//! at most: the newest, because a peer that lost the older one knows before we do.
+//! A connection is unidentified until its handshake is done. Unidentified connections are bounded in number, time and
+//! bytes; one more closes the oldest. Each peer has at most one connection a lane: the newest, because a peer notices
+//! the loss of the older one before we do.
 
 use super::backoff::Backoff;
 use super::close_reason::CloseReason;
@@ -33,7 +33,7 @@ pub(super) struct Accepted {
 
 #[derive(Debug, Default)]
 struct Table {
-    /// The number of the last connection; numbers are never used again.
+    /// The number of the last connection. Numbers are never reused.
     last: u64,
     /// In their handshake, oldest first.
     unidentified: BTreeMap<u64, AbortHandle>,
@@ -58,9 +58,9 @@ pub(super) async fn accept(state: Rc<NetState>, listener: TcpListener) {
                 backoff.reset();
                 spawn_serve(&state, stream, from);
             }
-            // The one that was to be accepted is gone; the next may be fine.
+            // The peer closed this connection before it was accepted; the next one may be fine.
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
-            // Out of descriptors or memory, most likely. The oldest stranger gives some back.
+            // Most likely out of descriptors or memory: closing the oldest unidentified connection frees some.
             Err(error) => {
                 state.accepted.close_oldest_unidentified();
                 if state.accepted.should_warn(&format!("accept: {}", error.kind())) {
@@ -78,36 +78,36 @@ fn spawn_serve(state: &Rc<NetState>, stream: TcpStream, from: SocketAddr) {
     state.accepted.begin_handshake(number, task, state.options.handshakes_max);
 }
 
-/// The life of one accepted connection.
+/// Runs one accepted connection from its handshake to its end.
 async fn serve(state: Rc<NetState>, mut stream: TcpStream, from: SocketAddr, number: u64) {
     let (handler, options) = (&*state.handler, &state.options);
     let side = Side::Accepted { from };
     let mut decoder = Decoder::new(options.handshake_bytes_max);
-    let shake = async {
+    let handshake = async {
         tcp_options::set_tcp_options(&stream, options)?;
         handshake::answer(&mut stream, &mut decoder, handler, side, options.handshake_bytes_max).await
     };
-    let judged =
-        timeout(ms(options.handshake_ms_max), shake).await.unwrap_or(Err(CloseReason::HandshakeTimeout));
+    let identified =
+        timeout(ms(options.handshake_ms_max), handshake).await.unwrap_or(Err(CloseReason::HandshakeTimeout));
     let Some(task) = state.accepted.end_handshake(number) else {
         return;
     };
     let counts = Rc::new(LaneCounts::default());
-    let registered = judged.and_then(|(peer, lane)| {
+    let registered = identified.and_then(|(peer, lane)| {
         let entry = AcceptedPeer { number, task, from, counts: counts.clone() };
-        let former = state.accepted.register(peer, lane, entry, options.accepted_max)?;
-        Ok((peer, lane, former))
+        let replaced = state.accepted.register(peer, lane, entry, options.accepted_max)?;
+        Ok((peer, lane, replaced))
     });
-    let (peer, lane, former) = match registered {
+    let (peer, lane, replaced) = match registered {
         Ok(registered) => registered,
-        Err(closed) => {
-            if let CloseReason::RefusedByPeer(reason) = &closed {
+        Err(why) => {
+            if let CloseReason::RefusedByPeer(reason) = &why {
                 handler.refused(side, reason);
             }
-            return state.accepted.log_close(from, &closed);
+            return state.accepted.log_close(from, &why);
         }
     };
-    if let Some(from) = former {
+    if let Some(from) = replaced {
         debug!(%from, ?lane, ?peer, "replaced by a newer connection");
         handler.disconnected(peer, lane, Side::Accepted { from }, &CloseReason::Replaced);
     }
@@ -116,10 +116,10 @@ async fn serve(state: Rc<NetState>, mut stream: TcpStream, from: SocketAddr, num
     decoder.set_limit(options.frame_bytes_max);
     let queue = state.inbox.queue(peer, lane);
     let received = transfer::receive_messages(&mut stream, &mut decoder, &state.inbox, &queue, &counts).await;
-    let closed = received.unwrap_or_else(|closed| closed);
-    state.accepted.log_close(from, &closed);
+    let why = received.unwrap_or_else(|why| why);
+    state.accepted.log_close(from, &why);
     if state.accepted.unregister(peer, lane, number) {
-        handler.disconnected(peer, lane, side, &closed);
+        handler.disconnected(peer, lane, side, &why);
     }
 }
 
@@ -150,7 +150,7 @@ impl Accepted {
         self.table.borrow_mut().unidentified.remove(&number)
     }
 
-    /// Enters the connection, and ends the one whose place it takes: where that came from.
+    /// Registers the connection. If it replaces another one, ends that and returns its address.
     fn register(
         &self,
         peer: PeerKey,
@@ -162,34 +162,34 @@ impl Accepted {
         if peers.len() >= accepted_max && !peers.contains_key(&(peer, lane)) {
             return Err(CloseReason::TooManyConnections);
         }
-        let former = peers.insert((peer, lane), entry);
-        Ok(former.map(|former| {
-            former.task.abort();
-            former.from
+        let replaced = peers.insert((peer, lane), entry);
+        Ok(replaced.map(|older| {
+            older.task.abort();
+            older.from
         }))
     }
 
-    /// False when another has taken the place.
+    /// False if a newer connection has replaced this one.
     fn unregister(&self, peer: PeerKey, lane: Lane, number: u64) -> bool {
         let peers = &mut self.table.borrow_mut().peers;
-        let is_ours = peers.get(&(peer, lane)).is_some_and(|entry| entry.number == number);
-        if is_ours {
+        let is_current = peers.get(&(peer, lane)).is_some_and(|entry| entry.number == number);
+        if is_current {
             peers.remove(&(peer, lane));
         }
-        is_ours
+        is_current
     }
 
-    fn log_close(&self, from: SocketAddr, closed: &CloseReason) {
-        // By host: ports are new each time.
-        if closed.deserves_warning() && self.should_warn(&format!("{}: {}", from.ip(), closed.topic())) {
-            warn!(%from, reason = %closed, "closed an accepted connection");
+    fn log_close(&self, from: SocketAddr, why: &CloseReason) {
+        // By host: each connection has another port.
+        if why.deserves_warning() && self.should_warn(&format!("{}: {}", from.ip(), why.topic())) {
+            warn!(%from, reason = %why, "closed an accepted connection");
         } else {
-            debug!(%from, reason = %closed, "closed an accepted connection");
+            debug!(%from, reason = %why, "closed an accepted connection");
         }
     }
 
-    fn should_warn(&self, warning: &str) -> bool {
-        self.warnings.borrow_mut().should_warn(warning, std::time::Instant::now())
+    fn should_warn(&self, topic: &str) -> bool {
+        self.warnings.borrow_mut().should_warn(topic, std::time::Instant::now())
     }
 
     pub(super) fn handshakes(&self) -> usize {

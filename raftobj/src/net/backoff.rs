@@ -5,8 +5,8 @@
 use crate::hash::splitmix64;
 use std::time::Duration;
 
-/// Jittered exponential back-off: each wait is drawn from the upper half of a span that doubles from `min` to
-/// `max`, so that peers that lost the same node do not come back in step.
+/// Jittered exponential back-off: each wait is drawn from the upper half of a span that doubles from `min` to `max`.
+/// The jitter keeps peers that lost the same node from returning in step.
 #[derive(Clone, Debug)]
 pub(crate) struct Backoff {
     min: Duration,
@@ -29,12 +29,12 @@ impl Backoff {
         self.jitter(span)
     }
 
-    /// The longest wait, jittered: for an end that answered, and said no.
+    /// The longest wait, jittered: after a refusal.
     pub(crate) fn longest(&mut self) -> Duration {
         self.jitter(self.max)
     }
 
-    /// The attempt was worth its while: begin anew.
+    /// The attempt succeeded: the next wait is the shortest again.
     pub(crate) fn reset(&mut self) {
         self.span = self.min;
     }
@@ -54,7 +54,7 @@ mod tests {
     const MAX: Duration = Duration::from_millis(1000);
 
     #[test]
-    fn waits_double_up_to_the_maximum_and_begin_anew() {
+    fn waits_double_up_to_the_maximum_until_reset() {
         let mut backoff = Backoff::new(MIN, MAX, 7);
         for _ in 0..2 {
             let mut span = MIN;

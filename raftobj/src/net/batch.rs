@@ -1,10 +1,10 @@
-//! A row of frames as they are sent: many small ones in one write, large ones without a copy.
+//! Frames that are sent together: many small ones in one write, large ones without a copy.
 //!
 //! Pure: it may not know sockets, nor what a payload means. Begin with [`Batch`].
 //!
-//! Frames are encoded into one vector, header and payload, one after the other. Large bytes that are shared
-//! already ([`PayloadWriter::share`]) are not copied into it; they are noted with the place where they belong, and
-//! the write gathers them:
+//! Frames are encoded into one vector, header and payload, one after the other. Large bytes that are already shared
+//! ([`PayloadWriter::share`]) are not copied into it: the batch keeps them with their position, and a vectored write
+//! puts them between the copied bytes:
 //!
 //! ```text
 //!   copied:  [header payload][header head|tail][header payload]
@@ -15,7 +15,7 @@ use super::frame::{self, HEADER_BYTES};
 use bytes::Bytes;
 use std::io::IoSlice;
 
-/// A row of whole frames, and how much of it is sent.
+/// Whole frames in order, and how much of them is sent.
 #[derive(Debug, Default)]
 pub(super) struct Batch {
     copied: Vec<u8>,
@@ -23,7 +23,7 @@ pub(super) struct Batch {
     frames: usize,
     copied_sent: usize,
     shared_sent: usize,
-    /// Sent bytes of `shared[shared_sent]`.
+    /// Bytes of `shared[shared_sent]` that are sent.
     part_sent: usize,
 }
 
@@ -35,7 +35,7 @@ struct SharedBytes {
 }
 
 impl Batch {
-    /// Begins a frame at the end.
+    /// Begins the next frame.
     pub(super) fn begin(&mut self) -> PayloadWriter<'_> {
         let (start, shared_start) = (self.copied.len(), self.shared.len());
         self.copied.extend_from_slice(&[0; HEADER_BYTES]);
@@ -50,7 +50,7 @@ impl Batch {
         self.copied_sent == self.copied.len() && self.shared_sent == self.shared.len()
     }
 
-    /// The next bytes to send, at most [`WRITE_BYTES_MAX`]: the slices that were filled.
+    /// The next bytes to send, at most [`WRITE_BYTES_MAX`]: those of `slices` that were filled.
     pub(super) fn slices<'s, 'b: 's>(&'b self, slices: &'s mut [IoSlice<'b>; SLICES]) -> &'s [IoSlice<'b>] {
         let (mut count, mut left) = (0, WRITE_BYTES_MAX);
         let mut put = |bytes: &'b [u8]| {
@@ -73,7 +73,7 @@ impl Batch {
         &slices[..count]
     }
 
-    /// So many of the next bytes are sent.
+    /// Counts this many of the next bytes as sent.
     pub(super) fn advance(&mut self, mut bytes: usize) {
         while bytes > 0 {
             let until = self.shared.get(self.shared_sent).map_or(self.copied.len(), |shared| shared.at);
@@ -88,7 +88,7 @@ impl Batch {
             self.part_sent += step;
             bytes -= step;
             if self.part_sent == shared.bytes.len() {
-                // Given back as soon as it is sent: it may be the last that holds a large buffer.
+                // Released at once: this may be the last reference to a large buffer.
                 shared.bytes = Bytes::new();
                 self.shared_sent += 1;
                 self.part_sent = 0;
@@ -96,7 +96,7 @@ impl Batch {
         }
     }
 
-    /// Empty again, with its memory.
+    /// Empties the batch and keeps its memory.
     pub(super) fn clear(&mut self) {
         self.copied.clear();
         self.copied.shrink_to(KEEP_BYTES_MAX);
@@ -105,23 +105,23 @@ impl Batch {
     }
 }
 
-/// A message's payload while it is written.
+/// Writes the payload of one frame of a batch.
 #[derive(Debug)]
 pub(crate) struct PayloadWriter<'a> {
     batch: &'a mut Batch,
-    /// Where this frame's header stands in `batch.copied`.
+    /// Where this frame's header begins in `batch.copied`.
     start: usize,
-    /// This frame's first part in `batch.shared`.
+    /// Where this frame's parts begin in `batch.shared`.
     shared_start: usize,
 }
 
 impl PayloadWriter<'_> {
-    /// The end of the payload; append to it, and never take from it.
+    /// The end of the payload. Append to it, and never truncate it.
     pub(crate) fn bytes(&mut self) -> &mut Vec<u8> {
         &mut self.batch.copied
     }
 
-    /// Appends bytes without copying them, if they are large enough to be worth it.
+    /// Appends bytes; if they are large enough, without a copy.
     pub(crate) fn share(&mut self, bytes: &Bytes) {
         if bytes.len() < SHARE_BYTES_MIN {
             self.batch.copied.extend_from_slice(bytes);
@@ -135,7 +135,7 @@ impl PayloadWriter<'_> {
         copied + self.shared().iter().map(|shared| shared.bytes.len()).sum::<usize>()
     }
 
-    /// Makes it a frame of the batch.
+    /// Completes the frame with its header.
     pub(super) fn seal(self) {
         assert!(self.length() > 0, "a message without bytes");
         let batch = &*self.batch;
@@ -151,7 +151,7 @@ impl PayloadWriter<'_> {
         self.batch.frames += 1;
     }
 
-    /// Leaves nothing of it.
+    /// Removes the frame from the batch.
     pub(super) fn discard(self) {
         self.batch.copied.truncate(self.start);
         self.batch.shared.truncate(self.shared_start);
@@ -164,7 +164,7 @@ impl PayloadWriter<'_> {
 
 /// Slices of one write.
 pub(super) const SLICES: usize = 32;
-/// Bytes of one write: what a write takes of the thread's time stays below a millisecond.
+/// Bytes of one write: it holds the thread for less than a millisecond.
 pub(super) const WRITE_BYTES_MAX: usize = 1 << 20;
 /// Below this a copy costs less than a slice of its own.
 const SHARE_BYTES_MIN: usize = 16 * 1024;
@@ -191,7 +191,7 @@ pub(super) mod tests {
         bytes
     }
 
-    /// What the other end makes of them.
+    /// What the other end decodes from them.
     pub(in super::super) fn payloads(batch: &mut Batch, step: usize) -> Vec<Bytes> {
         let bytes = sent(batch, step);
         let mut rest = &bytes[..];
@@ -213,9 +213,9 @@ pub(super) mod tests {
         payload.seal();
     }
 
-    /// A write may end anywhere, also at the seam between copied and shared bytes.
+    /// A write may end anywhere, also at the border between copied and shared bytes.
     #[test]
-    fn parts_come_out_in_order_wherever_writes_end() {
+    fn parts_are_sent_in_order_wherever_writes_end() {
         let big = Bytes::from(vec![7; SHARE_BYTES_MIN]);
         let bigger = Bytes::from(vec![8; 3 * SHARE_BYTES_MIN]);
         for step in [1, 7, 8, 9, 4096, SHARE_BYTES_MIN, SHARE_BYTES_MIN + 1, usize::MAX] {
@@ -244,9 +244,9 @@ pub(super) mod tests {
         assert!(payloads(&mut batch, usize::MAX) == [parts.concat()]);
     }
 
-    /// The memory of a batch that was sent serves the next one.
+    /// The next batch reuses the memory of one that was sent.
     #[test]
-    fn a_cleared_batch_is_as_good_as_new() {
+    fn a_cleared_batch_can_be_used_again() {
         let mut batch = Batch::default();
         for round in 0..3_u8 {
             push(&mut batch, |payload| payload.share(&Bytes::from(vec![round; SHARE_BYTES_MIN])));

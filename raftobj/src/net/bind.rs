@@ -7,25 +7,25 @@ use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
 /// Why an address cannot be listened on.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum BindError {
-    /// `host:port`, `1.2.3.4:port` or `[::1]:port` was expected, or the name is not known.
+    /// The address is not `host:port`, `1.2.3.4:port` or `[::1]:port`, or the name is unknown.
     #[error("cannot listen on {address}: it does not resolve to an address")]
     Resolve { address: String, source: io::Error },
-    /// The name is known and means nothing.
+    /// The name is known and has no address.
     #[error("cannot listen on {address}: the name has no address")]
     NoAddress { address: String },
-    /// Another process listens there.
+    /// Another process listens on this port.
     #[error("cannot listen on {address}: the port is in use")]
     InUse { address: String, source: io::Error },
-    /// Another machine's address.
+    /// The address belongs to another machine.
     #[error("cannot listen on {address}: it is no address of this machine")]
     NotLocal { address: String, source: io::Error },
-    /// Whatever else.
+    /// Any other error.
     #[error("cannot listen on {address}: {source}")]
     Other { address: String, source: io::Error },
 }
 
-/// Listens on the first address that `address` resolves to and that can be listened on. Port 0 takes any free
-/// port. May wait for a name server: not for the engine thread.
+/// Listens on the first of the addresses that `address` resolves to and that can be listened on. Port 0 takes any free
+/// port. May wait for a name server, so do not call it on the engine thread.
 pub(crate) fn bind(address: &str) -> Result<TcpListener, BindError> {
     let text = || address.to_string();
     let resolved =
@@ -48,8 +48,8 @@ pub(crate) fn bind(address: &str) -> Result<TcpListener, BindError> {
 
 fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-    // A restarted node gets its port back while connections of the former one are still in TIME_WAIT. On
-    // Windows the same option would take the port from a process that listens.
+    // A restarted node gets its port although connections of its last run are still in TIME_WAIT. On Windows the same
+    // option would take the port from a process that listens.
     #[cfg(unix)]
     socket.set_reuse_address(true)?;
     socket.bind(&address.into())?;
@@ -58,6 +58,5 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     Ok(socket.into())
 }
 
-/// Connections that the system holds for us until they are accepted: a thousand at once are no reason to drop
-/// a good one.
+/// Connections that the system queues until they are accepted: a thousand at once must not push out a good one.
 const BACKLOG: i32 = 1024;

@@ -4,7 +4,7 @@ use super::frame::FrameError;
 use bytes::Bytes;
 use std::io;
 
-/// The end of a connection, or of an attempt at one.
+/// Why a connection, or an attempt at one, ended.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CloseReason {
     /// The other end closed it between two frames.
@@ -13,49 +13,49 @@ pub(crate) enum CloseReason {
     /// The other end closed it within a frame.
     #[error("closed by the other end in the middle of a frame")]
     ClosedInFrame,
-    /// TCP gave it up, or never got there.
+    /// An error of TCP, also while connecting.
     #[error("{0}")]
     Io(#[from] io::Error),
-    /// Nobody answered at any address of the name.
+    /// The last address of the name did not answer.
     #[error("no answer within the connect timeout")]
     ConnectTimeout,
-    /// The name is not known, or nobody can be asked.
+    /// The name is unknown, or no name server answered.
     #[error("the address does not resolve: {0}")]
     Resolve(io::Error),
-    /// The name is known and means nothing.
+    /// The name is known and has no address.
     #[error("the name has no address")]
     NoAddress,
-    /// The port is nobody's, and TCP gave us a connection to ourselves.
+    /// No process listens on the port, and TCP connected the socket to itself.
     #[error("connected to itself")]
     SelfConnection,
-    /// The other end sends something else than frames.
-    #[error("not a row of frames: {0}")]
+    /// The other end sent bytes that are no valid frame.
+    #[error("not a stream of frames: {0}")]
     InvalidFrame(#[from] FrameError),
-    /// A frame that does not belong here.
-    #[error("a breach of the handshake: {0}")]
+    /// A frame that the handshake does not allow here.
+    #[error("protocol violation: {0}")]
     ProtocolViolation(&'static str),
-    /// Introductions were not exchanged in time.
+    /// The handshake took longer than `handshake_ms_max`.
     #[error("the handshake was not finished in time")]
     HandshakeTimeout,
     /// The other end refused us, with its reason.
-    #[error("refused by the other end: {}", readable(.0))]
+    #[error("refused by the other end: {}", printable(.0))]
     RefusedByPeer(Bytes),
-    /// Our gate refused the other end, with its reason.
-    #[error("refused: {}", readable(.0))]
+    /// Our handler refused the other end, with its reason.
+    #[error("refused: {}", printable(.0))]
     RefusedByUs(Bytes),
-    /// Bytes waited and the other end took none.
-    #[error("the other end takes nothing any more")]
+    /// The other end's TCP took no bytes for `stall_ms_max`.
+    #[error("the other end has stopped receiving")]
     Stalled,
     /// The same peer connected again on this lane.
     #[error("replaced by a newer connection")]
     Replaced,
-    /// A limit on connections was reached.
+    /// There are `accepted_max` connections.
     #[error("too many connections")]
     TooManyConnections,
 }
 
 impl CloseReason {
-    /// Whether somebody should look at it: not the usual comings and goings of processes and networks.
+    /// Whether an operator should look at it. False for what restarts and network failures cause.
     pub(super) fn deserves_warning(&self) -> bool {
         match self {
             CloseReason::InvalidFrame(_)
@@ -76,18 +76,18 @@ impl CloseReason {
         }
     }
 
-    /// What a warning is about: equal for ends that are worth one warning together.
+    /// The key of a warning: reasons with equal keys are warned about once.
     pub(super) fn topic(&self) -> String {
         match self {
-            // Its numbers differ with every attempt.
-            CloseReason::InvalidFrame(_) => "garbage".to_string(),
+            // Its numbers differ at each attempt.
+            CloseReason::InvalidFrame(_) => "invalid frame".to_string(),
             other => other.to_string(),
         }
     }
 }
 
-/// Another's words as one line of a log: no control characters, and not too many.
-pub(super) fn readable(bytes: &[u8]) -> String {
+/// Text from another node as one line of a log: without control characters, and not too long.
+fn printable(bytes: &[u8]) -> String {
     let shown = &bytes[..bytes.len().min(512)];
     String::from_utf8_lossy(shown).escape_debug().to_string()
 }

@@ -1,10 +1,10 @@
-//! The connections that we make: one a lane to each peer, again and again.
+//! The connections that we dial: one for each lane of each link, redialled whenever it ends.
 //!
-//! It may not know what is sent on them. Begin with [`keep_connected`].
+//! It may not know what a message means. Begin with [`keep_connected`].
 //!
 //! ```text
 //!   resolve ─▶ connect ─▶ handshake ─▶ connected ─┐
-//!      ▲                                          │ whatever ends it
+//!      ▲             any failure                  │ closed
 //!      └───────────── wait (back-off) ◀───────────┘
 //! ```
 
@@ -24,7 +24,7 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, timeout};
 use tracing::{debug, warn};
 
-/// A peer that is dialled.
+/// An address that is dialled, with its two connections.
 #[derive(Debug)]
 pub(super) struct PeerLink {
     pub(super) id: LinkId,
@@ -34,11 +34,11 @@ pub(super) struct PeerLink {
     warnings: RefCell<WarnOnce>,
 }
 
-/// One of its two connections.
+/// One lane of a link.
 #[derive(Debug)]
 pub(super) struct LinkLane {
     pub(super) outbox: Outbox,
-    /// Set while there is a connection.
+    /// The peer, while there is a connection.
     connected: Cell<Option<PeerKey>>,
     connections: Cell<u64>,
     redial: Notify,
@@ -82,26 +82,26 @@ impl PeerLink {
     }
 }
 
-/// Dials, sends, waits, and dials again, until the task is aborted.
+/// Dials, sends, waits and redials until the task is aborted.
 pub(super) async fn keep_connected(state: Rc<NetState>, link: Rc<PeerLink>, lane: Lane) {
     let options = &state.options;
     let seed = options.seed ^ (u64::from(link.id.0) << 1 | lane as u64).wrapping_mul(0x2545_f491_4f6c_dd1d);
     let mut backoff = Backoff::new(ms(options.backoff_ms_min), ms(options.backoff_ms_max), seed);
     let this = &link.lanes[lane as usize];
     loop {
-        let closed = match connect(&state, &link, lane).await {
+        let why = match connect(&state, &link, lane).await {
             Ok((stream, peer)) => {
                 let since = Instant::now();
-                let closed = serve(&state, &link, lane, stream, peer).await;
+                let why = serve(&state, &link, lane, stream, peer).await;
                 if since.elapsed() >= ms(options.settled_ms_min) {
                     backoff.reset();
                 }
-                closed
+                why
             }
-            Err(closed) => closed,
+            Err(why) => why,
         };
-        log_close(&link, lane, &closed);
-        let refused = match &closed {
+        log_close(&link, lane, &why);
+        let refused = match &why {
             CloseReason::RefusedByPeer(reason) => {
                 state.handler.refused(link.side(), reason);
                 true
@@ -114,23 +114,24 @@ pub(super) async fn keep_connected(state: Rc<NetState>, link: Rc<PeerLink>, lane
     }
 }
 
-/// One attempt, up to a connection that both ends accepted.
+/// One attempt: a connection whose handshake is done.
 async fn connect(state: &NetState, link: &PeerLink, lane: Lane) -> Result<(TcpStream, PeerKey), CloseReason> {
     let options = &state.options;
     let mut stream = connect_tcp(&link.address, options.connect_ms_max).await?;
     tcp_options::set_tcp_options(&stream, options)?;
     let handler = &*state.handler;
-    let shake = handshake::dial(&mut stream, handler, link.side(), lane, options.handshake_bytes_max);
-    let peer =
-        timeout(ms(options.handshake_ms_max), shake).await.map_err(|_| CloseReason::HandshakeTimeout)??;
+    let handshake = handshake::dial(&mut stream, handler, link.side(), lane, options.handshake_bytes_max);
+    let peer = timeout(ms(options.handshake_ms_max), handshake)
+        .await
+        .map_err(|_| CloseReason::HandshakeTimeout)??;
     Ok((stream, peer))
 }
 
-/// A connection to any of the addresses that the name has now.
+/// Connects to the first address of the name that answers.
 async fn connect_tcp(address: &str, connect_ms_max: u64) -> Result<TcpStream, CloseReason> {
     let mut failure = CloseReason::NoAddress;
-    // NB: without a timeout of ours. The lookup runs on a thread that cannot be stopped; giving it up would only
-    // start another one beside it. The resolver has its own timeouts.
+    // NB: no timeout of ours. The lookup runs on a thread that cannot be stopped: each retry after a timeout would
+    // block another thread. The resolver has its own timeouts.
     for one in lookup_host(address).await.map_err(CloseReason::Resolve)? {
         match timeout(ms(connect_ms_max), TcpStream::connect(one)).await {
             Ok(Ok(stream)) if is_self_connection(&stream) => failure = CloseReason::SelfConnection,
@@ -142,8 +143,8 @@ async fn connect_tcp(address: &str, connect_ms_max: u64) -> Result<TcpStream, Cl
     Err(failure)
 }
 
-/// TCP lets a socket connect to itself when it is given, as its own port, the one it dials and nobody listens
-/// there. It would also keep the peer from its port.
+/// If no process listens on a local port, TCP may choose that port as the socket's own and connect the socket to
+/// itself. Such a connection would also keep the peer from binding its port.
 fn is_self_connection(stream: &TcpStream) -> bool {
     let ends: io::Result<_> = stream.local_addr().and_then(|local| Ok((local, stream.peer_addr()?)));
     ends.is_ok_and(|(local, peer)| local == peer)
@@ -164,20 +165,20 @@ async fn serve(
     this.outbox.open();
     state.handler.connected(peer, lane, link.side());
     let stall = ms(state.options.stall_ms_max);
-    let closed = transfer::send_messages(&mut stream, &this.outbox, &this.counts, stall).await;
+    let why = transfer::send_messages(&mut stream, &this.outbox, &this.counts, stall).await;
     this.outbox.close();
     this.connected.set(None);
-    state.handler.disconnected(peer, lane, link.side(), &closed);
-    closed
+    state.handler.disconnected(peer, lane, link.side(), &why);
+    why
 }
 
-fn log_close(link: &PeerLink, lane: Lane, closed: &CloseReason) {
-    // Said once for both lanes.
-    let alarming = closed.deserves_warning();
-    if alarming && link.warnings.borrow_mut().should_warn(&closed.topic(), std::time::Instant::now()) {
-        warn!(address = %link.address, reason = %closed, "no connection to a peer");
+fn log_close(link: &PeerLink, lane: Lane, why: &CloseReason) {
+    // Both lanes fail together: one warning.
+    let now = std::time::Instant::now();
+    if why.deserves_warning() && link.warnings.borrow_mut().should_warn(&why.topic(), now) {
+        warn!(address = %link.address, reason = %why, "no connection to a peer");
     } else {
-        debug!(address = %link.address, ?lane, reason = %closed, "no connection to a peer");
+        debug!(address = %link.address, ?lane, reason = %why, "no connection to a peer");
     }
 }
 
@@ -185,9 +186,9 @@ fn log_close(link: &PeerLink, lane: Lane, closed: &CloseReason) {
 mod tests {
     use super::*;
 
-    /// Redialling a port on this machine that nobody listens on hits it sooner or later.
+    /// Redialling a local port on which no process listens causes one sooner or later.
     #[test]
-    fn a_connection_to_itself_is_known() {
+    fn a_connection_to_itself_is_detected() {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
             let socket = tokio::net::TcpSocket::new_v4().unwrap();

@@ -1,15 +1,16 @@
-//! The bytes of a frame: what makes a stream of bytes a row of messages.
+//! The bytes of a frame: how a stream of bytes is divided into messages.
 //!
 //! Pure: bytes in, payloads out. It may not know sockets, nor what a payload means. Begin with [`Decoder`];
 //! [`seal`] is its counterpart.
 //!
 //! | offset | size | field | reason |
 //! |---|---|---|---|
-//! | 0 | 4 | length of the payload, little-endian, 1 to the limit of the phase | tells where the next frame begins |
-//! | 4 | 4 | CRC32C of the length's four bytes and the payload, little-endian | bytes that were changed on their way are not taken for a message |
+//! | 0 | 4 | length of the payload, little-endian, from 1 to the limit of the phase | where the next frame begins |
+//! | 4 | 4 | CRC32C of the length's four bytes and the payload, little-endian | corrupt bytes are not taken for a message |
 //! | 8 | length | payload | |
 //!
-//! A stream that breaks a rule cannot be trusted to have a next frame: every error ends the connection.
+//! The phases are the handshake and the messages. After an invalid frame the start of the next one is unknown: every
+//! error closes the connection.
 
 use crate::planted::planted;
 use bytes::buf::Limit;
@@ -18,26 +19,26 @@ use bytes::{Buf, BufMut, Bytes, BytesMut};
 /// Bytes before each payload.
 pub(crate) const HEADER_BYTES: usize = 8;
 
-/// What no sender of ours sends.
+/// Why bytes are not a valid frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum FrameError {
-    /// Every message has bytes; a run of zeroes is not a row of frames.
+    /// Every message has bytes, and a run of zeroes must not pass for frames.
     #[error("a frame without bytes")]
     Empty,
-    /// Refused before any memory is taken for it.
+    /// Refused before any memory is allocated for it.
     #[error("a frame of {length} bytes, over the limit of {limit}")]
     TooLong { length: u32, limit: usize },
-    /// The bytes are not those that were sent.
-    #[error("a frame whose checksum is {expected:08x} while its bytes give {computed:08x}")]
+    /// The bytes are not those that were sent: `expected` is in the header.
+    #[error("a frame with checksum {expected:08x} whose bytes have checksum {computed:08x}")]
     Checksum { expected: u32, computed: u32 },
 }
 
-/// The checksum of a frame before its payload; append the payload's parts with [`crc32c::crc32c_append`].
+/// The checksum of a frame's length. Append the payload's parts with [`crc32c::crc32c_append`].
 fn checksum_of_length(length: u32) -> u32 {
     crc32c::crc32c(&length.to_le_bytes())
 }
 
-/// The header of a frame whose payload is these parts, one after the other.
+/// The header of a frame whose payload is the concatenation of these parts.
 pub(crate) fn header<'a>(parts: impl Iterator<Item = &'a [u8]> + Clone) -> [u8; HEADER_BYTES] {
     let length: usize = parts.clone().map(<[u8]>::len).sum();
     let length = u32::try_from(length).expect("a sender checks the length against a limit below 4 GiB");
@@ -48,7 +49,7 @@ pub(crate) fn header<'a>(parts: impl Iterator<Item = &'a [u8]> + Clone) -> [u8; 
     header
 }
 
-/// A whole small frame, as the handshake sends them.
+/// A whole frame, copied: for the small ones of the handshake.
 pub(crate) fn seal(payload: &[u8]) -> Vec<u8> {
     let mut frame = Vec::with_capacity(HEADER_BYTES + payload.len());
     frame.extend_from_slice(&header(std::iter::once(payload)));
@@ -56,18 +57,17 @@ pub(crate) fn seal(payload: &[u8]) -> Vec<u8> {
     frame
 }
 
-/// Cuts a stream of bytes into payloads, wherever the reads happened to end.
+/// Divides a stream of bytes into payloads, wherever the reads end.
 ///
-/// Read into [`Decoder::space`], then take payloads with [`Decoder::next`] until there is none.
+/// Read into [`Decoder::space`], then call [`Decoder::next`] until it returns none.
 ///
-/// Small frames share one read buffer, and their payloads are slices of it: nothing is copied, and a payload
-/// that is kept keeps up to [`READ_BYTES`] alive with it. A frame that does not fit the buffer is read into a
-/// vector of its own, which grows with the bytes that have come: a length alone takes no memory.
+/// Small frames share one read buffer, and their payloads are slices of it: nothing is copied, but a payload that is
+/// kept keeps up to [`READ_BYTES`] alive. A frame that does not fit the buffer is read into a vector of its own, which
+/// grows with the bytes received: a length alone allocates nothing.
 ///
 /// Invariants:
-/// - outside of `large`, `buffer` holds less than one whole frame after `next` returned none, so it never needs
-///   more than `read_bytes`;
-/// - while `large` is set `buffer` is empty.
+/// - after `next` returned none, `buffer` holds less than one whole frame, so it never needs more than `read_bytes`;
+/// - while `large` is set, `buffer` is empty.
 #[derive(Debug)]
 pub(crate) struct Decoder {
     limit: usize,
@@ -82,14 +82,14 @@ impl Decoder {
         Decoder { limit, buffer: BytesMut::new(), read_bytes: read_bytes(limit), large: None }
     }
 
-    /// From the next frame on, the limit is this one. What was read already stays.
+    /// Sets the limit for the next frame and all later ones. Bytes that were already read are kept.
     pub(crate) fn set_limit(&mut self, limit: usize) {
         assert!(self.large.is_none(), "the limit changes between frames");
         self.limit = limit;
         self.read_bytes = read_bytes(limit).max(self.buffer.len() + HEADER_BYTES);
     }
 
-    /// Where the next bytes of the stream go.
+    /// Where to read the next bytes of the stream into.
     pub(crate) fn space(&mut self) -> &mut dyn BufMut {
         if let Some(large) = &mut self.large {
             large.grow();
@@ -98,16 +98,16 @@ impl Decoder {
         let free = self.buffer.capacity() - self.buffer.len();
         let wanted = self.read_bytes.saturating_sub(self.buffer.len()).max(1);
         if free < wanted.min(READ_BYTES_MIN) {
-            // In place when nobody holds a payload of this buffer any more.
+            // In place if no payload of this buffer is still held.
             self.buffer.reserve(wanted);
         }
         &mut self.buffer
     }
 
-    /// The next payload; none until more bytes have come.
+    /// The next payload, or none until more bytes are read.
     ///
     /// # Errors
-    /// The stream is not one of frames, or its bytes were changed: nothing after this can be read.
+    /// The frame is invalid. Nothing after it can be read.
     pub(crate) fn next(&mut self) -> Result<Option<Bytes>, FrameError> {
         if let Some(large) = &mut self.large {
             if !large.is_complete() {
@@ -133,7 +133,7 @@ impl Decoder {
         Ok(Some(payload))
     }
 
-    /// Whether the stream stands inside a frame: an end here cut one short.
+    /// Whether a frame has begun and is not complete: if the stream ends now, that frame is cut short.
     pub(crate) fn is_inside_frame(&self) -> bool {
         self.large.is_some() || !self.buffer.is_empty()
     }
@@ -142,7 +142,7 @@ impl Decoder {
         let Some((length, rest)) = self.buffer.split_first_chunk::<4>() else {
             return Ok(None);
         };
-        // The length is judged as soon as it is there, without waiting for the checksum.
+        // The length is checked as soon as it is complete, before the checksum has arrived.
         let length = u32::from_le_bytes(*length);
         if length == 0 {
             return Err(FrameError::Empty);
@@ -154,15 +154,15 @@ impl Decoder {
     }
 }
 
-/// A frame that does not fit the read buffer, on its way.
+/// A frame that does not fit the read buffer and is not complete.
 #[derive(Debug)]
 struct LargeFrame {
     length: u32,
     expected: u32,
-    /// The checksum of the first `checked` bytes: counted as they come, while they are still in the cache.
+    /// The checksum of the first `checked` bytes, computed as they arrive, while they are in the processor's cache.
     computed: u32,
     checked: usize,
-    /// Takes not one byte more than the payload has.
+    /// Limited to the length of the payload.
     payload: Limit<Vec<u8>>,
 }
 
@@ -180,8 +180,8 @@ impl LargeFrame {
         }
     }
 
-    /// Makes room when there is none: as much again as has come, so that what a peer makes us hold is at most
-    /// twice what it has sent.
+    /// Doubles the capacity when it is used up: beyond the first allocation, a peer makes us allocate at most twice
+    /// what it has sent.
     fn grow(&mut self) {
         let payload = self.payload.get_mut();
         let have = payload.len();
@@ -208,14 +208,14 @@ fn verify(expected: u32, computed: u32) -> Result<(), FrameError> {
     if expected == computed { Ok(()) } else { Err(FrameError::Checksum { expected, computed }) }
 }
 
-/// The read buffer of a phase whose payloads have this limit.
+/// The size of the read buffer in a phase with this limit.
 fn read_bytes(limit: usize) -> usize {
     READ_BYTES.min(limit.saturating_add(HEADER_BYTES))
 }
 
-/// Most that is read at once, and the largest frame that is cut out of the shared buffer.
+/// The most that is read at once, and the largest frame that stays in the shared buffer.
 pub(crate) const READ_BYTES: usize = 64 * 1024;
-/// With less space than this a new buffer is worth more than a short read.
+/// With less space than this, a new buffer costs less than short reads.
 const READ_BYTES_MIN: usize = 8 * 1024;
 /// The first allocation for a large frame.
 const LARGE_BYTES_MIN: usize = 256 * 1024;
@@ -228,7 +228,7 @@ mod tests {
 
     const LIMIT: usize = 1 << 20;
 
-    /// Feeds `bytes` in pieces of `piece`, as reads would bring them.
+    /// Decodes `bytes` in reads of at most `piece`.
     fn decode(bytes: &[u8], piece: usize, limit: usize) -> Result<Vec<Bytes>, FrameError> {
         let mut decoder = Decoder::new(limit);
         let mut payloads = Vec::new();
@@ -273,9 +273,9 @@ mod tests {
         }
     }
 
-    /// Frames cut by the wrong length near multiples of 64 KiB: a bug another engine had.
+    /// Another engine cut frames at a wrong length near multiples of 64 KiB.
     #[test]
-    fn sizes_around_multiples_of_64_kib_pass_whole() {
+    fn sizes_around_multiples_of_64_kib_arrive_whole() {
         for multiple in [1, 2, 3, 4, 8] {
             for near in 0..=20 {
                 let payload = pattern(multiple * 65536 + near - 10);
@@ -289,9 +289,9 @@ mod tests {
         }
     }
 
-    /// A flipped byte in the length may make the frame longer than the stream; it must never give a payload.
+    /// A corrupt length may exceed the stream. Corrupt bytes must never give a payload.
     #[test]
-    fn no_flipped_byte_gives_a_payload() {
+    fn a_corrupt_frame_gives_no_payload() {
         for payload in [pattern(1), pattern(40), pattern(70_000)] {
             let frame = seal(&payload);
             let places = (0..frame.len().min(60)).chain((60..frame.len()).step_by(997));
@@ -306,7 +306,7 @@ mod tests {
         }
     }
 
-    /// The length is refused as soon as its four bytes are there, and nothing is allocated for it.
+    /// The length is refused as soon as its four bytes have arrived, and nothing is allocated for it.
     #[test]
     fn a_length_over_the_limit_is_refused_at_once() {
         let mut decoder = Decoder::new(LIMIT);
@@ -319,11 +319,11 @@ mod tests {
         }
     }
 
-    /// Planted bug 29. Breaks: the check above would not see that there is no limit.
+    /// If this fails, the test above passes without the check that it is for.
     #[test]
     fn planted_frames_without_a_limit_are_found() {
         let check = || with(Bug::FrameWithoutLimit, a_length_over_the_limit_is_refused_at_once);
-        assert!(catch_unwind(check).is_err(), "it was not found");
+        assert!(catch_unwind(check).is_err(), "the planted bug was not found");
     }
 
     #[test]
@@ -331,9 +331,9 @@ mod tests {
         assert_eq!(decode(&[0; 8], 1, LIMIT), Err(FrameError::Empty));
     }
 
-    /// What a peer makes us hold follows what it has sent, not what it has announced.
+    /// Memory grows with the bytes that a peer has sent, not with the length that it announced.
     #[test]
-    fn memory_follows_the_bytes_that_came() {
+    fn memory_follows_the_bytes_received() {
         let limit = 64 << 20;
         let payload = pattern(32 << 20);
         let frame = seal(&payload);
@@ -354,7 +354,7 @@ mod tests {
         assert!(found.unwrap() == payload);
     }
 
-    /// Small frames must not cost a copy or an allocation each.
+    /// A small frame must not cost a copy or an allocation of its own.
     #[test]
     fn small_payloads_are_slices_of_the_read_buffer() {
         let mut decoder = Decoder::new(LIMIT);
@@ -364,7 +364,7 @@ mod tests {
         assert_eq!(two.as_ptr() as usize - one.as_ptr() as usize, 3 + HEADER_BYTES);
     }
 
-    /// A handshake's limit holds for the handshake only, and messages may follow it in the same read.
+    /// The handshake's limit holds for the handshake only, and the first messages may be in the same read.
     #[test]
     fn the_limit_rises_between_frames() {
         let mut decoder = Decoder::new(16);

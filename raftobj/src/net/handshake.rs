@@ -1,26 +1,27 @@
-//! How two ends of a connection come to accept one another.
+//! The handshake: the two ends of a connection identify and accept each other.
 //!
-//! It may not know what an introduction means: its bytes are the gate's. Begin with [`dial`] and [`answer`].
+//! It may not know what the bytes of a hello mean: only the [`ConnectionHandler`] does. Begin with [`dial`] and
+//! [`answer`].
 //!
 //! ```text
 //!   dialler                      acceptor
-//!      | --- Hello(lane, bytes) ---> |   the acceptor's gate judges
-//!      | <-- Welcome(bytes) -------- |   the dialler's gate judges      (or Refused(reason), and the end)
-//!      | --- Ready ----------------> |   from here on messages          (or Refused(reason), and the end)
+//!      | --- Hello(lane, hello) ---> |   the acceptor checks the dialler's hello
+//!      | <-- Welcome(hello) -------- |   the dialler checks the acceptor's hello  (or Refused(reason), and close)
+//!      | --- Ready ----------------> |   messages follow                          (or Refused(reason), and close)
 //! ```
 //!
 //! Each is one frame of at most `handshake_bytes_max`, whose payload begins with a tag:
 //!
 //! | tag | frame | what follows |
 //! |---|---|---|
-//! | 1 | Hello for the control lane | introduction |
-//! | 2 | Hello for the bulk lane | introduction |
-//! | 3 | Welcome | introduction |
+//! | 1 | Hello for the control lane | the dialler's hello |
+//! | 2 | Hello for the bulk lane | the dialler's hello |
+//! | 3 | Welcome | the acceptor's hello |
 //! | 4 | Refused | reason |
 //! | 5 | Ready | nothing |
 //!
-//! Versions are in the introductions: frames and tags are the same in all of them.
-//! The dialler does not wait after Ready: its first messages may come in the same packet.
+//! The protocol's version is in the hello: frames and tags are the same in all versions.
+//! The dialler does not wait after Ready: its first messages may be in the same packet.
 
 use super::close_reason::CloseReason;
 use super::frame::{self, Decoder};
@@ -28,7 +29,7 @@ use super::{ConnectionHandler, Lane, PeerKey, Side};
 use bytes::{Buf, Bytes};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
-/// The dialler's part. The peer that answered.
+/// The dialler's part. Returns the peer that answered.
 pub(super) async fn dial(
     stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
     handler: &dyn ConnectionHandler,
@@ -37,23 +38,23 @@ pub(super) async fn dial(
     bytes_max: usize,
 ) -> Result<PeerKey, CloseReason> {
     send(stream, hello_tag(lane), &handler.hello(lane, side), bytes_max).await?;
-    // Nothing follows the answer: the acceptor does not speak after it.
+    // This decoder is dropped with its buffer: the acceptor sends nothing after its answer.
     let mut decoder = Decoder::new(bytes_max);
-    let (tag, introduction) = receive(stream, &mut decoder).await?;
+    let (tag, rest) = receive(stream, &mut decoder).await?;
     match tag {
-        WELCOME => match handler.check_hello(&introduction, lane, side) {
+        WELCOME => match handler.check_hello(&rest, lane, side) {
             Ok(peer) => {
                 send(stream, READY, &[], bytes_max).await?;
                 Ok(peer)
             }
             Err(reason) => Err(refuse(stream, reason, bytes_max).await),
         },
-        REFUSED => Err(CloseReason::RefusedByPeer(introduction)),
+        REFUSED => Err(CloseReason::RefusedByPeer(rest)),
         _ => Err(CloseReason::ProtocolViolation("neither a welcome nor a refusal")),
     }
 }
 
-/// The acceptor's part: who dialled, for which lane. Messages follow from `decoder`.
+/// The acceptor's part. Returns the peer that dialled and its lane. `decoder` may already hold the first messages.
 pub(super) async fn answer(
     stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
     decoder: &mut Decoder,
@@ -61,12 +62,12 @@ pub(super) async fn answer(
     side: Side<'_>,
     bytes_max: usize,
 ) -> Result<(PeerKey, Lane), CloseReason> {
-    let (tag, introduction) = receive(stream, decoder).await?;
+    let (tag, hello) = receive(stream, decoder).await?;
     let lane = Lane::ALL
         .into_iter()
         .find(|&lane| hello_tag(lane) == tag)
-        .ok_or(CloseReason::ProtocolViolation("it does not begin with a hello"))?;
-    let peer = match handler.check_hello(&introduction, lane, side) {
+        .ok_or(CloseReason::ProtocolViolation("the first frame is no hello"))?;
+    let peer = match handler.check_hello(&hello, lane, side) {
         Ok(peer) => peer,
         Err(reason) => return Err(refuse(stream, reason, bytes_max).await),
     };
@@ -78,15 +79,15 @@ pub(super) async fn answer(
     }
 }
 
-/// Tells the other end why, as far as it still listens.
+/// Sends the reason to the other end.
 async fn refuse(
     stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
     reason: Bytes,
     bytes_max: usize,
 ) -> CloseReason {
-    let told = &reason[..reason.len().min(bytes_max - 1)];
-    // What counts is that it is refused; that it was not told is its end of the connection's affair.
-    let _ = send(stream, REFUSED, told, bytes_max).await;
+    let sent = &reason[..reason.len().min(bytes_max - 1)];
+    // The refusal holds even if the other end does not receive the reason.
+    let _ = send(stream, REFUSED, sent, bytes_max).await;
     CloseReason::RefusedByUs(reason)
 }
 
@@ -97,7 +98,7 @@ async fn send(
     bytes_max: usize,
 ) -> Result<(), CloseReason> {
     if rest.len() >= bytes_max {
-        return Err(CloseReason::ProtocolViolation("our own introduction is over the limit"));
+        return Err(CloseReason::ProtocolViolation("our own hello is over the limit"));
     }
     let payload = [&[tag], rest].concat();
     Ok(stream.write_all(&frame::seal(&payload)).await?)

@@ -1,9 +1,9 @@
-//! What came in and waits for the driver.
+//! Received messages that wait for the driver.
 //!
 //! It may not know sockets, nor what a payload means. Begin with [`Inbox::push`] and [`Inbox::pop`].
 //!
-//! One queue a peer and lane; they take turns, a message each, so that a peer that sends more than it should
-//! delays itself and nobody else. A reader whose queue is full stops reading, and TCP tells the peer.
+//! There is a queue for each peer and lane. The queues take turns, a message each: a peer that sends too much delays
+//! only itself. A reader whose queue is full stops reading, and TCP's flow control stops the peer.
 
 use super::{Lane, PeerKey};
 use bytes::Bytes;
@@ -12,21 +12,21 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 use tokio::sync::Notify;
 
-/// A message, as it came.
+/// A received message.
 #[derive(Debug)]
 pub(crate) struct Inbound {
-    /// Who sent it, by the judgement of the handler.
+    /// The sender, as the handler identified it.
     pub(crate) from: PeerKey,
-    /// The lane it came on. Order is kept on a lane, not between lanes.
+    /// The lane of its connection. Order is kept within a lane, not between lanes.
     pub(crate) lane: Lane,
-    /// May hold a read buffer of 64 KiB alive, shared with its neighbours: copy what is kept for long.
+    /// May keep a shared read buffer of 64 KiB alive: copy what is kept for long.
     pub(crate) payload: Bytes,
 }
 
-/// The queues that hold something, in the order of their turns.
+/// The queues that are not empty, in the order of their turns.
 ///
 /// Invariants:
-/// - a queue is in `turns` once if it holds something, and not otherwise;
+/// - a queue is in `turns` once if it is not empty, and not otherwise;
 /// - `bytes` is the sum over the queues in `turns`.
 #[derive(Debug)]
 pub(super) struct Inbox {
@@ -37,7 +37,7 @@ pub(super) struct Inbox {
     arrived: Notify,
 }
 
-/// What one peer sent on one lane.
+/// The messages of one peer on one lane.
 #[derive(Debug)]
 pub(super) struct ReceiveQueue {
     from: PeerKey,
@@ -60,8 +60,8 @@ impl Inbox {
         Inbox { turns, bytes, bytes_max, receive_queue_bytes_max, arrived }
     }
 
-    /// Where a connection's messages go. While something of this peer and lane still waits it goes behind that:
-    /// messages keep their order over a reconnect, and reconnecting makes no room.
+    /// The queue for a connection's messages. If messages of this peer and lane still wait, it is their queue: a
+    /// reconnect keeps the order and does not evade the bound.
     pub(super) fn queue(&self, from: PeerKey, lane: Lane) -> Rc<ReceiveQueue> {
         let turns = self.turns.borrow();
         let waiting = turns.iter().find(|queue| (queue.from, queue.lane) == (from, lane));
@@ -109,8 +109,8 @@ impl Inbox {
         }
     }
 
-    /// Waits until this queue may be read for. One that holds nothing always may: the bound on all together
-    /// is passed by at most a read for each, and no peer is starved by the others.
+    /// Waits until there is room to read for this queue. An empty queue always has room, so that no peer starves; the
+    /// bound on all queues together is exceeded by at most one read for each.
     pub(super) async fn wait_for_room(&self, queue: &ReceiveQueue) {
         while queue.bytes.get() > 0
             && (queue.bytes.get() >= self.receive_queue_bytes_max || self.bytes.get() >= self.bytes_max)
@@ -124,7 +124,7 @@ impl Inbox {
     }
 }
 
-/// What a payload costs while it waits: a message of one byte takes a place in a queue, too.
+/// What a payload costs while it waits: its bytes, and some for its place in the queue.
 fn cost(payload: &Bytes) -> usize {
     payload.len() + 64
 }
@@ -144,7 +144,7 @@ mod tests {
         (inbox, flood, quiet)
     }
 
-    /// A flood from one peer must not delay another's heartbeat by more than a message.
+    /// A flood from one peer must not delay another peer's heartbeat by more than a message.
     #[test]
     fn queues_take_turns() {
         let (inbox, flood, quiet) = queues();
@@ -169,18 +169,18 @@ mod tests {
         assert!(is_ready(inbox.wait_for_room(&flood)));
     }
 
-    /// Reconnecting must not be a way around the bound, nor around the order.
+    /// A reconnect must not evade the bound or change the order.
     #[test]
-    fn a_reconnect_finds_what_still_waits() {
+    fn a_reconnect_keeps_the_queue_that_still_waits() {
         let (inbox, flood, _) = queues();
         inbox.push(&flood, Bytes::from_static(b"x"));
         assert!(Rc::ptr_eq(&inbox.queue(PeerKey(1), Lane::Control), &flood));
         assert!(!Rc::ptr_eq(&inbox.queue(PeerKey(1), Lane::Bulk), &flood));
     }
 
-    /// The bound on all together holds back those who have their share, not those who have nothing.
+    /// The bound on all queues together must stop only peers whose queues are not empty.
     #[test]
-    fn a_full_inbox_still_takes_from_an_empty_queue() {
+    fn a_full_inbox_still_has_room_for_an_empty_queue() {
         let (inbox, flood, quiet) = queues();
         inbox.push(&flood, Bytes::from(vec![0; 2000]));
         assert!(is_ready(inbox.wait_for_room(&quiet)));

@@ -1,18 +1,41 @@
-//! Frames, connections, back-off: bytes from node to node.
+//! Connections between nodes: frames, handshake, back-off, bounded queues.
 //!
-//! An introduction and a message are bytes to this room; what they mean, and who may connect, says the driver
-//! through its [`ConnectionHandler`]. Begin with [`Net`].
+//! Hellos and messages are bytes here. The driver's [`ConnectionHandler`] writes our hello and decides who may
+//! connect. Begin with [`Net`].
 //!
-//! Each node dials two connections to each peer, a [`Lane`] each, and sends only on those; on those it accepts it
-//! only receives. A large command on the bulk lane therefore never delays a heartbeat on the control lane, and
-//! which of two connections between two nodes survives is no question.
+//! **Who dials.** Every node dials every peer. A node sends only on connections that it dialled and receives only on
+//! those that it accepted, so two nodes that dial each other at once have nothing to resolve.
 //!
-//! Everything runs on the thread that calls [`Net::start`], as tasks of its `LocalSet`. Nothing here waits for
-//! the driver and nothing of the driver waits here: queues are bounded, and what does not fit is dropped and
-//! said so ([`SendError`]), because the protocol above sends again what still matters.
+//! **Two lanes.** A link is two connections to one address, a [`Lane`] each: `Control` for small messages that must
+//! not wait, `Bulk` for the rest. A large command never delays a heartbeat. Order is kept within a lane.
 //!
-//! A message passes `batch` in an `outbox` → `transfer` → (TCP) → `transfer` → `frame` → `inbox`; connections are made by
-//! `dialled` and `accepted`, which agree by `handshake`.
+//! **Handshake** (`handshake`). Hello, Welcome, Ready: each end checks the other's hello, and may refuse it with a
+//! reason that both ends log. Messages follow the Ready. A peer that connects again on a lane replaces its older
+//! connection.
+//!
+//! **Back-off** (`dialled`, `backoff`). After a failed attempt or a closed connection the dialler waits: half to all of
+//! a span that starts at `backoff_ms_min`, doubles up to `backoff_ms_max`, and starts anew after a connection that
+//! lasted `settled_ms_min`. After a refusal it waits the longest span. [`Net::redial_now`] ends the wait.
+//!
+//! **Bounds** ([`NetOptions`]), and what happens at each. A message is dropped only by [`Net::send`] or because its
+//! connection ended; the protocol above retries what still matters.
+//!
+//! | bound | what happens at it |
+//! |---|---|
+//! | no connection | [`Net::send`] drops the message: [`SendError::Disconnected`] |
+//! | `outbox_bytes_max`, `outbox_frames_max`, per lane of a peer | [`Net::send`] drops the message: [`SendError::Full`] |
+//! | `frame_bytes_max` | [`Net::send`] drops the message: [`SendError::TooLarge`]; a receiver closes the connection |
+//! | `stall_ms_max` without a byte taken by TCP | the sender closes the connection, and its queue is lost |
+//! | `receive_queue_bytes_max` per lane of a peer, `inbox_bytes_max` | the reader stops, and TCP stops the peer |
+//! | `handshake_bytes_max`, `handshake_ms_max` | the connection is closed |
+//! | `handshakes_max` | the oldest connection still in its handshake is closed |
+//! | `accepted_max` | the new connection is closed |
+//! | keepalive, `user_timeout_ms` | the operating system closes the connection |
+//!
+//! Everything runs on the thread that calls [`Net::start`], as tasks of its `LocalSet`. [`Net::send`] and [`Net::pop`]
+//! never wait, and no task waits for the driver, except a reader whose queue is full.
+//!
+//! A message passes `batch` in an `outbox` → `transfer` → (TCP) → `transfer` → `frame` → `inbox`.
 
 mod accepted;
 mod backoff;
@@ -54,25 +77,25 @@ use std::rc::Rc;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{Instant, timeout_at};
 
-/// One of the two connections to a peer.
+/// One of the two connections of a link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Lane {
     /// Small messages that must not wait: votes, heartbeats, acknowledgements.
     Control,
-    /// Everything that may be large.
+    /// Messages that may be large.
     Bulk,
 }
 
 impl Lane {
-    /// Both, in the order of their numbers.
+    /// Both lanes, in the order of `lane as usize`.
     pub(crate) const ALL: [Lane; 2] = [Lane::Control, Lane::Bulk];
 }
 
-/// Who the other end is, by the judgement of the handler. Equal keys are one peer.
+/// The peer at the other end, as [`ConnectionHandler::check_hello`] identified it. Equal keys are one peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct PeerKey(pub(crate) u64);
 
-/// A peer that is dialled. Numbers are not used again.
+/// An address that is dialled. Numbers are never reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct LinkId(pub(crate) u32);
 
@@ -85,39 +108,38 @@ pub(crate) enum Side<'a> {
     Accepted { from: SocketAddr },
 }
 
-/// What the driver knows and this room does not: who we are, and who may connect.
+/// What the connections ask and notify the node: who we are, who may connect, who is connected.
 ///
-/// Called on the engine thread, between two of the driver's own steps. A callback does not wait; it may call
-/// whatever it likes on the [`Net`].
+/// Called on the engine thread, between two steps of the driver. A callback must not wait; it may call any method of
+/// [`Net`].
 pub(crate) trait ConnectionHandler {
-    /// Our introduction, for a Hello if we dialled and for a Welcome if we accepted; after `check_hello` in the latter
-    /// case. Below `handshake_bytes_max`, or the connection is not made.
+    /// Our hello: sent in a Hello frame if we dialled, in a Welcome frame if we accepted. If we accepted, `check_hello`
+    /// was called before. A hello of `handshake_bytes_max` bytes or more fails the handshake.
     fn hello(&self, lane: Lane, side: Side<'_>) -> Bytes;
 
-    /// Who the other end is, by its introduction; or why it is refused, in words: both ends log them, cut to
-    /// `handshake_bytes_max`.
+    /// Identifies the other end by its hello, or refuses it.
     ///
     /// # Errors
-    /// The refusal.
+    /// The reason for the refusal, as text. Both ends log it, cut to `handshake_bytes_max`.
     fn check_hello(&self, hello: &[u8], lane: Lane, side: Side<'_>) -> Result<PeerKey, Bytes>;
 
-    /// The other end's gate refused us. Called for each attempt; attempts go on, at the longest wait.
+    /// The other end refused us. Called for each attempt; a dialler retries after the longest wait.
     fn refused(&self, side: Side<'_>, reason: &[u8]);
 
-    /// Both ends have accepted. On a connection that we dialled, messages are taken from now on.
+    /// The handshake is done. If we dialled, [`Net::send`] queues messages from now on.
     fn connected(&self, peer: PeerKey, lane: Lane, side: Side<'_>);
 
-    /// A connection that was `connected` ended. What it brought may still wait in the inbox. Not called by
+    /// A connection that was reported by `connected` ended. Its last messages may still be in the inbox. Not called by
     /// [`Net::shutdown`].
     fn disconnected(&self, peer: PeerKey, lane: Lane, side: Side<'_>, why: &CloseReason);
 }
 
-/// All connections of a node. Dropping it ends them, once the `LocalSet` runs or is dropped.
+/// All connections of a node. Dropping it closes them, once the `LocalSet` runs or is dropped.
 pub(crate) struct Net {
     state: Rc<NetState>,
 }
 
-/// What the tasks share.
+/// State that the tasks share.
 struct NetState {
     handler: Rc<dyn ConnectionHandler>,
     options: NetOptions,
@@ -129,7 +151,7 @@ struct NetState {
 }
 
 impl Net {
-    /// Accepts connections from now on. To be called within a `LocalSet`.
+    /// Begins to accept connections. Call it within a `LocalSet`.
     ///
     /// # Errors
     /// The listener cannot be registered with the runtime.
@@ -141,7 +163,7 @@ impl Net {
         handler: Rc<dyn ConnectionHandler>,
         options: NetOptions,
     ) -> io::Result<Net> {
-        assert_eq!(options.check(), Ok(()), "options are checked where they are given");
+        assert_eq!(options.check(), Ok(()), "the caller checks the options");
         listener.set_nonblocking(true)?;
         let listener = tokio::net::TcpListener::from_std(listener)?;
         let state = Rc::new(NetState {
@@ -163,7 +185,7 @@ impl Net {
         if let Some(link) = links.iter().find(|link| link.address == address) {
             return link.id;
         }
-        let id = LinkId(u32::try_from(links.len()).expect("fewer than 4 billion peers in one life"));
+        let id = LinkId(u32::try_from(links.len()).expect("fewer than 2^32 addresses in one process"));
         let link = PeerLink::new(id, address, self.state.options.outbox_limits());
         for lane in Lane::ALL {
             let keep = dialled::keep_connected(self.state.clone(), link.clone(), lane);
@@ -173,20 +195,19 @@ impl Net {
         id
     }
 
-    /// Tries again now, where an attempt is waited for: the peer is known to be there, for example because it
-    /// has just connected to us.
+    /// Ends the wait between two attempts: for a peer that is known to be up, for example because it has just
+    /// connected to us.
     pub(crate) fn redial_now(&self, id: LinkId) {
         if let Some(link) = self.link(id) {
             link.redial_now();
         }
     }
 
-    /// Queues the message that `write` encodes. Never waits: it goes out, together with all that is queued until
-    /// then, when the driver next awaits something. `write` does not run when there is no connection, and does
-    /// nothing but encode.
+    /// Queues the message that `write` encodes. Never waits: all queued messages are sent together when the driver next
+    /// awaits. `write` must only encode; it is not called if there is no connection.
     ///
     /// # Errors
-    /// The message was dropped, whole.
+    /// The whole message was dropped.
     pub(crate) fn send(
         &self,
         to: LinkId,
@@ -200,17 +221,17 @@ impl Net {
         }
     }
 
-    /// The next message, peers and lanes taking turns.
+    /// The next message. Peers and lanes take turns.
     pub(crate) fn pop(&self) -> Option<Inbound> {
         self.state.inbox.pop()
     }
 
-    /// Waits until [`Net::pop`] has something. May be dropped at any time.
+    /// Waits until [`Net::pop`] has a message. Cancel-safe.
     pub(crate) async fn arrived(&self) {
         self.state.inbox.arrived().await;
     }
 
-    /// All connections, as they are now.
+    /// All connections at this moment.
     pub(crate) fn status(&self) -> NetStatus {
         let links = self.state.links.borrow();
         let status = |link: &Rc<PeerLink>| Lane::ALL.map(|lane| link.status(lane));
@@ -222,15 +243,15 @@ impl Net {
         }
     }
 
-    /// Gives what is queued `flush_ms_max` to go out, and ends all tasks: on return the port is free.
+    /// Sends what is queued, for at most `flush_ms_max`, then ends all tasks. On return the port is free.
     ///
-    /// NB: a name that is just being resolved holds a thread of the runtime until the resolver gives up; end the
-    /// runtime with `shutdown_timeout` or `shutdown_background`.
+    /// NB: a running name lookup holds a thread of the runtime until the resolver gives up. End the runtime with
+    /// `shutdown_timeout` or `shutdown_background`.
     pub(crate) async fn shutdown(self) {
         let deadline = Instant::now() + options::ms(self.state.options.flush_ms_max);
         let links: Vec<_> = self.state.links.borrow().iter().cloned().collect();
         for lane in links.iter().flat_map(|link| &link.lanes) {
-            // What did not go out in time is lost, as it is when a process is killed.
+            // What was not sent in time is lost, as it is when a process is killed.
             let _ = timeout_at(deadline, lane.outbox.drained()).await;
         }
         let mut tasks = self.state.tasks.take();
@@ -249,7 +270,7 @@ impl Drop for Net {
 }
 
 impl NetState {
-    /// Runs a task until it ends, or all do.
+    /// Runs a task until it ends or [`Net`] does.
     fn spawn(&self, task: impl Future<Output = ()> + 'static) -> AbortHandle {
         let tasks = &mut *self.tasks.borrow_mut();
         while tasks.try_join_next().is_some() {}

@@ -1,4 +1,4 @@
-//! The limits and times of the room, each with its default.
+//! The limits and times of the room, with their defaults. What happens at each limit: the table in [`super`].
 
 use super::outbox;
 use std::time::Duration;
@@ -6,30 +6,30 @@ use std::time::Duration;
 /// Limits and times. Checked by [`NetOptions::check`] when a [`Net`](super::Net) starts.
 #[derive(Clone, Debug)]
 pub(crate) struct NetOptions {
-    /// Decides the jitter of the back-off.
+    /// Determines the jitter of the back-off.
     pub(crate) seed: u64,
-    /// Largest message. A longer frame closes the connection it comes on.
+    /// Largest message. A longer frame closes its connection.
     pub(crate) frame_bytes_max: usize,
-    /// Largest frame before a connection is accepted by both ends.
+    /// Largest frame of a handshake.
     pub(crate) handshake_bytes_max: usize,
-    /// From an established connection to one that both ends accepted.
+    /// Longest handshake, counted from the TCP connection.
     pub(crate) handshake_ms_max: u64,
-    /// Accepted connections within their handshake; one more closes the oldest of them, so that silent
-    /// connections, however many, do not keep a good one out.
+    /// Accepted connections within their handshake. One more closes the oldest of them: silent connections, however
+    /// many, do not keep a good one out.
     pub(crate) handshakes_max: usize,
-    /// Accepted connections whose handshake is done; one more is closed.
+    /// Accepted connections whose handshake is done. One more is closed.
     pub(crate) accepted_max: usize,
-    /// For each address that a name resolves to.
+    /// Longest attempt to connect, for each address that a name resolves to.
     pub(crate) connect_ms_max: u64,
     /// Span of the first wait between attempts.
     pub(crate) backoff_ms_min: u64,
-    /// Longest span of a wait; also the wait after a refusal.
+    /// Longest span of a wait; also the span after a refusal.
     pub(crate) backoff_ms_max: u64,
-    /// A connection that lived so long was a good one: the back-off begins anew.
+    /// A connection that lasted this long resets the back-off.
     pub(crate) settled_ms_min: u64,
-    /// Bytes that wait and none accepted by TCP for so long: the connection is given up.
+    /// If bytes are queued and TCP has accepted none for this long, the connection is closed.
     pub(crate) stall_ms_max: u64,
-    /// Queued for one lane of one peer. At least one largest frame.
+    /// Queued for one lane of one peer. At least one frame of `frame_bytes_max`.
     pub(crate) outbox_bytes_max: usize,
     /// Queued for one lane of one peer.
     pub(crate) outbox_frames_max: usize,
@@ -39,15 +39,15 @@ pub(crate) struct NetOptions {
     pub(crate) receive_queue_bytes_max: usize,
     /// Silence after which TCP probes the other end. Whole seconds, at least one.
     pub(crate) keepalive_idle_s: u64,
-    /// Between probes. Whole seconds, at least one.
+    /// Time between probes. Whole seconds, at least one.
     pub(crate) keepalive_interval_s: u64,
-    /// Unanswered probes after which the connection is dead.
+    /// Unanswered probes after which TCP closes the connection.
     pub(crate) keepalive_probes: u32,
-    /// Bytes that the other end's TCP has not acknowledged for so long: the connection is dead. A firewall that
-    /// swallowed the flow shows only here. Linux counts the time in which the other end takes nothing, too: a
-    /// bound on stalls besides `stall_ms_max`.
+    /// If the other end's TCP has not acknowledged sent bytes for this long, TCP closes the connection. Only this
+    /// detects a firewall that drops the connection's packets silently. Linux also counts the time in which the other
+    /// end's window is closed: a second bound on stalls, besides `stall_ms_max`.
     pub(crate) user_timeout_ms: u32,
-    /// What a shutdown waits for queued messages to go out.
+    /// How long a shutdown waits until queued messages are sent.
     pub(crate) flush_ms_max: u64,
 }
 
@@ -55,11 +55,11 @@ impl Default for NetOptions {
     fn default() -> NetOptions {
         NetOptions {
             seed: 0,
-            // A command of 32 MiB, and what surrounds it.
+            // A command of 32 MiB and its framing.
             frame_bytes_max: 33 * MIB,
             handshake_bytes_max: 4096,
             handshake_ms_max: 1000,
-            // Together below 1,024 descriptors, the usual limit of a process, with room for its files.
+            // Together below 1,024 descriptors, the usual limit of a process, with room for files.
             handshakes_max: 256,
             accepted_max: 512,
             connect_ms_max: 1000,
@@ -81,7 +81,7 @@ impl Default for NetOptions {
 }
 
 impl NetOptions {
-    /// The first rule that is broken, in words.
+    /// The first rule that is broken, as text.
     pub(crate) fn check(&self) -> Result<(), &'static str> {
         let rules = [
             (self.frame_bytes_max >= 1, "frame_bytes_max must be at least 1"),
@@ -110,7 +110,7 @@ impl NetOptions {
     }
 }
 
-/// A count of milliseconds as a duration.
+/// Milliseconds as a duration.
 pub(super) fn ms(count: u64) -> Duration {
     Duration::from_millis(count)
 }
@@ -122,7 +122,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn defaults_pass_and_broken_rules_are_named() {
+    fn defaults_pass_and_a_broken_rule_is_named() {
         assert_eq!(NetOptions::default().check(), Ok(()));
         let options = NetOptions { outbox_bytes_max: MIB, ..NetOptions::default() };
         assert!(options.check().unwrap_err().contains("outbox_bytes_max"));

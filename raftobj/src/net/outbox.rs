@@ -1,20 +1,20 @@
-//! What waits to be sent on one lane to one peer.
+//! Messages that wait to be sent on one lane to one peer.
 //!
-//! It may not know sockets, nor what a payload means. Begin with [`Outbox::push`]; the writer's side is
-//! [`Outbox::next`].
+//! It may not know sockets, nor what a payload means. Begin with [`Outbox::push`]; the task that writes to the socket
+//! calls [`Outbox::next`].
 
 use super::batch::{Batch, PayloadWriter};
 use super::frame::HEADER_BYTES;
 use std::cell::RefCell;
 use tokio::sync::Notify;
 
-/// Why a message was not queued. It is gone: the protocol above sends again what still matters.
+/// Why a message was dropped before it was queued. The protocol above retries what still matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum SendError {
-    /// Nobody is there; what waited for a connection would be stale when it comes.
+    /// There is no connection. A message that waited for one would be stale by then.
     #[error("not connected")]
     Disconnected,
-    /// The peer takes less than it is sent.
+    /// The peer receives more slowly than we send.
     #[error("the queue is full")]
     Full,
     /// Over `frame_bytes_max`: the other end would close the connection.
@@ -22,7 +22,7 @@ pub(crate) enum SendError {
     TooLarge(usize),
 }
 
-/// The bounded queue of one lane. Open while there is a connection.
+/// The bounded queue of one lane. It is open while there is a connection.
 #[derive(Debug)]
 pub(super) struct Outbox {
     limits: OutboxLimits,
@@ -31,7 +31,7 @@ pub(super) struct Outbox {
     drained: Notify,
 }
 
-/// How much an outbox takes.
+/// The bounds of an outbox.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct OutboxLimits {
     pub(super) frame_bytes_max: usize,
@@ -39,7 +39,7 @@ pub(super) struct OutboxLimits {
     pub(super) frames_max: usize,
 }
 
-/// Invariant: `bytes` and `frames` count `batch` and what the writer has taken and not yet sent.
+/// Invariant: `bytes` and `frames` count what is in `batch` and what the writer has taken and not yet sent.
 #[derive(Debug, Default)]
 struct SendQueue {
     open: bool,
@@ -59,7 +59,7 @@ impl Outbox {
         let queue = &mut *self.queue.borrow_mut();
         let pushed = queue.push(self.limits, write);
         match pushed {
-            // Whatever else is pushed before the writer runs goes with it.
+            // Once for a batch: what is pushed before the writer runs is sent with it.
             Ok(true) => self.filled.notify_one(),
             Ok(false) => {}
             Err(_) => queue.dropped += 1,
@@ -67,12 +67,12 @@ impl Outbox {
         pushed.map(|_| ())
     }
 
-    /// A connection is there: messages are taken from now on.
+    /// There is a connection: messages are queued from now on.
     pub(super) fn open(&self) {
         self.queue.borrow_mut().open = true;
     }
 
-    /// The connection is gone, and with it everything that was not sent whole.
+    /// The connection ended: every message that was not sent whole is lost.
     pub(super) fn close(&self) {
         let queue = &mut *self.queue.borrow_mut();
         let dropped = queue.dropped + queue.frames as u64;
@@ -80,28 +80,26 @@ impl Outbox {
         self.drained.notify_one();
     }
 
-    /// Waits until there is something to send and takes all of it. `spent` is the batch that was sent before:
-    /// its memory is used again.
-    pub(super) async fn next(&self, spent: Batch) -> Batch {
-        let mut spent = spent;
-        spent.clear();
+    /// Waits until there are messages and takes all of them. `sent` is the previous batch: its memory is reused.
+    pub(super) async fn next(&self, mut sent: Batch) -> Batch {
+        sent.clear();
         loop {
             {
                 let queue = &mut *self.queue.borrow_mut();
                 if queue.batch.frames() > 0 {
-                    return std::mem::replace(&mut queue.batch, spent);
+                    return std::mem::replace(&mut queue.batch, sent);
                 }
             }
             self.filled.notified().await;
         }
     }
 
-    /// The writer has sent so many bytes.
+    /// The writer has sent this many bytes.
     pub(super) fn sent_bytes(&self, bytes: usize) {
         self.queue.borrow_mut().bytes -= bytes;
     }
 
-    /// The writer has sent so many frames to their end.
+    /// The writer has sent this many whole frames.
     pub(super) fn sent_frames(&self, frames: usize) {
         let queue = &mut *self.queue.borrow_mut();
         queue.frames -= frames;
@@ -110,26 +108,26 @@ impl Outbox {
         }
     }
 
-    /// Waits until all is sent, or the connection is gone.
+    /// Waits until everything is sent or the connection ended.
     pub(super) async fn drained(&self) {
         while self.queue.borrow().frames > 0 {
             self.drained.notified().await;
         }
     }
 
-    /// Bytes that wait.
+    /// Bytes that are not yet sent.
     pub(super) fn bytes(&self) -> usize {
         self.queue.borrow().bytes
     }
 
-    /// Messages that were not sent, over all connections.
+    /// Messages that were dropped or lost, over all connections.
     pub(super) fn dropped(&self) -> u64 {
         self.queue.borrow().dropped
     }
 }
 
 impl SendQueue {
-    /// True when the batch was empty before.
+    /// True if the batch was empty before.
     fn push(
         &mut self,
         limits: OutboxLimits,
@@ -145,14 +143,14 @@ impl SendQueue {
         write(&mut payload);
         let length = payload.length();
         let size = HEADER_BYTES + length;
-        let verdict = if length > limits.frame_bytes_max {
+        let checked = if length > limits.frame_bytes_max {
             Err(SendError::TooLarge(length))
         } else if self.bytes + size > limits.bytes_max {
             Err(SendError::Full)
         } else {
             Ok(())
         };
-        if let Err(dropped) = verdict {
+        if let Err(dropped) = checked {
             payload.discard();
             return Err(dropped);
         }
@@ -182,9 +180,9 @@ mod tests {
         std::mem::take(&mut outbox.queue.borrow_mut().batch)
     }
 
-    /// What does not fit leaves nothing behind, and what fits after it still goes.
+    /// A message that does not fit leaves no bytes behind, and later ones that fit are queued.
     #[test]
-    fn what_does_not_fit_is_dropped_whole() {
+    fn a_message_that_does_not_fit_is_dropped_whole() {
         let outbox = open();
         let large = Bytes::from(vec![1; 1 << 20]);
         let push = |bytes: &Bytes| {
@@ -207,13 +205,13 @@ mod tests {
     }
 
     #[test]
-    fn frames_are_counted_too() {
+    fn frames_are_bounded_too() {
         let outbox = open();
         let push = || outbox.push(|payload| payload.bytes().push(1));
         (0..100).for_each(|_| push().unwrap());
         assert_eq!(push(), Err(SendError::Full));
         let batch = take(&outbox);
-        // What is on its way still counts: it waits in this process.
+        // Frames that the writer has taken still count: they are in this process.
         assert_eq!(push(), Err(SendError::Full));
         outbox.sent_bytes(100 * 9);
         outbox.sent_frames(batch.frames());
@@ -222,11 +220,11 @@ mod tests {
     }
 
     #[test]
-    fn nothing_waits_for_a_connection() {
+    fn no_message_waits_for_a_connection() {
         let outbox = open();
         outbox.push(|payload| payload.bytes().push(1)).unwrap();
         outbox.close();
-        assert_eq!(outbox.push(|_| panic!("encoded for nobody")), Err(SendError::Disconnected));
+        assert_eq!(outbox.push(|_| panic!("encoded without a connection")), Err(SendError::Disconnected));
         assert_eq!((outbox.dropped(), outbox.bytes()), (2, 0));
     }
 }

@@ -1,9 +1,9 @@
-//! Counters, and what the room tells of itself.
+//! Counters, and the status of all connections.
 
 use super::{LinkId, PeerKey};
 use std::cell::Cell;
 
-/// What went over one lane, over all its connections.
+/// Frames and bytes that passed one lane.
 #[derive(Debug, Default)]
 pub(super) struct LaneCounts {
     frames: Cell<u64>,
@@ -28,45 +28,45 @@ impl LaneCounts {
     }
 }
 
-/// All connections, at one moment.
+/// All connections at one moment.
 #[derive(Clone, Debug)]
 pub(crate) struct NetStatus {
-    /// Two for each peer that is dialled, control first.
+    /// Two for each link, control first.
     pub(crate) dialled: Vec<DialledStatus>,
-    /// Those whose handshake is done.
+    /// Accepted connections whose handshake is done.
     pub(crate) accepted: Vec<AcceptedStatus>,
     /// Accepted connections within their handshake.
     pub(crate) handshakes: usize,
-    /// What waits for the driver.
+    /// Received and not yet taken by the driver.
     pub(crate) inbox_bytes: usize,
 }
 
-/// One lane to a peer. Counts run since it was first dialled, over all its connections.
+/// One lane to a peer, counted since it was first dialled, over all its connections.
 #[derive(Clone, Debug)]
 pub(crate) struct DialledStatus {
-    /// The peer, as it was dialled.
+    /// The address that is dialled.
     pub(crate) link: LinkId,
-    /// Who answered; none while there is no connection.
+    /// The peer, while there is a connection.
     pub(crate) connected: Option<PeerKey>,
-    /// Connections that both ends accepted.
+    /// Connections whose handshake was done.
     pub(crate) connections: u64,
     /// Messages sent.
     pub(crate) frames: u64,
-    /// Bytes sent, headers included, handshakes not.
+    /// Bytes sent, with headers, without handshakes.
     pub(crate) bytes: u64,
-    /// Messages that were not sent.
+    /// Messages that were dropped, or lost with a connection.
     pub(crate) dropped: u64,
-    /// Bytes that wait, headers included.
+    /// Bytes queued, with headers.
     pub(crate) bytes_waiting: usize,
 }
 
-/// One lane from a peer. Counts run since it connected.
+/// One lane from a peer, counted since it connected.
 #[derive(Clone, Debug)]
 pub(crate) struct AcceptedStatus {
-    /// Who dialled.
+    /// The peer that dialled.
     pub(crate) peer: PeerKey,
     /// Messages received.
     pub(crate) frames: u64,
-    /// Bytes received, headers included.
+    /// Bytes received, with headers.
     pub(crate) bytes: u64,
 }

@@ -5,7 +5,7 @@ use socket2::{SockRef, TcpKeepalive};
 use std::io;
 use std::time::Duration;
 
-/// Small messages go out at once, and a connection that leads nowhere any more is noticed.
+/// Small messages are sent at once, and a dead connection is detected.
 pub(super) fn set_tcp_options(stream: &tokio::net::TcpStream, options: &NetOptions) -> io::Result<()> {
     let socket = SockRef::from(stream);
     socket.set_tcp_nodelay(true)?;

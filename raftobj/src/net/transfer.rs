@@ -1,7 +1,7 @@
-//! Messages on a connection that both ends accepted: from an outbox to a socket, from a socket to an inbox.
+//! Messages after the handshake: from an outbox to a socket, from a socket to an inbox.
 //!
-//! It may not know who connects when, nor what a message means. No other end may hold the thread for long:
-//! after [`BYTES_A_TURN`] the other tasks have theirs.
+//! It may not know when connections are made, nor what a message means. No peer may hold the thread for long: after
+//! [`BYTES_A_TURN`] the other tasks run.
 
 use super::batch::{Batch, SLICES};
 use super::close_reason::CloseReason;
@@ -18,7 +18,7 @@ use tokio::net::TcpStream;
 use tokio::task::yield_now;
 use tokio::time::timeout;
 
-/// The dialled end: sends what is in the outbox until the connection ends.
+/// The dialler's end: sends what is in the outbox until the connection ends.
 pub(super) async fn send_messages(
     stream: &mut TcpStream,
     outbox: &Outbox,
@@ -27,13 +27,13 @@ pub(super) async fn send_messages(
 ) -> CloseReason {
     let (mut reader, mut writer) = stream.split();
     first_ready(
-        async { write_batches(&mut writer, outbox, counts, stall).await.unwrap_or_else(|closed| closed) },
+        async { write_batches(&mut writer, outbox, counts, stall).await.unwrap_or_else(|why| why) },
         wait_for_close(&mut reader),
     )
     .await
 }
 
-/// The accepted end: fills the queue until the connection ends.
+/// The acceptor's end: fills the queue until the connection ends.
 pub(super) async fn receive_messages(
     stream: &mut TcpStream,
     decoder: &mut Decoder,
@@ -80,7 +80,7 @@ async fn write_batches(
         while !batch.is_sent() {
             let mut slices = [IoSlice::new(&[]); SLICES];
             let slices = batch.slices(&mut slices);
-            // Each write that takes a byte is progress; the time runs from the last one.
+            // Each write that takes a byte is progress and restarts the time.
             let written = timeout(stall, writer.write_vectored(slices)).await;
             let bytes = written.map_err(|_| CloseReason::Stalled)??;
             if bytes == 0 {
@@ -100,14 +100,14 @@ async fn write_batches(
     }
 }
 
-/// Nothing comes back on a dialled connection but its end.
+/// The acceptor sends nothing after the handshake: all that can be read is the end.
 async fn wait_for_close(reader: &mut (impl AsyncReadExt + Unpin)) -> CloseReason {
     match reader.read(&mut [0; 1]).await {
         Ok(0) => CloseReason::ClosedByPeer,
-        Ok(_) => CloseReason::ProtocolViolation("the accepting end spoke after the handshake"),
+        Ok(_) => CloseReason::ProtocolViolation("the acceptor sent bytes after the handshake"),
         Err(error) => CloseReason::Io(error),
     }
 }
 
-/// Some 100 µs of copying and checking.
+/// About 100 µs of copying and computing checksums.
 const BYTES_A_TURN: usize = 1 << 20;

@@ -1,56 +1,56 @@
-//! Which warnings were given already: whoever connects a thousand times fills no log.
+//! Logs each warning once: a peer that connects a thousand times must not fill the log.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-/// Remembers what was warned, so that each is said once. Bounded: when it is full it is forgotten, at most once a
-/// minute; until then what is new is not said either.
+/// Remembers the topics of the warnings that were logged. Bounded: a full set is cleared, at most once a minute; until
+/// then new topics are not logged.
 #[derive(Debug, Default)]
 pub(super) struct WarnOnce {
     warned: BTreeSet<String>,
-    reset_at: Option<Instant>,
+    cleared_at: Option<Instant>,
 }
 
 impl WarnOnce {
-    /// Whether this is to be said now.
-    pub(super) fn should_warn(&mut self, warning: &str, now: Instant) -> bool {
-        if self.warned.contains(warning) {
+    /// Whether to log a warning with this topic. Remembers it if so.
+    pub(super) fn should_warn(&mut self, topic: &str, now: Instant) -> bool {
+        if self.warned.contains(topic) {
             return false;
         }
-        if self.warned.len() >= WARNED_MAX {
-            if self.reset_at.is_some_and(|then| now.duration_since(then) < RESET_AFTER) {
+        if self.warned.len() >= TOPICS_MAX {
+            if self.cleared_at.is_some_and(|then| now.duration_since(then) < CLEAR_INTERVAL_MIN) {
                 return false;
             }
             self.warned.clear();
-            self.reset_at = Some(now);
+            self.cleared_at = Some(now);
         }
-        self.warned.insert(warning.to_string());
+        self.warned.insert(topic.to_string());
         true
     }
 
-    /// Things are well: the same trouble is worth a word when it comes back.
+    /// The fault is over: if it returns, it is logged again.
     pub(super) fn reset(&mut self) {
         self.warned.clear();
     }
 }
 
-const WARNED_MAX: usize = 64;
-const RESET_AFTER: Duration = Duration::from_secs(60);
+const TOPICS_MAX: usize = 64;
+const CLEAR_INTERVAL_MIN: Duration = Duration::from_secs(60);
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn each_is_said_once_and_a_flood_is_cut() {
+    fn each_topic_is_logged_once_and_a_flood_is_cut() {
         let mut warnings = WarnOnce::default();
         let now = Instant::now();
-        assert!(warnings.should_warn("garbage", now));
-        assert!(!warnings.should_warn("garbage", now));
-        let said = (0..10_000).filter(|i| warnings.should_warn(&format!("garbage {i}"), now)).count();
-        assert!(said < 2 * WARNED_MAX, "{said} of a flood");
-        assert!(warnings.should_warn("later", now + RESET_AFTER));
+        assert!(warnings.should_warn("refused", now));
+        assert!(!warnings.should_warn("refused", now));
+        let logged = (0..10_000).filter(|i| warnings.should_warn(&format!("refused {i}"), now)).count();
+        assert!(logged < 2 * TOPICS_MAX, "{logged} of a flood");
+        assert!(warnings.should_warn("later", now + CLEAR_INTERVAL_MIN));
         warnings.reset();
-        assert!(warnings.should_warn("garbage", now));
+        assert!(warnings.should_warn("refused", now));
     }
 }

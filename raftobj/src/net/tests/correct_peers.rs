@@ -1,10 +1,10 @@
-//! Peers that mean well.
+//! Correct peers: order, reconnects, refusals, shutdown.
 
 use super::*;
 
-/// Messages of a lane arrive in the order in which they were queued, whole.
+/// Messages of a lane arrive whole and in the order in which they were queued.
 #[test]
-fn both_lanes_bring_messages_in_order() {
+fn both_lanes_deliver_messages_in_order() {
     run(async {
         let (a, b) = (Node::start(1), Node::start(2));
         let (to_b, to_a) = (a.connect(&b.address).await, b.connect(&a.address).await);
@@ -36,21 +36,21 @@ fn both_lanes_bring_messages_in_order() {
     });
 }
 
-/// What is sent while nobody is there is dropped and said so; when the peer is back on its port, messages go on.
+/// A message sent while the peer is down is dropped with an error. When the peer is back on its port, messages arrive.
 #[test]
-fn a_peer_that_restarts_is_found_again() {
+fn a_peer_that_restarts_is_connected_again() {
     run(async {
         let (a, b) = (Node::start(1), Node::start(2));
         let link = a.connect(&b.address).await;
         b.receives_from(&a, link).await;
         let address = b.address.clone();
         b.net.shutdown().await;
-        until("the end is seen", || !a.net.status().dialled.iter().any(|lane| lane.connected.is_some()))
+        until("no lane is connected", || !a.net.status().dialled.iter().any(|lane| lane.connected.is_some()))
             .await;
         assert_eq!(a.send(link, Lane::Control, b"x"), Err(SendError::Disconnected));
         assert_eq!(a.handler.count(|event| matches!(event, Event::Disconnected(2, _, End::Dialled, _))), 2);
         let b = Node::with(3, &address, quick());
-        until("it is found again", || a.is_connected(link)).await;
+        until("it is connected again", || a.is_connected(link)).await;
         b.receives_from(&a, link).await;
         let control = &a.net.status().dialled[0];
         assert_eq!((control.connections, control.dropped), (2, 1));
@@ -58,7 +58,7 @@ fn a_peer_that_restarts_is_found_again() {
     });
 }
 
-/// A command of 32 MiB does not delay a heartbeat that is sent after it.
+/// A command of 32 MiB must not delay a heartbeat that is sent after it.
 #[test]
 fn control_messages_overtake_a_large_one() {
     run(async {
@@ -88,7 +88,7 @@ fn control_messages_overtake_a_large_one() {
     });
 }
 
-/// Users write names, and IPv6 addresses in brackets.
+/// Users give names, and IPv6 addresses in brackets.
 #[test]
 fn names_and_ipv6_addresses_are_dialled() {
     run(async {
@@ -107,31 +107,31 @@ fn names_and_ipv6_addresses_are_dialled() {
     });
 }
 
-/// Whoever refuses, both ends know why, and neither takes it for a connection.
+/// After a refusal by either end, both ends report the reason and neither reports a connection.
 #[test]
 fn a_refusal_reaches_both_ends() {
     run(async {
         let (a, b) = (Node::start(1), Node::start(2));
         b.handler.refuses.borrow_mut().push(1);
         let link = a.net.dial(&b.address);
-        let told = Event::Refused(End::Dialled, "2 does not want 1".to_string());
-        until("the acceptor's refusal is told", || a.handler.count(|event| *event == told) >= 2).await;
+        let refused = Event::Refused(End::Dialled, "2 refuses 1".to_string());
+        until("the acceptor's refusal is reported", || a.handler.count(|event| *event == refused) >= 2).await;
         assert_eq!(a.send(link, Lane::Control, b"x"), Err(SendError::Disconnected));
 
         // The dialler's refusal, after the acceptor's welcome.
         b.handler.refuses.borrow_mut().clear();
         a.handler.refuses.borrow_mut().push(2);
-        let told = Event::Refused(End::Accepted, "1 does not want 2".to_string());
-        until("the dialler's refusal is told", || b.handler.count(|event| *event == told) >= 2).await;
+        let refused = Event::Refused(End::Accepted, "1 refuses 2".to_string());
+        until("the dialler's refusal is reported", || b.handler.count(|event| *event == refused) >= 2).await;
         assert_eq!(b.handler.count(|event| matches!(event, Event::Connected(..))), 0);
 
         a.handler.refuses.borrow_mut().clear();
-        until("all is well", || a.is_connected(link)).await;
+        until("both lanes are connected", || a.is_connected(link)).await;
         b.receives_from(&a, link).await;
     });
 }
 
-/// A peer that lost its connection knows it before we do: its new one counts.
+/// A peer notices the loss of its connection before we do: its new connection must replace the older one.
 #[test]
 fn a_newer_connection_replaces_the_older() {
     run(async {
@@ -150,33 +150,33 @@ fn a_newer_connection_replaces_the_older() {
         let ended = |event: &Event| matches!(event, Event::Disconnected(2, _, End::Dialled, _));
         until("the older ones are closed", || first.handler.count(ended) >= 2).await;
         first.net.shutdown().await;
-        until("the newer ones are there", || b.net.status().accepted.len() == 2 && second.is_connected(link))
-            .await;
+        let is_connected = || b.net.status().accepted.len() == 2 && second.is_connected(link);
+        until("the newer ones are connected", is_connected).await;
         b.receives_from(&second, link).await;
     });
 }
 
-/// What was queued goes out; then the port is free at once, though connections were open on it.
+/// Queued messages are sent; then the port is free at once, although connections were open on it.
 #[test]
 fn shutdown_flushes_and_frees_the_port() {
     run(async {
         let (a, b) = (Node::start(1), Node::start(2));
         let link = a.connect(&b.address).await;
         b.connect(&a.address).await;
-        a.send(link, Lane::Bulk, b"last words").unwrap();
+        a.send(link, Lane::Bulk, b"the last message").unwrap();
         a.net.shutdown().await;
         drop(bind(&a.address).unwrap());
-        assert_eq!(b.receive().await.payload, "last words");
-        // Dropped without a word: the tasks end when the others run.
+        assert_eq!(b.receive().await.payload, "the last message");
+        // Dropped without a shutdown: its tasks end when the runtime next runs.
         let address = b.address.clone();
         drop(b);
         until("the port is free", || bind(&address).is_ok()).await;
     });
 }
 
-/// A peer that is known to be back is not waited for.
+/// A peer that is known to be up is dialled at once.
 #[test]
-fn hurry_ends_the_wait() {
+fn redial_now_ends_the_wait() {
     run(async {
         let free = bind("127.0.0.1:0").unwrap();
         let address = free.local_addr().unwrap().to_string();
@@ -185,12 +185,12 @@ fn hurry_ends_the_wait() {
         let a =
             Node::with(1, "127.0.0.1:0", NetOptions { backoff_ms_min: day, backoff_ms_max: day, ..quick() });
         let link = a.net.dial(&address);
-        // Both lanes have failed once when the listener comes.
+        // Both lanes have failed once before the listener exists.
         for _ in 0..100 {
             tokio::task::yield_now().await;
         }
         let b = Node::with(2, &address, quick());
-        until("it is there", || {
+        until("both lanes are connected", || {
             a.net.redial_now(link);
             a.is_connected(link)
         })
@@ -199,7 +199,7 @@ fn hurry_ends_the_wait() {
     });
 }
 
-/// The words a user sees who mistypes an address.
+/// A user who mistypes an address sees these messages.
 #[test]
 fn an_address_that_cannot_be_listened_on_is_explained() {
     let listener = bind("127.0.0.1:0").unwrap();

@@ -1,4 +1,4 @@
-//! Peers that do not mean well, or cannot.
+//! Faulty peers: invalid bytes, silence, floods, and peers that do not read.
 
 use super::super::frame::{Decoder, seal};
 use super::super::handshake;
@@ -6,7 +6,7 @@ use super::*;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-/// A connection that went through the handshake as the peer `key`, and from there on does as it likes.
+/// A connection after its handshake as the peer `key`. The test decides what it sends.
 async fn connect_as_peer(to: &Node, key: u64, lane: Lane) -> TcpStream {
     let mut stream = TcpStream::connect(&to.address).await.unwrap();
     let handler = TestHandler::new(key);
@@ -15,7 +15,7 @@ async fn connect_as_peer(to: &Node, key: u64, lane: Lane) -> TcpStream {
     stream
 }
 
-/// Reads until the other end has closed, one way or the other.
+/// Reads until the other end has closed or reset the connection.
 async fn wait_until_closed(stream: &mut TcpStream) {
     let mut bytes = Vec::new();
     let _ = bounded("it is closed", stream.read_to_end(&mut bytes)).await;
@@ -32,9 +32,9 @@ fn broken_frames() -> Vec<(&'static str, Vec<u8>)> {
     ]
 }
 
-/// Before and after the handshake: garbage closes the connection it comes on, and no other.
+/// Invalid bytes, before or after the handshake, close their connection and no other.
 #[test]
-fn garbage_closes_its_connection_only() {
+fn invalid_frames_close_their_connection_only() {
     run(async {
         let (a, b) = (Node::start(1), Node::start(2));
         let link = a.connect(&b.address).await;
@@ -46,22 +46,22 @@ fn garbage_closes_its_connection_only() {
             let mut peer = connect_as_peer(&b, 9, Lane::Bulk).await;
             peer.write_all(&[seal(b"good"), bytes].concat()).await.unwrap();
             wait_until_closed(&mut peer).await;
-            assert_eq!(b.receive().await.payload, "good", "what came before {what}");
-            until("the gate is told", || b.net.status().accepted.len() == 2).await;
+            assert_eq!(b.receive().await.payload, "good", "the message before {what}");
+            until("only the link of `a` is left", || b.net.status().accepted.len() == 2).await;
             let event = b.handler.events.borrow().last().cloned();
             let Some(Event::Disconnected(9, Lane::Bulk, End::Accepted, why)) = event else {
                 panic!("{what}: {event:?}");
             };
-            assert!(why.contains("not a row of frames"), "{what}: {why}");
+            assert!(why.contains("not a stream of frames"), "{what}: {why}");
             b.receives_from(&a, link).await;
         }
         assert_eq!(b.net.status().inbox_bytes, 0);
     });
 }
 
-/// Frames that are whole and do not belong there.
+/// Valid frames that the handshake does not allow.
 #[test]
-fn a_breach_of_the_handshake_is_refused() {
+fn a_violation_of_the_handshake_closes_the_connection() {
     run(async {
         let b = Node::start(2);
         let key = 9_u64.to_le_bytes();
@@ -81,14 +81,14 @@ fn a_breach_of_the_handshake_is_refused() {
             wait_until_closed(&mut stream).await;
         }
         assert!(b.handler.events.borrow().is_empty(), "{:?}", b.handler.events.borrow());
-        // The same words in the right order, and a message behind them.
+        // The same frames in the right order, and a message after them.
         let mut stream = TcpStream::connect(&b.address).await.unwrap();
         stream.write_all(&[hello, ready, seal(b"message")].concat()).await.unwrap();
         assert_eq!(b.receive().await.payload, "message");
     });
 }
 
-/// Whoever connects and says nothing, or stops in the middle of a word, is closed when its time is over.
+/// A connection that sends nothing, or stops within a frame, is closed after `handshake_ms_max`.
 #[test]
 fn a_silent_peer_is_closed() {
     run(async {
@@ -98,13 +98,13 @@ fn a_silent_peer_is_closed() {
             stream.write_all(beginning).await.unwrap();
             wait_until_closed(&mut stream).await;
         }
-        until("nothing is left of them", || b.net.status().handshakes == 0).await;
+        until("no handshake is left", || b.net.status().handshakes == 0).await;
     });
 }
 
-/// The same from the dialler's side: what answers is silent, or something else altogether.
+/// The same on the dialler's side: the acceptor is silent or sends invalid bytes.
 #[test]
-fn a_dialler_gives_up_on_what_does_not_answer() {
+fn a_dialler_closes_a_connection_without_a_valid_answer() {
     run(async {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
@@ -119,7 +119,7 @@ fn a_dialler_gives_up_on_what_does_not_answer() {
     });
 }
 
-/// Far more connections than there is room for, none of which says a word, do not keep a good peer out.
+/// Silent connections, many more than `handshakes_max`, must not keep a correct peer out.
 #[test]
 fn a_thousand_silent_connections_keep_no_peer_out() {
     run(async {
@@ -136,9 +136,9 @@ fn a_thousand_silent_connections_keep_no_peer_out() {
     });
 }
 
-/// A thousand who introduce themselves are bounded as well, and do not end those that are there.
+/// Connections that completed their handshake are bounded too, and new ones must not close older ones.
 #[test]
-fn peers_are_bounded() {
+fn accepted_connections_are_bounded() {
     run(async {
         let b = Node::with(2, "127.0.0.1:0", NetOptions { accepted_max: 4, ..quick() });
         let a = Node::start(1);
@@ -155,10 +155,10 @@ fn peers_are_bounded() {
     });
 }
 
-/// A peer that reads nothing: the queue to it is bounded, drops are told, others go on, and in the end it is
-/// given up and dialled again.
+/// A peer that reads nothing: the queue to it is bounded, drops are reported, other peers are served, and at last its
+/// connection is closed and redialled.
 #[test]
-fn a_hung_reader_delays_nobody() {
+fn a_hung_reader_delays_no_other_peer() {
     run(async {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
@@ -166,7 +166,7 @@ fn a_hung_reader_delays_nobody() {
             frame_bytes_max: 1 << 20,
             outbox_bytes_max: 2 << 20,
             stall_ms_max: 300,
-            // Not what is tested: the same peer, given up by TCP.
+            // TCP must not close the connection before `stall_ms_max`.
             user_timeout_ms: 60_000,
             ..quick()
         };
@@ -182,7 +182,7 @@ fn a_hung_reader_delays_nobody() {
             streams.push(stream);
         }
         let good = a.connect(&b.address).await;
-        until("the hung one is connected", || a.is_connected(hung)).await;
+        until("the hung peer is connected", || a.is_connected(hung)).await;
         let payload = Bytes::from(vec![7; 500_000]);
         let push = || a.net.send(hung, Lane::Bulk, |out| out.share(&payload));
         bounded("its queue is full", async {
@@ -198,15 +198,15 @@ fn a_hung_reader_delays_nobody() {
         let bulk = a.net.status().dialled[1].clone();
         assert!(bulk.bytes_waiting <= 2 << 20 && bulk.dropped == 1, "{bulk:?}");
         b.receives_from(&a, good).await;
-        let stalled = |event: &Event| matches!(event, Event::Disconnected(9, Lane::Bulk, _, why) if why.contains("takes nothing"));
-        until("it is given up", || a.handler.count(stalled) == 1).await;
+        let stalled = |event: &Event| matches!(event, Event::Disconnected(9, Lane::Bulk, _, why) if why.contains("stopped receiving"));
+        until("its connection is closed", || a.handler.count(stalled) == 1).await;
         assert_eq!(a.net.status().dialled[1].bytes_waiting, 0);
-        bounded("it is dialled again", listener.accept()).await.unwrap();
+        bounded("it is redialled", listener.accept()).await.unwrap();
         b.receives_from(&a, good).await;
     });
 }
 
-/// A driver that does not come for its messages: what waits is bounded, and nothing is lost.
+/// A driver that does not take its messages: the queues are bounded, and no message is lost.
 #[test]
 fn readers_stop_when_the_inbox_is_full() {
     run(async {
@@ -218,10 +218,10 @@ fn readers_stop_when_the_inbox_is_full() {
             let payload = [&number.to_le_bytes()[..], &[0; 500]].concat();
             a.send(link, Lane::Bulk, &payload).unwrap();
         }
-        until("the reader stops", || b.net.status().inbox_bytes >= 100_000).await;
+        until("the queue is full", || b.net.status().inbox_bytes >= 100_000).await;
         // The other lane is not full.
         a.send(link, Lane::Control, b"heartbeat").unwrap();
-        until("the heartbeat passes", || b.net.status().accepted[0].frames == 1).await;
+        until("the heartbeat arrives", || b.net.status().accepted[0].frames == 1).await;
         let waiting = b.net.status().inbox_bytes;
         assert!(waiting < 100_000 + 2 * frame::READ_BYTES, "{waiting} bytes wait");
         let mut next = 0;

@@ -1,7 +1,7 @@
-//! Nets on loopback: what happens between peers that mean well, and with those that do not.
+//! Real connections on loopback, with correct peers and with faulty ones.
 //!
-//! All of a test's nodes share a thread, as a node's parts do. Nothing sleeps to let something happen: each test
-//! waits for what it asserts, with a bound.
+//! All nodes of a test share a thread. No test sleeps to let something happen: it waits for what it asserts, with a
+//! bound.
 
 mod correct_peers;
 mod faulty_peers;
@@ -9,10 +9,10 @@ mod faulty_peers;
 use super::*;
 use std::time::Duration;
 
-/// A gate whose introductions are eight bytes: the key.
+/// A handler whose hello is eight bytes: the key.
 struct TestHandler {
     key: u64,
-    /// Whom it refuses.
+    /// The keys that it refuses.
     refuses: RefCell<Vec<u64>>,
     events: RefCell<Vec<Event>>,
 }
@@ -53,10 +53,10 @@ impl ConnectionHandler for TestHandler {
     }
 
     fn check_hello(&self, hello: &[u8], _: Lane, _: Side<'_>) -> Result<PeerKey, Bytes> {
-        let key = hello.try_into().map_err(|_| Bytes::from_static(b"an introduction has eight bytes"))?;
+        let key = hello.try_into().map_err(|_| Bytes::from_static(b"a hello has eight bytes"))?;
         let key = u64::from_le_bytes(key);
         if self.refuses.borrow().contains(&key) {
-            return Err(Bytes::from(format!("{} does not want {key}", self.key)));
+            return Err(Bytes::from(format!("{} refuses {key}", self.key)));
         }
         Ok(PeerKey(key))
     }
@@ -97,7 +97,7 @@ impl Node {
         Node { net: Net::start(listener, handler.clone(), options).unwrap(), handler, address }
     }
 
-    /// Dials and waits for both lanes.
+    /// Dials, and waits until both lanes are connected.
     async fn connect(&self, address: &str) -> LinkId {
         let link = self.net.dial(address);
         until("both lanes are connected", || self.is_connected(link)).await;
@@ -118,7 +118,7 @@ impl Node {
         self.net.pop().unwrap()
     }
 
-    /// A message of another node arrives here: the connection serves.
+    /// Waits until a message of another node arrives here: the connection works.
     async fn receives_from(&self, from: &Node, link: LinkId) {
         from.send(link, Lane::Control, b"are you there?").unwrap();
         loop {
@@ -130,7 +130,7 @@ impl Node {
     }
 }
 
-/// Short waits; everything else as users have it.
+/// Short waits; everything else as in production.
 fn quick() -> NetOptions {
     NetOptions { backoff_ms_min: 1, backoff_ms_max: 20, ..NetOptions::default() }
 }
@@ -141,7 +141,9 @@ fn run(test: impl Future<Output = ()>) {
 }
 
 async fn bounded<T>(what: &str, future: impl Future<Output = T>) -> T {
-    tokio::time::timeout(Duration::from_secs(30), future).await.unwrap_or_else(|_| panic!("never: {what}"))
+    tokio::time::timeout(Duration::from_secs(30), future)
+        .await
+        .unwrap_or_else(|_| panic!("timed out: {what}"))
 }
 
 async fn until(what: &str, condition: impl Fn() -> bool) {
