@@ -3,9 +3,9 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on may stop")]
 
 use raftobj::sim::Random;
-use raftobj_fuzz::measure::{Alone, Finding, alone};
+use raftobj_fuzz::measure::{Finding, Runner, runner};
 use raftobj_fuzz::mutate::mutate;
-use raftobj_fuzz::{Memory, Target, folders, targets};
+use raftobj_fuzz::{MemoryBound, Target, folders, targets};
 use std::path::Path;
 use std::{env, fs};
 
@@ -24,7 +24,7 @@ fn rounds(target: &str) -> usize {
 /// read as something else than they say.
 #[test]
 fn no_bytes_panic_take_claimed_memory_or_change_their_meaning() {
-    let alone = alone();
+    let runner = runner();
     let mut found = Vec::new();
     for target in targets() {
         let known = known_inputs(&target);
@@ -36,11 +36,11 @@ fn no_bytes_panic_take_claimed_memory_or_change_their_meaning() {
             (0..rounds(target.name)).map(|round| (format!("round {round}"), mutate(&all, &mut random)));
         let (mut accepted, mut refused) = (0, 0);
         for (name, input) in known.into_iter().chain(changed) {
-            match alone.run(&target, &input) {
+            match runner.run(&target, &input) {
                 Ok(true) => accepted += 1,
                 Ok(false) => refused += 1,
                 Err(_) => {
-                    found.push(report(&alone, &target, &name, &input));
+                    found.push(report(&runner, &target, &name, &input));
                     break;
                 }
             }
@@ -48,7 +48,7 @@ fn no_bytes_panic_take_claimed_memory_or_change_their_meaning() {
         let is_both = accepted > 0 && refused > 0;
         assert!(is_both || !found.is_empty(), "{}: {accepted} accepted, {refused} refused", target.name);
     }
-    drop(alone);
+    drop(runner);
     assert!(found.is_empty(), "\n{}", found.join("\n"));
 }
 
@@ -59,9 +59,9 @@ fn known_inputs(target: &Target) -> Vec<(String, Vec<u8>)> {
 }
 
 /// What was found, and how to keep it.
-fn report(alone: &Alone, target: &Target, name: &str, input: &[u8]) -> String {
-    let shrunk = alone.shrink(target, input);
-    let finding = alone.run(target, &shrunk).unwrap_err();
+fn report(runner: &Runner, target: &Target, name: &str, input: &[u8]) -> String {
+    let shrunk = runner.shrink(target, input);
+    let finding = runner.run(target, &shrunk).unwrap_err();
     let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{}.found", target.name));
     fs::write(&file, &shrunk).unwrap();
     let folder = folders::folder("regressions", target.name);
@@ -78,7 +78,7 @@ fn report(alone: &Alone, target: &Target, name: &str, input: &[u8]) -> String {
 /// them. With intent: `UPDATE_CORPUS=1`, and a new version of the format.
 #[test]
 fn the_corpus_is_what_the_encoders_write_and_is_accepted() {
-    let alone = alone();
+    let runner = runner();
     for target in targets() {
         let mut seeds: Vec<(String, Vec<u8>)> =
             (target.seeds)().into_iter().map(|(name, bytes)| (name.to_owned(), bytes)).collect();
@@ -90,7 +90,7 @@ fn the_corpus_is_what_the_encoders_write_and_is_accepted() {
             seeds.iter().for_each(|(name, bytes)| fs::write(folder.join(name), bytes).unwrap());
         }
         for (name, bytes) in &seeds {
-            assert_eq!(alone.run(&target, bytes), Ok(true), "{}/{name}", target.name);
+            assert_eq!(runner.run(&target, bytes), Ok(true), "{}/{name}", target.name);
         }
         let committed = folders::inputs("corpus", target.name).unwrap();
         assert!(committed == seeds, "corpus/{} is not what the encoders write", target.name);
@@ -100,16 +100,16 @@ fn the_corpus_is_what_the_encoders_write_and_is_accepted() {
 /// If it breaks, nothing else here finds anything.
 #[test]
 fn planted_faults_are_found_and_shrunk() {
-    let alone = alone();
-    let memory = Memory { bytes_fixed: 1024, bytes_per_byte: 8 };
+    let runner = runner();
+    let memory = MemoryBound { bytes_fixed: 1024, bytes_per_byte: 8 };
     let target = |decode| Target { name: "planted", decode, seeds: Vec::new, memory };
     let inputs = [b"a length: \x05, and more".to_vec()];
     let find = |target: &Target| {
         let mut random = Random::new(1);
         let mut changed = (0..10_000).map(|_| mutate(&inputs, &mut random));
-        let input = changed.find(|input| alone.run(target, input).is_err()).expect("10,000 rounds find it");
-        let shrunk = alone.shrink(target, &input);
-        (alone.run(target, &shrunk).unwrap_err(), shrunk)
+        let input = changed.find(|input| runner.run(target, input).is_err()).expect("10,000 rounds find it");
+        let shrunk = runner.shrink(target, &input);
+        (runner.run(target, &shrunk).unwrap_err(), shrunk)
     };
     let (finding, shrunk) = find(&target(|bytes| {
         assert!(!bytes.contains(&0xff), "a byte too many");

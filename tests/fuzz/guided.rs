@@ -3,19 +3,19 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use raftobj_fuzz::measure::{Alone, alone};
+use raftobj_fuzz::measure::{Runner, runner};
 use raftobj_fuzz::{Target, targets};
 use std::cell::OnceCell;
 use std::env;
 
 thread_local! {
-    static TARGET: OnceCell<(Target, Alone)> = const { OnceCell::new() };
+    static TARGET: OnceCell<(Target, Runner)> = const { OnceCell::new() };
 }
 
 fuzz_target!(|input: &[u8]| {
     TARGET.with(|target| {
-        let (target, alone) = target.get_or_init(|| (named(), alone()));
-        if let Err(finding) = alone.run(target, input) {
+        let (target, runner) = target.get_or_init(|| (named(), runner()));
+        if let Err(finding) = runner.run(target, input) {
             eprintln!("{}: {finding}", target.name);
             std::process::abort();
         }

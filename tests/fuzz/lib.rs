@@ -11,7 +11,7 @@ pub mod mutate;
 mod object;
 mod schedule;
 
-pub use raftobj::__fuzz::{Memory, Target};
+pub use raftobj::__fuzz::{MemoryBound, Target};
 
 /// All targets, by name.
 pub fn targets() -> Vec<Target> {

@@ -12,16 +12,16 @@ static ALLOCATOR: PeakAlloc = PeakAlloc;
 
 /// Who may run targets: memory is counted for the whole process.
 #[derive(Debug)]
-pub struct Alone {
+pub struct Runner {
     _guard: MutexGuard<'static, ()>,
 }
 
 /// Waits until nobody else runs targets.
-pub fn alone() -> Alone {
+pub fn runner() -> Runner {
     static ONE: Mutex<()> = Mutex::new(());
     static HOOK: Once = Once::new();
     HOOK.call_once(keep_panics_of_targets);
-    Alone { _guard: ONE.lock().unwrap_or_else(PoisonError::into_inner) }
+    Runner { _guard: ONE.lock().unwrap_or_else(PoisonError::into_inner) }
 }
 
 /// Panics within a target are kept and not printed: a user's method may panic, and shrinking panics often.
@@ -63,7 +63,7 @@ impl fmt::Display for Finding {
     }
 }
 
-impl Alone {
+impl Runner {
     /// Whether the input is accepted.
     ///
     /// # Errors

@@ -1,13 +1,13 @@
 //! A user's object: what the arguments of its calls and its replies are decoded from.
 
-use raftobj::__fuzz::{Memory, Target, machine, machine_seed, reply};
+use raftobj::__fuzz::{MemoryBound, Target, machine, machine_seed, reply};
 use raftobj::{ApplyContext, replicated};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// Serde reserves up to 1 MiB for a sequence that claims to be long, and postcard no more elements than there
 /// are bytes left; sequences in sequences do so for each level.
-const MEMORY: Memory = Memory { bytes_fixed: 4 << 20, bytes_per_byte: 1024 };
+const MEMORY: MemoryBound = MemoryBound { bytes_fixed: 4 << 20, bytes_per_byte: 1024 };
 
 pub(crate) fn targets() -> Vec<Target> {
     vec![

@@ -1,11 +1,11 @@
 //! Whole clusters under schedules that are bytes: coverage leads the fuzzer from one rare branch to the next.
 
-use raftobj::__fuzz::{Memory, Target};
+use raftobj::__fuzz::{MemoryBound, Target};
 use raftobj::sim::Simulation;
 use raftobj::sim::standard::{Slots, simulation};
 
 /// A cluster of seven with its disks, its logs and all that was ever said.
-const MEMORY: Memory = Memory { bytes_fixed: 256 << 20, bytes_per_byte: 4096 };
+const MEMORY: MemoryBound = MemoryBound { bytes_fixed: 256 << 20, bytes_per_byte: 4096 };
 
 /// A seed for sizes and limits, then events.
 const SEED_BYTES: usize = 2;

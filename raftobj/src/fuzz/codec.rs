@@ -1,7 +1,7 @@
 //! Entries, commands, members, hellos and messages: one encoding each, so that what decodes encodes to the same
 //! bytes.
 
-use super::{Check, Memory, Target};
+use super::{Check, MemoryBound, Target};
 use crate::codec::command::{Command, Number, ObjectId, SessionId};
 use crate::codec::entry::{put_entry, put_hard_state, take_entry, take_hard_state};
 use crate::codec::hello::{Hello, MethodSignature, PROTOCOL};
@@ -18,7 +18,7 @@ use bytes::Bytes;
 
 /// Decoded values share the input, and are at most so many times larger than their shortest encoding: an entry
 /// without a payload is 5 bytes on the wire and 64 in memory, in a vector that grows by doubling.
-const MEMORY: Memory = Memory { bytes_fixed: 1024, bytes_per_byte: 48 };
+const MEMORY: MemoryBound = MemoryBound { bytes_fixed: 1024, bytes_per_byte: 48 };
 
 pub(super) fn targets() -> Vec<Target> {
     let target = |name, decode, seeds| Target { name, decode, seeds, memory: MEMORY };

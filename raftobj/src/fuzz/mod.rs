@@ -2,7 +2,7 @@
 //!
 //! A [`Target`] takes bytes that may be anything and says what must hold of them: no panic; what is refused is
 //! refused with an error; what is accepted is encoded again to the same bytes, or to bytes that mean the same;
-//! and whoever runs it measures that decoding took no more memory than [`Memory`] allows. It may not know who
+//! and whoever runs it measures that decoding took no more memory than [`MemoryBound`] allows. It may not know who
 //! makes the bytes: see `tests/fuzz/`.
 //!
 //! Plain bytes die at the first checksum. Targets whose names end in `_sealed` therefore read their input as
@@ -28,7 +28,7 @@ pub struct Target {
     /// Inputs made by the real encoders, each with a name: where fuzzing begins. All of them are accepted.
     pub seeds: fn() -> Vec<(&'static str, Vec<u8>)>,
     /// What decoding may take.
-    pub memory: Memory,
+    pub memory: MemoryBound,
 }
 
 /// What must hold of a decoded value. Panics where it does not.
@@ -36,14 +36,14 @@ pub type Check = Box<dyn FnOnce()>;
 
 /// The most memory that a decoder may hold at once.
 #[derive(Clone, Copy, Debug)]
-pub struct Memory {
+pub struct MemoryBound {
     /// Whatever the input.
     pub bytes_fixed: usize,
     /// More for each byte of the input.
     pub bytes_per_byte: usize,
 }
 
-impl Memory {
+impl MemoryBound {
     /// For an input of this length.
     pub fn bytes_max(self, input_bytes: usize) -> usize {
         self.bytes_fixed + self.bytes_per_byte * input_bytes

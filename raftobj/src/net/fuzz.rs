@@ -5,7 +5,7 @@ use super::close_reason::CloseReason;
 use super::frame::{Decoder, seal};
 use super::handshake::{answer, dial};
 use super::{ConnectionHandler, Lane, LinkId, PeerKey, Side};
-use crate::__fuzz::{Check, Input, Memory, Target, codec, put_slice};
+use crate::__fuzz::{Check, Input, MemoryBound, Target, codec, put_slice};
 use crate::codec::hello::Hello;
 use bytes::Bytes;
 use std::io::IoSlice;
@@ -20,10 +20,10 @@ const HANDSHAKE_LIMIT: usize = 4096;
 
 /// The read buffer and one for a large frame that is begun, twice each while they grow. What was decoded is
 /// held by the fuzzer.
-const MEMORY: Memory = Memory { bytes_fixed: 1 << 20, bytes_per_byte: 8 };
+const MEMORY: MemoryBound = MemoryBound { bytes_fixed: 1 << 20, bytes_per_byte: 8 };
 
 /// [`sealed`] repeats a few bytes into large payloads: the decoder holds them, and so does who checks it.
-const MEMORY_SEALED: Memory = Memory { bytes_fixed: 16 << 20, bytes_per_byte: 8 };
+const MEMORY_SEALED: MemoryBound = MemoryBound { bytes_fixed: 16 << 20, bytes_per_byte: 8 };
 
 pub(crate) fn targets() -> Vec<Target> {
     vec![

@@ -13,7 +13,7 @@ use super::record::{Cursor, Record, Stored, put_opening, put_record, take_stored
 use super::segment::{FIRST_SEQUENCE, SEGMENT_HEADER_BYTES, SegmentHeader, segment_name};
 use super::wal::{OpenError, Recovered, Wal};
 use super::{NewIdentity, Owner, WalOptions};
-use crate::__fuzz::{Check, Input, Memory, Target, codec, put_slice};
+use crate::__fuzz::{Check, Input, MemoryBound, Target, codec, put_slice};
 use crate::raft::types::{
     Boot, Entry, EntryId, EntryKind, HardState, Incarnation, Index, NodeId, Term, Time,
 };
@@ -21,14 +21,14 @@ use bytes::Bytes;
 use std::path::{Path, PathBuf};
 
 /// Strings and members beside the input that they were read from.
-const MEMORY_IDENTITY: Memory = Memory { bytes_fixed: 4 << 10, bytes_per_byte: 32 };
+const MEMORY_IDENTITY: MemoryBound = MemoryBound { bytes_fixed: 4 << 10, bytes_per_byte: 32 };
 
 /// A header is a block on the stack.
-const MEMORY_HEADER: Memory = Memory { bytes_fixed: 16 << 10, bytes_per_byte: 4 };
+const MEMORY_HEADER: MemoryBound = MemoryBound { bytes_fixed: 16 << 10, bytes_per_byte: 4 };
 
 /// The simulated disk keeps several copies of each file, and a file of some bytes may be filled up to 8 KiB
 /// with zeroes. Entries are larger in memory than on the disk, by the same factor as on the wire.
-const MEMORY_DIRECTORY: Memory = Memory { bytes_fixed: 4 << 20, bytes_per_byte: 256 };
+const MEMORY_DIRECTORY: MemoryBound = MemoryBound { bytes_fixed: 4 << 20, bytes_per_byte: 256 };
 
 const OPTIONS: WalOptions = WalOptions { segment_bytes: 8 << 10 };
 
