@@ -1,4 +1,4 @@
-//! All targets for some seconds, the same on every machine and in every run.
+//! Runs all targets for some seconds, with the same inputs on every machine and in every run.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on may stop")]
 
@@ -9,33 +9,33 @@ use raftobj_fuzz::{MemoryBound, Target, folders, targets};
 use std::path::Path;
 use std::{env, fs};
 
-/// How many changed inputs each target gets. A directory takes some hundred microseconds, a message one.
+/// How many mutated inputs each target gets. A directory takes some hundred microseconds, a message one.
 fn rounds(target: &str) -> usize {
     match target {
         "directory" | "log_sealed" => 15_000,
         "frames_sealed" => 15_000,
-        // A whole cluster each.
+        // Each runs a whole cluster.
         "schedule" => 300,
         _ => 100_000,
     }
 }
 
-/// If it breaks: bytes from a peer, a disk or a client crash a node, make it take memory without a bound, or are
-/// read as something else than they say.
+/// If this fails: bytes from a peer, a disk or a client crash a node, make it allocate without bound, or are decoded
+/// to a value that they do not encode.
 #[test]
-fn no_bytes_panic_take_claimed_memory_or_change_their_meaning() {
+fn no_input_causes_a_panic_unbounded_memory_or_a_wrong_value() {
     let runner = runner();
     let mut found = Vec::new();
     for target in targets() {
         let known = known_inputs(&target);
         let mut all = known.iter().map(|(_, input)| input.clone()).collect::<Vec<_>>();
-        // An input without a byte is one, too.
+        // The empty input.
         all.push(Vec::new());
         let mut random = Random::new(1);
-        let changed =
+        let mutated =
             (0..rounds(target.name)).map(|round| (format!("round {round}"), mutate(&all, &mut random)));
         let (mut accepted, mut refused) = (0, 0);
-        for (name, input) in known.into_iter().chain(changed) {
+        for (name, input) in known.into_iter().chain(mutated) {
             match runner.run(&target, &input) {
                 Ok(true) => accepted += 1,
                 Ok(false) => refused += 1,
@@ -45,20 +45,20 @@ fn no_bytes_panic_take_claimed_memory_or_change_their_meaning() {
                 }
             }
         }
-        let is_both = accepted > 0 && refused > 0;
-        assert!(is_both || !found.is_empty(), "{}: {accepted} accepted, {refused} refused", target.name);
+        let has_both = accepted > 0 && refused > 0;
+        assert!(has_both || !found.is_empty(), "{}: {accepted} accepted, {refused} refused", target.name);
     }
     drop(runner);
     assert!(found.is_empty(), "\n{}", found.join("\n"));
 }
 
-/// The inputs that were committed, regressions first.
+/// The committed inputs, regressions first.
 fn known_inputs(target: &Target) -> Vec<(String, Vec<u8>)> {
     let of = |kind| folders::inputs(kind, target.name).unwrap();
     [of("regressions"), of("corpus")].concat()
 }
 
-/// What was found, and how to keep it.
+/// Shrinks the input, writes it to a file, and describes the finding and how to keep it.
 fn report(runner: &Runner, target: &Target, name: &str, input: &[u8]) -> String {
     let shrunk = runner.shrink(target, input);
     let finding = runner.run(target, &shrunk).unwrap_err();
@@ -66,7 +66,7 @@ fn report(runner: &Runner, target: &Target, name: &str, input: &[u8]) -> String 
     fs::write(&file, &shrunk).unwrap();
     let folder = folders::folder("regressions", target.name);
     format!(
-        "{}, {name}: {finding}\n  by {} bytes: {shrunk:02x?}\n  keep them: mkdir -p {folder}; cp {} {folder}/<what it was>",
+        "{}, {name}: {finding}\n  by {} bytes: {shrunk:02x?}\n  keep them: mkdir -p {folder}; cp {} {folder}/<name>",
         target.name,
         shrunk.len(),
         file.display(),
@@ -74,8 +74,8 @@ fn report(runner: &Runner, target: &Target, name: &str, input: &[u8]) -> String 
     )
 }
 
-/// If it breaks without intent: bytes on the disk or on the wire changed, and older nodes and logs cannot read
-/// them. With intent: `UPDATE_CORPUS=1`, and a new version of the format.
+/// If this fails without intent: bytes on disk or on the wire changed. Older nodes cannot read them, and newer nodes
+/// cannot read older logs. With intent: set `UPDATE_CORPUS=1`, and give the format a new version.
 #[test]
 fn the_corpus_is_what_the_encoders_write_and_is_accepted() {
     let runner = runner();
@@ -97,7 +97,7 @@ fn the_corpus_is_what_the_encoders_write_and_is_accepted() {
     }
 }
 
-/// If it breaks, nothing else here finds anything.
+/// If this fails, the other tests here find nothing.
 #[test]
 fn planted_faults_are_found_and_shrunk() {
     let runner = runner();
@@ -106,8 +106,8 @@ fn planted_faults_are_found_and_shrunk() {
     let inputs = [b"a length: \x05, and more".to_vec()];
     let find = |target: &Target| {
         let mut random = Random::new(1);
-        let mut changed = (0..10_000).map(|_| mutate(&inputs, &mut random));
-        let input = changed.find(|input| runner.run(target, input).is_err()).expect("10,000 rounds find it");
+        let mut mutated = (0..10_000).map(|_| mutate(&inputs, &mut random));
+        let input = mutated.find(|input| runner.run(target, input).is_err()).expect("10,000 rounds find it");
         let shrunk = runner.shrink(target, &input);
         (runner.run(target, &shrunk).unwrap_err(), shrunk)
     };
@@ -119,7 +119,7 @@ fn planted_faults_are_found_and_shrunk() {
     assert_eq!(shrunk, [0xff]);
 
     let (finding, shrunk) = find(&target(|bytes| {
-        // Claimed memory is taken before the bytes are there.
+        // Allocates the claimed length before the bytes are there.
         let claimed = bytes.iter().position(|byte| *byte == b':').and_then(|at| bytes.get(at + 2));
         let taken = vec![0_u8; usize::from(claimed.copied().unwrap_or(0)) << 20];
         Some(Box::new(move || drop(taken)))

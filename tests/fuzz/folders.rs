@@ -1,4 +1,4 @@
-//! Where inputs lie: `regressions/<target>/` what was found once, `corpus/<target>/` what the encoders write.
+//! The folders of inputs: `regressions/<target>/` has former findings, `corpus/<target>/` what the encoders write.
 
 use std::fs;
 use std::io;
@@ -9,7 +9,7 @@ pub fn folder(kind: &str, target: &str) -> PathBuf {
     [env!("CARGO_MANIFEST_DIR"), kind, target].iter().collect()
 }
 
-/// The inputs of a folder by name, in the order of their names; none where there is no such folder.
+/// The inputs of a folder with their names, sorted by name. None if the folder does not exist.
 ///
 /// # Errors
 /// The folder cannot be read.

@@ -1,4 +1,5 @@
-//! One target under LLVM's libFuzzer, which keeps the inputs that reach new code. `TARGET` names it; see `README.md`.
+//! Runs the target that `TARGET` names under LLVM's libFuzzer, which keeps inputs that reach new code. See
+//! `README.md`.
 
 #![no_main]
 
@@ -14,7 +15,7 @@ thread_local! {
 
 fuzz_target!(|input: &[u8]| {
     TARGET.with(|target| {
-        let (target, runner) = target.get_or_init(|| (named(), runner()));
+        let (target, runner) = target.get_or_init(|| (target_from_env(), runner()));
         if let Err(finding) = runner.run(target, input) {
             eprintln!("{}: {finding}", target.name);
             std::process::abort();
@@ -22,9 +23,9 @@ fuzz_target!(|input: &[u8]| {
     });
 });
 
-fn named() -> Target {
+fn target_from_env() -> Target {
     let name = env::var("TARGET").unwrap_or_default();
     let names: Vec<&str> = targets().iter().map(|target| target.name).collect();
     let target = targets().into_iter().find(|target| target.name == name);
-    target.unwrap_or_else(|| panic!("TARGET is to be one of {names:?}"))
+    target.unwrap_or_else(|| panic!("TARGET must be one of {names:?}"))
 }

@@ -1,9 +1,9 @@
-//! Fuzzing of every decoder that faces bytes from outside: what `README.md` beside this file runs.
+//! Fuzzes every decoder of bytes from outside. `README.md` in this folder explains how to run it.
 //!
-//! The targets are the library's, behind its hidden door, two about a user's object, and the simulator, whose
-//! schedules are bytes here. [`measure`] runs one on
-//! one input, `bounded.rs` all of them on the inputs of the folders `regressions` and `corpus` and on what
-//! [`mutate`] makes of them, `guided.rs` one of them for as long as one likes, led by coverage.
+//! The targets are those of the library (`raftobj/src/fuzz/`, compiled by `library/`), two for a user's object, and
+//! the simulator with schedules as bytes. [`measure`] runs a target on an input. `bounded.rs` runs all targets on the
+//! inputs in `regressions/` and `corpus/` and on mutations of them ([`mutate`]). `guided.rs` runs one target under a
+//! coverage-guided fuzzer, for as long as you like.
 
 pub mod folders;
 pub mod measure;

@@ -1,4 +1,4 @@
-//! One target on one input: whether it panics, and what memory it takes.
+//! Runs a target on an input: does it panic, and how much memory does it hold?
 
 use crate::Target;
 use peak_alloc::PeakAlloc;
@@ -10,26 +10,26 @@ use std::sync::{Mutex, MutexGuard, Once, PoisonError};
 #[global_allocator]
 static ALLOCATOR: PeakAlloc = PeakAlloc;
 
-/// Who may run targets: memory is counted for the whole process.
+/// Runs targets. There is one at a time, because memory is counted for the whole process.
 #[derive(Debug)]
 pub struct Runner {
     _guard: MutexGuard<'static, ()>,
 }
 
-/// Waits until nobody else runs targets.
+/// Waits until no other thread runs targets.
 pub fn runner() -> Runner {
-    static ONE: Mutex<()> = Mutex::new(());
+    static LOCK: Mutex<()> = Mutex::new(());
     static HOOK: Once = Once::new();
     HOOK.call_once(keep_panics_of_targets);
-    Runner { _guard: ONE.lock().unwrap_or_else(PoisonError::into_inner) }
+    Runner { _guard: LOCK.lock().unwrap_or_else(PoisonError::into_inner) }
 }
 
-/// Panics within a target are kept and not printed: a user's method may panic, and shrinking panics often.
+/// Keeps panics of targets instead of printing them: a user's method may panic, and shrinking panics often.
 fn keep_panics_of_targets() {
-    let usual = std::panic::take_hook();
+    let default_hook = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| match IS_RUNNING.get() {
         true => LAST_PANIC.set(panic.to_string()),
-        false => usual(panic),
+        false => default_hook(panic),
     }));
 }
 
@@ -38,16 +38,16 @@ thread_local! {
     static LAST_PANIC: RefCell<String> = const { RefCell::new(String::new()) };
 }
 
-/// What a target must not do.
+/// What a target did wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Finding {
-    /// It panicked: what it asserts does not hold, or worse.
+    /// It panicked, with this message.
     Panic(String),
-    /// It held more memory than it may for an input of this length.
+    /// It held more memory than its bound for an input of this length.
     Memory {
-        /// What it held.
+        /// Bytes that it held at once.
         held: usize,
-        /// What it may hold.
+        /// Bytes that it may hold at once.
         bytes_max: usize,
     },
 }
@@ -57,17 +57,17 @@ impl fmt::Display for Finding {
         match self {
             Finding::Panic(message) => write!(f, "{message}"),
             Finding::Memory { held, bytes_max } => {
-                write!(f, "held {held} bytes at once, and may hold {bytes_max} for an input of this length")
+                write!(f, "held {held} bytes at once; the bound for an input of this length is {bytes_max}")
             }
         }
     }
 }
 
 impl Runner {
-    /// Whether the input is accepted.
+    /// Runs the target. Returns whether the input is accepted.
     ///
     /// # Errors
-    /// The finding.
+    /// The target panicked or exceeded its memory bound.
     pub fn run(&self, target: &Target, input: &[u8]) -> Result<bool, Finding> {
         IS_RUNNING.set(true);
         let result = run(target, input);
@@ -75,7 +75,7 @@ impl Runner {
         result
     }
 
-    /// A shorter input with a finding, from one that has one.
+    /// Shrinks an input that has a finding to a shorter one that still has a finding.
     pub fn shrink(&self, target: &Target, input: &[u8]) -> Vec<u8> {
         let fails = |input: &[u8]| self.run(target, input).is_err();
         let mut best = input.to_vec();

@@ -1,20 +1,20 @@
-//! Inputs that are almost right: what a seed, and only a seed, makes of others.
+//! Mutates inputs into ones that are almost valid. The seed determines every mutation.
 
 use raftobj::sim::Random;
 
-/// From 1 up to a power of two of this size, small numbers more often.
-fn some(random: &mut Random, powers: usize) -> usize {
+/// A number from 1 to `2^(powers - 1)`. Small numbers are more frequent.
+fn skewed(random: &mut Random, powers: usize) -> usize {
     let power = below(random, powers);
     1 + below(random, 1 << power)
 }
 
-/// Below this bound, which is not zero.
+/// A number below `bound`, which is not zero.
 fn below(random: &mut Random, bound: usize) -> usize {
     random.below(bound as u64) as usize
 }
 
-/// Values at which counters, lengths and flags change their meaning, in the encodings that are in use.
-const MEANINGFUL: [&[u8]; 12] = [
+/// Boundary values of counters, lengths and flags, in the encodings that are in use.
+const BOUNDARY_VALUES: [&[u8]; 12] = [
     &[0],
     &[1],
     &[0x7f],
@@ -32,18 +32,18 @@ const MEANINGFUL: [&[u8]; 12] = [
 /// One of the inputs, changed in one to eight places.
 pub fn mutate(inputs: &[Vec<u8>], random: &mut Random) -> Vec<u8> {
     let mut bytes = inputs[below(random, inputs.len())].clone();
-    for _ in 0..some(random, 4) {
+    for _ in 0..skewed(random, 4) {
         change(&mut bytes, inputs, random);
     }
     bytes
 }
 
-/// The longest input: what is wrong with a longer one is wrong with one of these.
+/// The longest input. A fault that a longer one shows is shown by one of these too.
 pub const INPUT_BYTES_MAX: usize = 32 << 10;
 
 fn change(bytes: &mut Vec<u8>, inputs: &[Vec<u8>], random: &mut Random) {
     let at = below(random, bytes.len() + 1);
-    let length = some(random, 7);
+    let length = skewed(random, 7);
     let end = (at + length).min(bytes.len());
     match below(random, 8) {
         0 if at < bytes.len() => bytes[at] ^= 1 << below(random, 8),
@@ -58,9 +58,9 @@ fn change(bytes: &mut Vec<u8>, inputs: &[Vec<u8>], random: &mut Random) {
             bytes.splice(into..into, copied);
         }
         5 => {
-            let meaningful = MEANINGFUL[below(random, MEANINGFUL.len())];
-            let replaced = if below(random, 2) == 0 { at } else { (at + meaningful.len()).min(bytes.len()) };
-            bytes.splice(at..replaced, meaningful.iter().copied());
+            let value = BOUNDARY_VALUES[below(random, BOUNDARY_VALUES.len())];
+            let replaced_to = if below(random, 2) == 0 { at } else { (at + value.len()).min(bytes.len()) };
+            bytes.splice(at..replaced_to, value.iter().copied());
         }
         6 => {
             let other = &inputs[below(random, inputs.len())];

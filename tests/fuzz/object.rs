@@ -1,12 +1,12 @@
-//! A user's object: what the arguments of its calls and its replies are decoded from.
+//! Targets for a user's object: the arguments of its calls, and its replies.
 
 use raftobj::__fuzz::{MemoryBound, Target, machine, machine_seed, reply};
 use raftobj::{ApplyContext, replicated};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// Serde reserves up to 1 MiB for a sequence that claims to be long, and postcard no more elements than there
-/// are bytes left; sequences in sequences do so for each level.
+/// For a sequence that claims to be long, serde reserves up to 1 MiB, and postcard at most as many elements as there
+/// are bytes left. Nested sequences do so at each level.
 const MEMORY: MemoryBound = MemoryBound { bytes_fixed: 4 << 20, bytes_per_byte: 1024 };
 
 pub(crate) fn targets() -> Vec<Target> {
@@ -16,7 +16,7 @@ pub(crate) fn targets() -> Vec<Target> {
     ]
 }
 
-/// Holds a value of each shape that arguments have.
+/// Its methods take arguments of each shape.
 #[replicated]
 #[derive(Default)]
 struct Shelf {

@@ -1,13 +1,13 @@
-//! Whole clusters under schedules that are bytes: coverage leads the fuzzer from one rare branch to the next.
+//! A target that runs simulated clusters under schedules as bytes: coverage guides the fuzzer to rare branches.
 
 use raftobj::__fuzz::{MemoryBound, Target};
 use raftobj::sim::Simulation;
 use raftobj::sim::standard::{Slots, simulation};
 
-/// A cluster of seven with its disks, its logs and all that was ever said.
+/// A cluster of seven nodes, with disks, logs and the record of all messages.
 const MEMORY: MemoryBound = MemoryBound { bytes_fixed: 256 << 20, bytes_per_byte: 4096 };
 
-/// A seed for sizes and limits, then events.
+/// The input is a seed, which determines sizes and limits, then events.
 const SEED_BYTES: usize = 2;
 
 pub(crate) fn targets() -> Vec<Target> {
@@ -22,7 +22,7 @@ fn run(bytes: &[u8]) -> Option<raftobj::__fuzz::Check> {
     Some(Box::new(|| ()))
 }
 
-/// Begins like any cluster: everybody dials everybody, time passes, what waits is done.
+/// Schedules in which all nodes dial each other, time passes, and all writes, messages and calls are carried out.
 fn seeds() -> Vec<(&'static str, Vec<u8>)> {
     vec![("seed_1", schedule(1, 1)), ("seed_2", schedule(2, 3)), ("seed_3", schedule(3, 5))]
 }

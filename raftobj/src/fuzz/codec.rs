@@ -1,5 +1,5 @@
-//! Entries, commands, members, hellos and messages: one encoding each, so that what decodes encodes to the same
-//! bytes.
+//! Entries, commands, members, hellos and messages. Each value has one encoding: bytes that decode are encoded again
+//! to the same bytes.
 
 use super::{Check, MemoryBound, Target};
 use crate::codec::command::{Command, Number, ObjectId, SessionId};
@@ -16,8 +16,8 @@ use crate::raft::types::{
 };
 use bytes::Bytes;
 
-/// Decoded values share the input, and are at most so many times larger than their shortest encoding: an entry
-/// without a payload is 5 bytes on the wire and 64 in memory, in a vector that grows by doubling.
+/// Decoded values share the input and are at most `bytes_per_byte` times larger than their shortest encoding: an
+/// entry without a payload has 5 bytes on the wire and 64 in memory, in a vector that grows by doubling.
 const MEMORY: MemoryBound = MemoryBound { bytes_fixed: 1024, bytes_per_byte: 48 };
 
 pub(super) fn targets() -> Vec<Target> {
@@ -32,7 +32,7 @@ pub(super) fn targets() -> Vec<Target> {
     ]
 }
 
-/// The value, if the bytes are one to the last; and that it encodes to these bytes.
+/// Decodes a value that takes all bytes, and checks that it is encoded to the same bytes.
 fn one_encoding<T: 'static>(
     bytes: &[u8],
     take: impl FnOnce(&mut Bytes) -> Result<T, DecodeError>,
@@ -75,16 +75,16 @@ fn hello(bytes: &[u8]) -> Option<Check> {
     match Hello::decode(Bytes::copy_from_slice(bytes)) {
         Ok(hello) => Some(Box::new(move || {
             let encoded = hello.encode();
-            // NB: another sender may speak more versions than this one; all else has one encoding.
+            // NB: another sender may support more versions than this one. All other fields have one encoding.
             let own = [*PROTOCOL.start() as u8, *PROTOCOL.end() as u8];
             if original[8..10] == own {
                 assert_eq!(encoded, original, "one hello, one encoding");
             }
             assert_eq!(Hello::decode(encoded.into()), Ok(hello));
         })),
-        // A refusal is a sentence that both ends log.
+        // Both ends log the refusal.
         Err(error) => {
-            assert!(!error.to_string().is_empty(), "{error:?} says nothing");
+            assert!(!error.to_string().is_empty(), "{error:?} has no message");
             None
         }
     }
@@ -120,7 +120,7 @@ pub(crate) fn sample_membership() -> Membership {
     Membership { members: [member(1), member(2), member(u64::MAX)].into() }
 }
 
-/// What a founder of that membership says of itself.
+/// The hello of a founder of that membership.
 pub(crate) fn sample_hello() -> Hello {
     let methods = [MethodSignature { id: MethodId::of("set"), arity: 2, types: 5 }; 2].to_vec();
     Hello {

@@ -1,13 +1,12 @@
-//! The door through which fuzzers reach the decoders of bytes from outside: not for people, and without a promise.
+//! Fuzz targets: every decoder of bytes from outside. Only under `--cfg raftobj_fuzz`, which `tests/fuzz/library`
+//! sets; no part of the public interface.
 //!
-//! A [`Target`] takes bytes that may be anything and says what must hold of them: no panic; what is refused is
-//! refused with an error; what is accepted is encoded again to the same bytes, or to bytes that mean the same;
-//! and whoever runs it measures that decoding took no more memory than [`MemoryBound`] allows. It may not know who
-//! makes the bytes: see `tests/fuzz/`.
+//! A [`Target`] decodes arbitrary bytes and checks: no panic; bytes are refused with an error; an accepted value is
+//! encoded again to the same bytes, or to bytes of an equal value. Its runner measures that decoding took no more
+//! memory than [`MemoryBound`] allows. A target may not know where the bytes come from: see `tests/fuzz/`.
 //!
-//! Plain bytes die at the first checksum. Targets whose names end in `_sealed` therefore read their input as
-//! parts of what a correct sender would seal (`Input`), and seal it, so that what is behind the checksum is
-//! reached as well.
+//! Arbitrary bytes fail at the first checksum. Targets with names in `_sealed` therefore read their input as parts of
+//! a message (`Input`) and compute the checksums themselves, which reaches the code behind them.
 //!
 //! Begin with [`targets`].
 
@@ -16,30 +15,30 @@ mod object;
 
 pub use object::{machine, machine_seed, reply};
 
-/// One decoder, or one composition of them.
+/// One decoder, or several in a row.
 #[derive(Clone, Copy)]
 #[allow(missing_debug_implementations, reason = "functions have nothing to show")]
 pub struct Target {
-    /// Names its folders of inputs.
+    /// Also the name of its folders of inputs.
     pub name: &'static str,
-    /// Decodes. `None` where the bytes are refused; otherwise what remains to be checked of the decoded value.
-    /// Checks come later so that their memory is not counted.
+    /// Decodes. `None` if the bytes are refused; otherwise the check of the decoded value, which runs later so that
+    /// its memory is not counted.
     pub decode: fn(&[u8]) -> Option<Check>,
-    /// Inputs made by the real encoders, each with a name: where fuzzing begins. All of them are accepted.
+    /// Inputs from the real encoders, each with a name: fuzzing begins with them. All of them are accepted.
     pub seeds: fn() -> Vec<(&'static str, Vec<u8>)>,
-    /// What decoding may take.
+    /// The memory that decoding may take.
     pub memory: MemoryBound,
 }
 
-/// What must hold of a decoded value. Panics where it does not.
+/// The check of a decoded value. Panics if it fails.
 pub type Check = Box<dyn FnOnce()>;
 
 /// The most memory that a decoder may hold at once.
 #[derive(Clone, Copy, Debug)]
 pub struct MemoryBound {
-    /// Whatever the input.
+    /// For any input.
     pub bytes_fixed: usize,
-    /// More for each byte of the input.
+    /// In addition, for each byte of the input.
     pub bytes_per_byte: usize,
 }
 
@@ -50,12 +49,12 @@ impl MemoryBound {
     }
 }
 
-/// All targets of the library; those about a user's object are [`machine`] and [`reply`].
+/// The targets of the library. Those of a user's object are made with [`machine`] and [`reply`].
 pub fn targets() -> Vec<Target> {
     [codec::targets(), crate::net::fuzz::targets(), crate::storage::fuzz::targets()].concat()
 }
 
-/// Reads an input as a row of small decisions. It never fails: an input that ends goes on as zeroes.
+/// Reads an input as a sequence of small decisions. Never fails: after its end it continues with zeroes.
 #[derive(Debug)]
 pub(crate) struct Input<'a>(&'a [u8]);
 
@@ -78,7 +77,7 @@ impl<'a> Input<'a> {
         usize::from(u16::from_le_bytes([self.byte(), self.byte()]))
     }
 
-    /// A length of two bytes, and so many bytes, or as many as there are.
+    /// A length of two bytes, then that many bytes, or as many as are left.
     pub(crate) fn slice(&mut self) -> &'a [u8] {
         let length = self.short().min(self.0.len());
         let (slice, rest) = self.0.split_at(length);
@@ -91,7 +90,7 @@ impl<'a> Input<'a> {
     }
 }
 
-/// Appends what [`Input::slice`] takes.
+/// Appends what [`Input::slice`] reads.
 pub(crate) fn put_slice(input: &mut Vec<u8>, slice: &[u8]) {
     let length = u16::try_from(slice.len()).expect("seeds are small");
     input.extend_from_slice(&length.to_le_bytes());

@@ -1,4 +1,4 @@
-//! What reaches a user's object, and what its callers get: commands from the log, and replies.
+//! A user's object: the commands that are applied to it, and the replies to its callers.
 
 use super::codec::sample_command;
 use super::{Check, Input, put_slice};
@@ -15,13 +15,13 @@ use serde::{Serialize, de::DeserializeOwned};
 use std::fmt::Debug;
 use std::sync::Arc;
 
-/// Applies a row of entries to an object, as a node does with what is committed, and describes them.
+/// Applies entries to an object, as a node applies committed ones, and describes them.
 ///
-/// The input is entries, each a byte of kind and a slice: 0, a no-op; 1, the slice is an entry's payload; 2,
-/// the slice is the method's id and its arguments, in the next command of one session.
+/// The input is entries, each a byte of kind and a slice. Kind 0: a no-op. Kind 1: the slice is an entry's payload.
+/// Kind 2: the slice is a method's id and its arguments, in the next command of one session.
 ///
 /// # Panics
-/// Where two replicas do not agree, or an entry that is applied cannot be described.
+/// If two replicas differ, or an entry that took effect cannot be described.
 pub fn machine<T: Object + Default>(bytes: &[u8]) -> Option<Check> {
     let mut entries = Vec::new();
     let mut number = 0;
@@ -50,7 +50,10 @@ pub fn machine<T: Object + Default>(bytes: &[u8]) -> Option<Check> {
         let descriptions = entries.iter().map(|entry| (entry.id, describe::<T>(entry)));
         for (checkpoint, (id, text)) in applied.checkpoints.iter().zip(descriptions) {
             let is_described = !text.starts_with('(');
-            assert!(is_described || checkpoint.method.is_none(), "{id} took effect, and is told as {text}");
+            assert!(
+                is_described || checkpoint.method.is_none(),
+                "{id} took effect, but is described as {text}"
+            );
         }
     };
     if is_refused {
@@ -66,7 +69,7 @@ fn apply<T: Object + Default>(entries: &[Entry], pauses: bool) -> Applied {
     Machine::new(Arc::new(StateLock::new(T::default())), config).apply(entries, &mut || pauses)
 }
 
-/// Rows of calls, as [`machine`] takes them: each call a method's name and its encoded arguments.
+/// An input of [`machine`] with these calls: each a method's name and its encoded arguments.
 pub fn machine_seed(calls: &[(&str, Vec<u8>)]) -> Vec<u8> {
     let mut input = vec![0, 0, 0];
     for (method, arguments) in calls {
@@ -85,7 +88,7 @@ pub fn machine_seed(calls: &[(&str, Vec<u8>)]) -> Vec<u8> {
 /// Decodes a reply of this type, as a call does for its caller.
 ///
 /// # Panics
-/// Where a reply that decodes does not come back from its own encoding.
+/// If a decoded reply changes when it is encoded and decoded again.
 pub fn reply<R>(bytes: &[u8]) -> Option<Check>
 where
     R: Serialize + DeserializeOwned + PartialEq + Debug + 'static,
@@ -96,11 +99,11 @@ where
     };
     match decode(bytes) {
         Ok(Committed { value, .. }) => Some(Box::new(move || {
-            let encoded = postcard::to_stdvec(&value).expect("what was decoded can be encoded");
+            let encoded = postcard::to_stdvec(&value).expect("a decoded value can be encoded");
             assert_eq!(decode(&encoded).map(|reply| reply.value), Ok(value));
         })),
         Err(error) => {
-            assert!(!error.to_string().is_empty(), "{error:?} says nothing");
+            assert!(!error.to_string().is_empty(), "{error:?} has no message");
             None
         }
     }

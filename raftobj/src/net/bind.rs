@@ -24,8 +24,8 @@ pub(crate) enum BindError {
     Other { address: String, source: io::Error },
 }
 
-/// Listens on the first of the addresses that `address` resolves to and that can be listened on. Port 0 takes any free
-/// port. May wait for a name server, so do not call it on the engine thread.
+/// Listens on the first of the addresses that `address` resolves to and that can be listened on. Port 0 takes any
+/// free port. May wait for a name server, so do not call it on the engine thread.
 pub(crate) fn bind(address: &str) -> Result<TcpListener, BindError> {
     let text = || address.to_string();
     let resolved =

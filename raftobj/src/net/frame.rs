@@ -62,8 +62,8 @@ pub(crate) fn seal(payload: &[u8]) -> Vec<u8> {
 /// Read into [`Decoder::space`], then call [`Decoder::next`] until it returns none.
 ///
 /// Small frames share one read buffer, and their payloads are slices of it: nothing is copied, but a payload that is
-/// kept keeps up to [`READ_BYTES`] alive. A frame that does not fit the buffer is read into a vector of its own, which
-/// grows with the bytes received: a length alone allocates nothing.
+/// kept keeps up to [`READ_BYTES`] alive. A frame that does not fit the buffer is read into a vector of its own,
+/// which grows with the bytes received: a length alone allocates nothing.
 ///
 /// Invariants:
 /// - after `next` returned none, `buffer` holds less than one whole frame, so it never needs more than `read_bytes`;

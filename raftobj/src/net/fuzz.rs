@@ -1,4 +1,4 @@
-//! The fuzzers' door to what a connection brings: frames, and the handshake before them.
+//! Fuzz targets for the bytes of a connection: frames and the handshake.
 
 use super::batch::{Batch, SLICES};
 use super::close_reason::CloseReason;
@@ -12,17 +12,17 @@ use std::io::IoSlice;
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
-/// The largest payload here: above the shared read buffer, so that large frames are met as well.
+/// The largest payload here: above the shared read buffer, so that inputs have large frames too.
 const LIMIT: usize = 256 << 10;
 
 /// The limit of a handshake, as in the default options.
 const HANDSHAKE_LIMIT: usize = 4096;
 
-/// The read buffer and one for a large frame that is begun, twice each while they grow. What was decoded is
-/// held by the fuzzer.
+/// The read buffer and the vector of an incomplete large frame, twice each while they grow. The target itself holds
+/// the decoded payloads.
 const MEMORY: MemoryBound = MemoryBound { bytes_fixed: 1 << 20, bytes_per_byte: 8 };
 
-/// [`sealed`] repeats a few bytes into large payloads: the decoder holds them, and so does who checks it.
+/// [`sealed`] repeats a few bytes into large payloads. The decoder and the check hold them both.
 const MEMORY_SEALED: MemoryBound = MemoryBound { bytes_fixed: 16 << 20, bytes_per_byte: 8 };
 
 pub(crate) fn targets() -> Vec<Target> {
@@ -39,10 +39,11 @@ pub(crate) fn targets() -> Vec<Target> {
     ]
 }
 
-/// What a stream gives when it is read in pieces: the payloads, and whether it ends as frames do.
+/// What a stream decodes to.
 #[derive(Debug, PartialEq, Eq)]
 struct Decoded {
     payloads: Vec<Bytes>,
+    /// No frame is invalid, and the last one is complete.
     is_whole: bool,
 }
 
@@ -53,7 +54,7 @@ fn read(stream: &[u8], piece: usize) -> Decoded {
     while !rest.is_empty() {
         let space = decoder.space();
         let size = piece.min(rest.len()).min(space.chunk_mut().len());
-        assert!(size > 0, "a decoder that takes no more");
+        assert!(size > 0, "the decoder has no space");
         space.put_slice(&rest[..size]);
         rest = &rest[size..];
         loop {
@@ -67,7 +68,7 @@ fn read(stream: &[u8], piece: usize) -> Decoded {
     Decoded { payloads, is_whole: !decoder.is_inside_frame() }
 }
 
-/// A byte of how reads cut the stream, then the stream as it comes.
+/// The input is a byte that determines the size of reads, then the stream itself.
 fn raw(bytes: &[u8]) -> Option<Check> {
     let mut input = Input::new(bytes);
     let piece = 1 + usize::from(input.byte());
@@ -76,9 +77,9 @@ fn raw(bytes: &[u8]) -> Option<Check> {
     let is_whole = found.is_whole;
     let stream = stream.to_vec();
     let check = move || {
-        assert_eq!(read(&stream, usize::MAX), found, "pieces of {piece} give other payloads than the whole");
+        assert_eq!(read(&stream, usize::MAX), found, "reads of {piece} give other payloads than one read");
         let sealed: Vec<u8> = found.payloads.iter().flat_map(|payload| seal(payload)).collect();
-        assert!(stream.starts_with(&sealed), "payloads that were not in the stream");
+        assert!(stream.starts_with(&sealed), "payloads that are not in the stream");
     };
     if is_whole {
         return Some(Box::new(check));
@@ -87,8 +88,8 @@ fn raw(bytes: &[u8]) -> Option<Check> {
     None
 }
 
-/// A byte of how reads cut the stream, then payloads: each a byte of how often it is repeated, and a slice. They
-/// are sent as an outbox sends them, the larger ones shared. Refused where there is nothing to send.
+/// The input is a byte that determines the size of reads, then payloads: each a byte that determines how often it is
+/// repeated, and a slice. They are encoded as in an outbox, large ones shared. Refused if there are none.
 fn sealed(bytes: &[u8]) -> Option<Check> {
     let mut input = Input::new(bytes);
     let piece = match input.byte() {
@@ -106,7 +107,7 @@ fn sealed(bytes: &[u8]) -> Option<Check> {
         }
         total += payload.len();
         let mut frame = batch.begin();
-        // A head that is copied before bytes that are shared, as a message and its entry are.
+        // A copied head before shared bytes, like a message before its entry.
         let head = payload.len() / 8;
         frame.bytes().extend_from_slice(&payload[..head]);
         frame.share(&payload.slice(head..));
@@ -121,7 +122,7 @@ fn sealed(bytes: &[u8]) -> Option<Check> {
         let mut slices = [IoSlice::new(&[]); SLICES];
         let taken = batch.slices(&mut slices).first().map_or(&[][..], |slice| slice);
         let taken = taken[..taken.len().min(piece)].to_vec();
-        assert!(!taken.is_empty(), "a batch that is not sent and offers nothing");
+        assert!(!taken.is_empty(), "a batch that is not sent and has no bytes");
         batch.advance(taken.len());
         stream.extend_from_slice(&taken);
     }
@@ -129,7 +130,7 @@ fn sealed(bytes: &[u8]) -> Option<Check> {
     Some(Box::new(move || assert_eq!(found, Decoded { payloads: sent, is_whole: true })))
 }
 
-/// Takes whoever says hello.
+/// Accepts every valid hello.
 struct AcceptAny;
 
 impl ConnectionHandler for AcceptAny {
@@ -151,7 +152,7 @@ impl ConnectionHandler for AcceptAny {
     fn disconnected(&self, _peer: PeerKey, _lane: Lane, _side: Side<'_>, _why: &CloseReason) {}
 }
 
-/// Both ends of a handshake in turn, each against a peer that sends this.
+/// Runs the acceptor's end of a handshake, and the dialler's for both lanes, against a peer that sends this stream.
 fn both_ends(stream: &[u8]) -> Option<Check> {
     let accepted = answered(stream);
     let dialled = Lane::ALL.map(|lane| dialled(stream, lane));
@@ -174,24 +175,24 @@ fn dialled(stream: &[u8], lane: Lane) -> Option<PeerKey> {
     outcome(dial(&mut both, &AcceptAny, side, lane, HANDSHAKE_LIMIT))
 }
 
-/// What a handshake came to. Nothing in it waits: all that the peer sends is there.
+/// The outcome of a handshake. It never waits: the peer's stream is complete.
 fn outcome<T>(shake: impl Future<Output = Result<T, CloseReason>>) -> Option<T> {
     match pin!(shake).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(Ok(peer)) => Some(peer),
         Poll::Ready(Err(closed)) => {
-            assert!(!closed.to_string().is_empty(), "{closed:?} says nothing");
+            assert!(!closed.to_string().is_empty(), "{closed:?} has no message");
             None
         }
-        Poll::Pending => panic!("a handshake that waits for a peer that has ended"),
+        Poll::Pending => panic!("the handshake waits for a peer that has closed"),
     }
 }
 
-/// The stream as it comes.
+/// The input is the stream itself.
 fn handshake(bytes: &[u8]) -> Option<Check> {
     both_ends(bytes)
 }
 
-/// Frames' payloads, tags included, then whatever follows.
+/// The input is a number of payloads with their tags, which are sealed, then the rest of the stream.
 fn handshake_sealed(bytes: &[u8]) -> Option<Check> {
     let mut input = Input::new(bytes);
     let mut stream = Vec::new();
@@ -221,7 +222,7 @@ fn sealed_seeds() -> Vec<(&'static str, Vec<u8>)> {
     vec![("small", small), ("large", large)]
 }
 
-/// What a dialler sends, and what an acceptor answers.
+/// What a dialler sends, for each lane, and what an acceptor answers.
 fn payloads() -> [(&'static str, Vec<Vec<u8>>); 3] {
     let tagged = |tag: u8| [&[tag], &codec::sample_hello().encode()[..]].concat();
     [("control", vec![tagged(1), vec![5]]), ("bulk", vec![tagged(2), vec![5]]), ("welcome", vec![tagged(3)])]

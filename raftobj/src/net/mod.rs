@@ -13,8 +13,8 @@
 //! reason that both ends log. Messages follow the Ready. A peer that connects again on a lane replaces its older
 //! connection.
 //!
-//! **Back-off** (`dialled`, `backoff`). After a failed attempt or a closed connection the dialler waits: half to all of
-//! a span that starts at `backoff_ms_min`, doubles up to `backoff_ms_max`, and starts anew after a connection that
+//! **Back-off** (`dialled`, `backoff`). After a failed attempt or a closed connection the dialler waits: half to all
+//! of a span that starts at `backoff_ms_min`, doubles up to `backoff_ms_max`, and starts anew after a connection that
 //! lasted `settled_ms_min`. After a refusal it waits the longest span. [`Net::redial_now`] ends the wait.
 //!
 //! **Bounds** ([`NetOptions`]), and what happens at each. A message is dropped only by [`Net::send`] or because its
@@ -32,8 +32,8 @@
 //! | `accepted_max` | the new connection is closed |
 //! | keepalive, `user_timeout_ms` | the operating system closes the connection |
 //!
-//! Everything runs on the thread that calls [`Net::start`], as tasks of its `LocalSet`. [`Net::send`] and [`Net::pop`]
-//! never wait, and no task waits for the driver, except a reader whose queue is full.
+//! Everything runs on the thread that calls [`Net::start`], as tasks of its `LocalSet`. [`Net::send`] and
+//! [`Net::pop`] never wait, and no task waits for the driver, except a reader whose queue is full.
 //!
 //! A message passes `batch` in an `outbox` → `transfer` → (TCP) → `transfer` → `frame` → `inbox`.
 
@@ -113,8 +113,8 @@ pub(crate) enum Side<'a> {
 /// Called on the engine thread, between two steps of the driver. A callback must not wait; it may call any method of
 /// [`Net`].
 pub(crate) trait ConnectionHandler {
-    /// Our hello: sent in a Hello frame if we dialled, in a Welcome frame if we accepted. If we accepted, `check_hello`
-    /// was called before. A hello of `handshake_bytes_max` bytes or more fails the handshake.
+    /// Our hello: sent in a Hello frame if we dialled, in a Welcome frame if we accepted. If we accepted,
+    /// `check_hello` was called before. A hello of `handshake_bytes_max` bytes or more fails the handshake.
     fn hello(&self, lane: Lane, side: Side<'_>) -> Bytes;
 
     /// Identifies the other end by its hello, or refuses it.
@@ -129,8 +129,8 @@ pub(crate) trait ConnectionHandler {
     /// The handshake is done. If we dialled, [`Net::send`] queues messages from now on.
     fn connected(&self, peer: PeerKey, lane: Lane, side: Side<'_>);
 
-    /// A connection that was reported by `connected` ended. Its last messages may still be in the inbox. Not called by
-    /// [`Net::shutdown`].
+    /// A connection that was reported by `connected` ended. Its last messages may still be in the inbox. Not called
+    /// by [`Net::shutdown`].
     fn disconnected(&self, peer: PeerKey, lane: Lane, side: Side<'_>, why: &CloseReason);
 }
 
@@ -203,8 +203,8 @@ impl Net {
         }
     }
 
-    /// Queues the message that `write` encodes. Never waits: all queued messages are sent together when the driver next
-    /// awaits. `write` must only encode; it is not called if there is no connection.
+    /// Queues the message that `write` encodes. Never waits: all queued messages are sent together when the driver
+    /// next awaits. `write` must only encode; it is not called if there is no connection.
     ///
     /// # Errors
     /// The whole message was dropped.

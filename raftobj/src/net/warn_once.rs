@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-/// Remembers the topics of the warnings that were logged. Bounded: a full set is cleared, at most once a minute; until
-/// then new topics are not logged.
+/// Remembers the topics of the warnings that were logged. Bounded: a full set is cleared, at most once a minute;
+/// until then new topics are not logged.
 #[derive(Debug, Default)]
 pub(super) struct WarnOnce {
     warned: BTreeSet<String>,

@@ -36,7 +36,7 @@ fn both_lanes_deliver_messages_in_order() {
     });
 }
 
-/// A message sent while the peer is down is dropped with an error. When the peer is back on its port, messages arrive.
+/// A message sent while the peer is down is dropped with an error; when the peer is back, messages arrive.
 #[test]
 fn a_peer_that_restarts_is_connected_again() {
     run(async {
@@ -204,13 +204,13 @@ fn redial_now_ends_the_wait() {
 fn an_address_that_cannot_be_listened_on_is_explained() {
     let listener = bind("127.0.0.1:0").unwrap();
     let taken = listener.local_addr().unwrap().to_string();
-    for (address, words) in [
+    for (address, message) in [
         (&*taken, "the port is in use"),
         ("192.0.2.1:4321", "no address of this machine"),
         ("127.0.0.1", "does not resolve"),
         ("no-such-host.invalid:1", "does not resolve"),
     ] {
         let error = bind(address).unwrap_err().to_string();
-        assert!(error.contains(words) && error.contains(address), "{error}");
+        assert!(error.contains(message) && error.contains(address), "{error}");
     }
 }

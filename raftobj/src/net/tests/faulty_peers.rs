@@ -198,7 +198,10 @@ fn a_hung_reader_delays_no_other_peer() {
         let bulk = a.net.status().dialled[1].clone();
         assert!(bulk.bytes_waiting <= 2 << 20 && bulk.dropped == 1, "{bulk:?}");
         b.receives_from(&a, good).await;
-        let stalled = |event: &Event| matches!(event, Event::Disconnected(9, Lane::Bulk, _, why) if why.contains("stopped receiving"));
+        let stalled = |event: &Event| match event {
+            Event::Disconnected(9, Lane::Bulk, _, why) => why.contains("stopped receiving"),
+            _ => false,
+        };
         until("its connection is closed", || a.handler.count(stalled) == 1).await;
         assert_eq!(a.net.status().dialled[1].bytes_waiting, 0);
         bounded("it is redialled", listener.accept()).await.unwrap();
