@@ -1,10 +1,10 @@
 //! What must hold across nodes, whatever a scenario does to them: figure 3 of the paper, and that nothing is told
 //! before it is durable.
 
-use super::disk::Disk;
-use super::links::Host;
-use super::member::Member;
+use super::disk::ScriptedDisk;
+use super::network::Host;
 use super::print;
+use super::server::ScriptedServer;
 use crate::calls::outcome::Committed;
 use crate::codec::message::Message;
 use crate::object::digest::Checkpoint;
@@ -38,12 +38,12 @@ impl Checks {
     }
 
     /// Entries that a script has put on a disk.
-    pub(super) fn remembered(&mut self, disk: &Disk) {
+    pub(super) fn remembered(&mut self, disk: &ScriptedDisk) {
         self.log_matches(&disk.entries);
     }
 
     /// A message leaves: what it tells of its sender's disk is true.
-    pub(super) fn sent(&self, disk: &Disk, to: NodeId, message: &Message) {
+    pub(super) fn sent(&self, disk: &ScriptedDisk, to: NodeId, message: &Message) {
         let Message::Raft(term, message) = message else { return };
         let (durable, from) = (disk.hard_state, print::name(disk.node));
         assert!(durable.term >= *term, "{from} tells term {term} with {} on disk", durable.term);
@@ -70,15 +70,19 @@ impl Checks {
     }
 
     /// A caller is told that its call has taken effect.
-    pub(super) fn acknowledged(&self, members: &BTreeMap<Host, Member>, committed: &Committed<Bytes>) {
+    pub(super) fn acknowledged(
+        &self,
+        servers: &BTreeMap<Host, ScriptedServer>,
+        committed: &Committed<Bytes>,
+    ) {
         let id = EntryId { term: committed.term, index: committed.index };
         assert_eq!(self.committed.get(&id.index), Some(&id), "{id} is acknowledged and not committed");
-        self.is_at_a_quorum(members, id);
+        self.is_at_a_quorum(servers, id);
     }
 
-    fn is_at_a_quorum(&self, members: &BTreeMap<Host, Member>, id: EntryId) {
-        let disks = members.values().filter(|member| member.disk.has(id)).count();
-        assert!(self.disk_lost || disks > members.len() / 2, "{id} is committed, and on {disks} disks");
+    fn is_at_a_quorum(&self, servers: &BTreeMap<Host, ScriptedServer>, id: EntryId) {
+        let disks = servers.values().filter(|server| server.disk.has(id)).count();
+        assert!(self.disk_lost || disks > servers.len() / 2, "{id} is committed, and on {disks} disks");
     }
 
     /// A node has applied entries: with what every other had after them.
@@ -90,14 +94,14 @@ impl Checks {
     }
 
     /// Everything else, at any moment.
-    pub(super) fn check(&mut self, members: &BTreeMap<Host, Member>) {
-        for member in members.values() {
-            if let Some(life) = &member.life
-                && let Some(raft) = life.node.raft()
+    pub(super) fn check(&mut self, servers: &BTreeMap<Host, ScriptedServer>) {
+        for server in servers.values() {
+            if let Some(process) = &server.process
+                && let Some(raft) = process.node.raft()
             {
-                self.log_matches(&life.node.log(usize::MAX));
-                self.node_advances(member.host, raft, life.node.status().applied);
-                self.committed_stays(members, raft);
+                self.log_matches(&process.node.log(usize::MAX));
+                self.node_advances(server.host, raft, process.node.status().applied);
+                self.committed_stays(servers, raft);
                 self.one_leader(raft);
             }
         }
@@ -119,14 +123,14 @@ impl Checks {
         assert!(!back, "{host} goes back from {before:?} to {now:?}");
     }
 
-    fn committed_stays(&mut self, members: &BTreeMap<Host, Member>, raft: &Raft) {
+    fn committed_stays(&mut self, servers: &BTreeMap<Host, ScriptedServer>, raft: &Raft) {
         for index in (1..=raft.commit().0).map(Index) {
             let id = raft.log().get(index).expect("commit is within the log").id;
             let known = self.committed.contains_key(&index);
             let seen = *self.committed.entry(index).or_insert(id);
             assert_eq!(seen, id, "{} takes another entry for committed", print::name(raft.id()));
             if !known {
-                self.is_at_a_quorum(members, id);
+                self.is_at_a_quorum(servers, id);
             }
         }
     }

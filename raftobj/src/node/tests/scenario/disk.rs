@@ -2,14 +2,15 @@
 //! crash if they were not. (What happens within a write is the matter of `storage`'s own tests.)
 
 use crate::node::{FoundingWrite, PersistentState};
+use crate::persistence::Write;
+use crate::raft::Persist;
 use crate::raft::membership::Membership;
 use crate::raft::types::{Boot, Entry, EntryId, HardState, Incarnation, NodeId};
-use crate::raft::{Persist, PersistId};
 use std::collections::VecDeque;
 
 /// One disk, from its making to its loss.
 #[derive(Debug)]
-pub(super) struct Disk {
+pub(super) struct ScriptedDisk {
     pub(super) node: NodeId,
     pub(super) incarnation: Incarnation,
     pub(super) boot: Boot,
@@ -22,24 +23,10 @@ pub(super) struct Disk {
     pub(super) failing: bool,
 }
 
-/// Something to be made durable.
-#[derive(Debug)]
-pub(super) enum Write {
-    Persist(Persist),
-    Founding(FoundingWrite),
-}
-
-/// What has become durable.
-#[derive(Debug)]
-pub(super) enum Written {
-    Persist(PersistId),
-    Founding(FoundingWrite),
-}
-
-impl Disk {
+impl ScriptedDisk {
     /// An empty disk.
-    pub(super) fn new(node: NodeId, incarnation: Incarnation, formed: Option<Membership>) -> Disk {
-        Disk {
+    pub(super) fn new(node: NodeId, incarnation: Incarnation, formed: Option<Membership>) -> ScriptedDisk {
+        ScriptedDisk {
             node,
             incarnation,
             boot: Boot(0),
@@ -77,29 +64,23 @@ impl Disk {
         self.unwritten.push_back(write);
     }
 
-    /// Makes the oldest write durable. `Err`: the disk fails.
-    pub(super) fn write_one(&mut self) -> Result<Option<Written>, String> {
+    /// Makes the oldest write durable, and returns it. `Err`: the disk fails.
+    pub(super) fn write_one(&mut self) -> Result<Option<Write>, String> {
         if self.failing && !self.unwritten.is_empty() {
             return Err("the disk failed: input/output error".to_owned());
         }
         let Some(write) = self.unwritten.pop_front() else { return Ok(None) };
-        Ok(Some(match write {
-            Write::Persist(persist) => {
-                let id = persist.id;
-                self.put(persist);
-                Written::Persist(id)
+        match &write {
+            Write::Persist(persist) => self.put(persist),
+            Write::Founding(FoundingWrite::Proposal(membership)) => self.proposal = Some(membership.clone()),
+            Write::Founding(FoundingWrite::Formed { membership, .. }) => {
+                self.formed = Some(membership.clone())
             }
-            Write::Founding(write) => {
-                match &write {
-                    FoundingWrite::Proposal(membership) => self.proposal = Some(membership.clone()),
-                    FoundingWrite::Formed { membership, .. } => self.formed = Some(membership.clone()),
-                }
-                Written::Founding(write)
-            }
-        }))
+        }
+        Ok(Some(write))
     }
 
-    fn put(&mut self, persist: Persist) {
+    fn put(&mut self, persist: &Persist) {
         if let Some(hard_state) = persist.hard_state {
             let (new, old) = (hard_state, self.hard_state);
             assert!(new.term >= old.term, "the term on disk goes back from {} to {}", old.term, new.term);
@@ -107,11 +88,11 @@ impl Disk {
             assert!(same, "another vote in term {} on disk", old.term);
             self.hard_state = hard_state;
         }
-        for entry in persist.entries {
+        for entry in &persist.entries {
             let before = usize::try_from(entry.id.index.0).expect("small") - 1;
             assert!(before <= self.entries.len(), "{} leaves a gap on disk", entry.id);
             self.entries.truncate(before);
-            self.entries.push(entry);
+            self.entries.push(entry.clone());
         }
     }
 

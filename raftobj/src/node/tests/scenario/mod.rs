@@ -11,18 +11,18 @@
 //! Where to begin: `script` is the language, a command a match arm; `cluster` the nodes and the links between them;
 //! `member` one node with its disk and its object; `print` the words of the output.
 
-mod apply;
 mod checks;
 mod cluster;
+mod command_line;
 mod disk;
-mod file;
-mod links;
-mod member;
+mod golden_file;
+mod network;
 mod options;
 mod print;
 mod script;
+mod server;
 mod setup;
-mod words;
+mod tally;
 
 /// A test for each file, and one that no file is without a test.
 macro_rules! scenarios {
@@ -31,14 +31,14 @@ macro_rules! scenarios {
             $(mod $topic {
                 $(#[test]
                 fn $name() {
-                    crate::node::tests::scenario::file::run(stringify!($topic), stringify!($name));
+                    crate::node::tests::scenario::golden_file::run(stringify!($topic), stringify!($name));
                 })*
             })*
 
             #[test]
             fn every_file_is_a_test() {
                 let tests = [$($(concat!(stringify!($topic), "/", stringify!($name)),)*)*];
-                crate::node::tests::scenario::file::assert_all_listed(&tests);
+                crate::node::tests::scenario::golden_file::assert_all_listed(&tests);
             }
         }
     };

@@ -1,14 +1,14 @@
 //! The words of the output: a node, a message, an outcome, each one line.
 
-use super::disk::Write;
-use super::links::Host;
-use super::member::{Life, Member};
+use super::network::Host;
+use super::server::{ScriptedProcess, ScriptedServer};
 use crate::codec::command::{Command, SessionId};
 use crate::codec::message::{Announcement, CallsRefusal, Message};
 use crate::node::FoundingWrite;
 use crate::node::status::Role;
 use crate::object::describe::describe;
 use crate::object::fixture::Tally;
+use crate::persistence::Write;
 use crate::raft::membership::Membership;
 use crate::raft::message::{Message as RaftMessage, ReadId};
 use crate::raft::types::{Entry, EntryKind, HardState, NodeId};
@@ -34,25 +34,25 @@ pub(super) fn name(id: NodeId) -> String {
 
 /// `n1 leader@2 vote=n1 last=5@2 durable=5 commit=5 applied=5 n2=5 n3=4?6`: of peers, what is known to be durable
 /// there; `?` while the leader probes, and then what it sends next.
-pub(super) fn status(member: &Member) -> String {
-    let disk = &member.disk;
+pub(super) fn status(server: &ScriptedServer) -> String {
+    let disk = &server.disk;
     let named = name(disk.node);
-    let Some(life) = &member.life else {
+    let Some(process) = &server.process else {
         let last = disk.entries.last().map(|entry| entry.id).unwrap_or_default();
         return format!("{named} down; its disk has {} last={last}", hard_state(disk.hard_state));
     };
-    if let Some(reason) = life.node.stopped() {
+    if let Some(reason) = process.node.stopped() {
         return format!("{named} stopped: {reason}");
     }
-    let Some(raft) = life.node.raft() else {
-        let mut waiting = life.node.status().waiting_for;
+    let Some(raft) = process.node.raft() else {
+        let mut waiting = process.node.status().waiting_for;
         if disk.unwritten().count() > 0 {
             waiting.push("its disk".to_owned());
         }
         return format!("{named} founding, waits for {}", waiting.join(", "));
     };
-    let status = life.node.status();
-    let mut line = format!("{named} {}", role(life));
+    let status = process.node.status();
+    let mut line = format!("{named} {}", role(process));
     line += &match raft.hard_state().voted_for {
         Some(id) => format!(" vote={}", name(id)),
         None => " vote=none".to_owned(),
@@ -67,7 +67,7 @@ pub(super) fn status(member: &Member) -> String {
     }
     for (label, count) in [
         ("unwritten", disk.unwritten().count()),
-        ("unapplied", life.unapplied.len()),
+        ("unapplied", process.unapplied.len()),
         ("calls", status.calls_sent + status.calls_waiting),
         ("panics", usize::try_from(status.panics).expect("few")),
     ] {
@@ -79,11 +79,11 @@ pub(super) fn status(member: &Member) -> String {
 }
 
 /// `leader@2`, `follower@2 of n1`.
-pub(super) fn role(life: &Life) -> String {
-    let (role, term, leader) = life.node.headline();
+pub(super) fn role(process: &ScriptedProcess) -> String {
+    let (role, term, leader) = process.node.headline();
     match (role, leader) {
-        (Role::Stopped, _) => format!("stopped: {}", life.node.stopped().unwrap_or_default()),
-        (Role::Candidate, _) if life.node.raft().is_some_and(Raft::is_pre_candidate) => {
+        (Role::Stopped, _) => format!("stopped: {}", process.node.stopped().unwrap_or_default()),
+        (Role::Candidate, _) if process.node.raft().is_some_and(Raft::is_pre_candidate) => {
             format!("precandidate@{term}")
         }
         (Role::Follower, Some(leader)) => format!("follower@{term} of {}", name(leader)),

@@ -1,9 +1,9 @@
 //! One node with its machine: its disk, its copy of the object, and what waits for either.
 
-use super::apply::Object;
-use super::disk::{Disk, Written};
-use super::links::Host;
-use super::options::Options;
+use super::disk::ScriptedDisk;
+use super::network::Host;
+use super::options::ServerOptions;
+use super::tally::TallyMachine;
 use crate::calls::CallsConfig;
 use crate::codec::hello::MethodSignature;
 use crate::codec::method::Method;
@@ -11,16 +11,17 @@ use crate::node::{Node, NodeConfig};
 use crate::object::Object as _;
 use crate::object::digest::Checkpoint;
 use crate::object::fixture::Tally;
+use crate::persistence::Write;
 use crate::raft::config::Config as RaftConfig;
 use crate::raft::types::{Entry, Ticks, Time};
 use std::collections::VecDeque;
 
 /// A machine, whether or not its node runs.
-pub(super) struct Member {
+pub(super) struct ScriptedServer {
     pub(super) host: Host,
-    pub(super) options: Options,
-    pub(super) disk: Disk,
-    pub(super) life: Option<Life>,
+    pub(super) options: ServerOptions,
+    pub(super) disk: ScriptedDisk,
+    pub(super) process: Option<ScriptedProcess>,
     /// Writes wait for a command.
     pub(super) persist_held: bool,
     /// Entries wait for a command before they are applied.
@@ -28,12 +29,12 @@ pub(super) struct Member {
 }
 
 /// A node from its start to its end.
-pub(super) struct Life {
+pub(super) struct ScriptedProcess {
     pub(super) node: Node,
-    pub(super) object: Object,
+    pub(super) object: TallyMachine,
     pub(super) unapplied: VecDeque<Entry>,
     /// How the node's role was told last.
-    pub(super) told: String,
+    pub(super) printed_role: String,
     ticks: u64,
 }
 
@@ -42,56 +43,61 @@ pub(super) const HEARTBEAT: Ticks = Ticks(3);
 pub(super) const ELECTION_MIN: Ticks = Ticks(10);
 pub(super) const ELECTION_MAX: Ticks = Ticks(20);
 
-impl Member {
+impl ScriptedServer {
     /// A machine with a disk, whose node is down.
-    pub(super) fn new(host: Host, options: Options, disk: Disk) -> Member {
-        Member { host, options, disk, life: None, persist_held: false, apply_held: false }
+    pub(super) fn new(host: Host, options: ServerOptions, disk: ScriptedDisk) -> ScriptedServer {
+        ScriptedServer { host, options, disk, process: None, persist_held: false, apply_held: false }
     }
 
     /// The running node.
-    pub(super) fn life(&mut self) -> &mut Life {
+    pub(super) fn process(&mut self) -> &mut ScriptedProcess {
         let host = self.host;
-        self.life.as_mut().unwrap_or_else(|| panic!("{host} is down"))
+        self.process.as_mut().unwrap_or_else(|| panic!("{host} is down"))
     }
 
     /// Starts the node from what its disk has.
     pub(super) fn start(&mut self) {
-        assert!(self.life.is_none(), "{} runs already", self.host);
+        assert!(self.process.is_none(), "{} runs already", self.host);
         self.disk.boot.0 += 1;
         self.disk.failing = false;
         let node = Node::new(self.config(), self.disk.persistent_state());
-        let object = Object::new(&self.disk, &self.options);
-        self.life = Some(Life { node, object, unapplied: VecDeque::new(), told: String::new(), ticks: 0 });
+        let object = TallyMachine::new(&self.disk, &self.options);
+        self.process = Some(ScriptedProcess {
+            node,
+            object,
+            unapplied: VecDeque::new(),
+            printed_role: String::new(),
+            ticks: 0,
+        });
     }
 
     /// The process is gone.
     pub(super) fn crash(&mut self) {
-        assert!(self.life.is_some(), "{} is down already", self.host);
+        assert!(self.process.is_some(), "{} is down already", self.host);
         self.disk.crash();
-        self.life = None;
+        self.process = None;
     }
 
-    /// Makes the oldest write durable, and tells the node. Returns what was written.
-    pub(super) fn write_one(&mut self) -> Option<Written> {
-        let Some(life) = &mut self.life else { return None };
+    /// Makes the oldest write durable, reports it to the node, and returns it.
+    pub(super) fn write_one(&mut self) -> Option<Write> {
+        let process = self.process.as_mut()?;
         match self.disk.write_one() {
-            Ok(None) => None,
-            Ok(Some(written)) => {
-                match &written {
-                    Written::Persist(id) => life.node.persisted(*id),
-                    Written::Founding(write) => life.node.founding_written(write),
+            Ok(write) => {
+                match write.as_ref()? {
+                    Write::Persist(persist) => process.node.persisted(persist.id),
+                    Write::Founding(founding) => process.node.founding_written(founding),
                 }
-                Some(written)
+                write
             }
             Err(reason) => {
-                life.node.stop(&reason);
+                process.node.stop(&reason);
                 None
             }
         }
     }
 
     fn config(&self) -> NodeConfig {
-        let Options { seed, founders, lacks, limits, .. } = &self.options;
+        let ServerOptions { seed, founders, lacks, limits, .. } = &self.options;
         let methods: Vec<&Method> =
             Tally::METHODS.iter().filter(|m| Some(m.id) != lacks.map(|l| l.id)).collect();
         NodeConfig {
@@ -123,7 +129,7 @@ impl Member {
     }
 }
 
-impl Life {
+impl ScriptedProcess {
     pub(super) fn tick(&mut self) {
         self.ticks += 1;
         self.node.tick(Time(1_000_000 + 10 * self.ticks));

@@ -1,22 +1,22 @@
 //! A command line, divided into its parts.
 
-use super::links::{Host, Links, Way};
+use super::network::{Direction, Host, ScriptedNetwork};
 use std::collections::BTreeMap;
 
 /// A command's words.
-pub(super) struct Words<'a> {
+pub(super) struct CommandLine<'a> {
     pub(super) command: &'a str,
     pub(super) plain: Vec<&'a str>,
     options: BTreeMap<&'a str, &'a str>,
 }
 
-impl<'a> Words<'a> {
-    pub(super) fn new(line: &'a str) -> Words<'a> {
+impl<'a> CommandLine<'a> {
+    pub(super) fn new(line: &'a str) -> CommandLine<'a> {
         let mut words = line.split_whitespace();
         let command = words.next().expect("a command");
         let (options, plain): (Vec<&str>, Vec<&str>) = words.partition(|word| word.contains('='));
         let options = options.into_iter().filter_map(|option| option.split_once('=')).collect();
-        Words { command, plain, options }
+        CommandLine { command, plain, options }
     }
 
     pub(super) fn has(&self, word: &str) -> bool {
@@ -40,31 +40,33 @@ impl<'a> Words<'a> {
         self.plain.iter().filter_map(|word| try_host(word)).collect()
     }
 
-    fn arrow(&self) -> Option<Way> {
+    fn arrow(&self) -> Option<Direction> {
         let (from, to) = self.plain.iter().find_map(|word| word.split_once("->"))?;
         Some((host(from), host(to)))
     }
 
     /// The directions that `n1->n2`, `from=n1` and `to=n2` select.
-    pub(super) fn ways(&self, links: &Links) -> Vec<Way> {
-        if let Some(way) = self.arrow() {
-            return vec![way];
+    pub(super) fn directions(&self, links: &ScriptedNetwork) -> Vec<Direction> {
+        if let Some(direction) = self.arrow() {
+            return vec![direction];
         }
         let (from, to) = (self.value("from").map(host), self.value("to").map(host));
-        let selected = |way: &Way| from.is_none_or(|from| way.0 == from) && to.is_none_or(|to| way.1 == to);
-        links.ways().into_iter().filter(selected).collect()
+        let selected = |direction: &Direction| {
+            from.is_none_or(|from| direction.0 == from) && to.is_none_or(|to| direction.1 == to)
+        };
+        links.directions().into_iter().filter(selected).collect()
     }
 
     /// The directions that `n1->n2`, `n1 n2`, `n1` or nothing select.
-    pub(super) fn links(&self, links: &Links) -> Vec<Way> {
-        if let Some(way) = self.arrow() {
-            return vec![way];
+    pub(super) fn links(&self, links: &ScriptedNetwork) -> Vec<Direction> {
+        if let Some(direction) = self.arrow() {
+            return vec![direction];
         }
-        let ways = links.ways().into_iter();
+        let directions = links.directions().into_iter();
         match self.hosts()[..] {
-            [] => ways.collect(),
-            [host] => ways.filter(|way| way.0 == host || way.1 == host).collect(),
-            [a, b] => ways.filter(|way| *way == (a, b) || *way == (b, a)).collect(),
+            [] => directions.collect(),
+            [host] => directions.filter(|direction| direction.0 == host || direction.1 == host).collect(),
+            [a, b] => directions.filter(|direction| *direction == (a, b) || *direction == (b, a)).collect(),
             _ => panic!("one node, or two"),
         }
     }

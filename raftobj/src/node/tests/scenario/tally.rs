@@ -1,7 +1,7 @@
 //! A node's copy of the object: the fixture's tally in a real machine.
 
-use super::disk::Disk;
-use super::options::Options;
+use super::disk::ScriptedDisk;
+use super::options::ServerOptions;
 use crate::codec::command::SessionId;
 use crate::object::fixture::Tally;
 use crate::object::lock::StateLock;
@@ -10,14 +10,14 @@ use crate::raft::types::Entry;
 use std::sync::Arc;
 
 /// The object and the machine that applies entries to it.
-pub(super) struct Object {
+pub(super) struct TallyMachine {
     state: Arc<StateLock<Tally>>,
     machine: Machine<Tally>,
 }
 
-impl Object {
+impl TallyMachine {
     /// The object before the first entry.
-    pub(super) fn new(disk: &Disk, options: &Options) -> Object {
+    pub(super) fn new(disk: &ScriptedDisk, options: &ServerOptions) -> TallyMachine {
         let tally =
             Tally { skew: options.skew, lacks: options.lacks.map(|method| method.id), ..Tally::default() };
         let state = Arc::new(StateLock::new(tally));
@@ -26,7 +26,7 @@ impl Object {
             reply_bytes_max: 1_000,
             on_panic: OnPanic::Continue,
         };
-        Object { machine: Machine::new(Arc::clone(&state), config), state }
+        TallyMachine { machine: Machine::new(Arc::clone(&state), config), state }
     }
 
     pub(super) fn apply(&mut self, entries: &[Entry]) -> Applied {
