@@ -1,5 +1,5 @@
-//! What must hold across nodes, whatever a scenario does to them: figure 3 of the paper, and that nothing is told
-//! before it is durable.
+//! The properties that hold across nodes in every scenario: those of figure 3, and that a node sends and acknowledges
+//! nothing before it is durable.
 
 use super::disk::ScriptedDisk;
 use super::network::Host;
@@ -14,39 +14,39 @@ use crate::raft::types::{Entry, EntryId, Index, NodeId, Term};
 use bytes::Bytes;
 use std::collections::BTreeMap;
 
-/// What was seen so far.
+/// The observations up to now that later ones must agree with.
 #[derive(Default)]
 pub(super) struct Checks {
     leaders: BTreeMap<Term, NodeId>,
-    /// Every entry that was in any log, with the one before it: log matching (§5.3).
+    /// Every entry that was in any log, with the id of the one before it: log matching (§5.3).
     entries: BTreeMap<EntryId, (Entry, EntryId)>,
-    /// Every entry that any node took for committed.
+    /// Every entry that any node has committed.
     committed: BTreeMap<Index, EntryId>,
-    /// Term, commit and applied index of each running node: none of them goes back.
+    /// Term, commit index and applied index of each running node: none of them decreases.
     progress: BTreeMap<Host, (Term, Index, Index)>,
     digests: BTreeMap<Index, u64>,
-    /// A disk was lost, and with it what was durable there.
+    /// A disk lost durable entries.
     pub(super) disk_lost: bool,
-    /// Replicas are made to differ.
+    /// The scenario makes replicas diverge.
     pub(super) may_diverge: bool,
 }
 
 impl Checks {
-    /// A node starts: its commit index may begin anew.
+    /// A node starts: its commit index is not persistent and may be lower than before.
     pub(super) fn started(&mut self, host: Host) {
         self.progress.remove(&host);
     }
 
-    /// Entries that a script has put on a disk.
-    pub(super) fn remembered(&mut self, disk: &ScriptedDisk) {
+    /// A script has put entries on a disk.
+    pub(super) fn preloaded(&mut self, disk: &ScriptedDisk) {
         self.log_matches(&disk.entries);
     }
 
-    /// A message leaves: what it tells of its sender's disk is true.
+    /// A node sends a message: the term, the vote and the acknowledgement in it are durable.
     pub(super) fn sent(&self, disk: &ScriptedDisk, to: NodeId, message: &Message) {
         let Message::Raft(term, message) = message else { return };
         let (durable, from) = (disk.hard_state, print::name(disk.node));
-        assert!(durable.term >= *term, "{from} tells term {term} with {} on disk", durable.term);
+        assert!(durable.term >= *term, "{from} sends term {term}, with {} on disk", durable.term);
         if durable.term > *term {
             return;
         }
@@ -55,11 +55,11 @@ impl Checks {
                 assert_eq!(
                     durable.voted_for,
                     Some(disk.node),
-                    "{from} asks for votes before its own is on disk"
+                    "{from} requests votes before its own is on disk"
                 );
             }
             RaftMessage::VoteReply { granted: true } => {
-                assert_eq!(durable.voted_for, Some(to), "{from} tells a vote that is not on its disk");
+                assert_eq!(durable.voted_for, Some(to), "{from} sends a vote that is not on its disk");
             }
             RaftMessage::Appended { match_index } => {
                 let last = disk.entries.len() as u64;
@@ -69,39 +69,39 @@ impl Checks {
         }
     }
 
-    /// A caller is told that its call has taken effect.
+    /// A call is acknowledged: its entry is committed, and durable on a majority.
     pub(super) fn acknowledged(
         &self,
         servers: &BTreeMap<Host, ScriptedServer>,
         committed: &Committed<Bytes>,
     ) {
         let id = EntryId { term: committed.term, index: committed.index };
-        assert_eq!(self.committed.get(&id.index), Some(&id), "{id} is acknowledged and not committed");
-        self.is_at_a_quorum(servers, id);
+        assert_eq!(self.committed.get(&id.index), Some(&id), "{id} is acknowledged but not committed");
+        self.is_durable_on_a_majority(servers, id);
     }
 
-    fn is_at_a_quorum(&self, servers: &BTreeMap<Host, ScriptedServer>, id: EntryId) {
+    fn is_durable_on_a_majority(&self, servers: &BTreeMap<Host, ScriptedServer>, id: EntryId) {
         let disks = servers.values().filter(|server| server.disk.has(id)).count();
-        assert!(self.disk_lost || disks > servers.len() / 2, "{id} is committed, and on {disks} disks");
+        assert!(self.disk_lost || disks > servers.len() / 2, "{id} is committed, but only on {disks} disks");
     }
 
-    /// A node has applied entries: with what every other had after them.
+    /// A node has applied entries: its digests equal those of the other nodes.
     pub(super) fn applied(&mut self, host: Host, checkpoints: &[Checkpoint]) {
         for Checkpoint { index, digest, .. } in checkpoints {
             let same = *self.digests.entry(*index).or_insert(*digest) == *digest;
-            assert!(self.may_diverge || same, "{host} differs at {index}");
+            assert!(self.may_diverge || same, "{host} diverges at {index}");
         }
     }
 
-    /// Everything else, at any moment.
+    /// Checks all running nodes. Called after each command and each message.
     pub(super) fn check(&mut self, servers: &BTreeMap<Host, ScriptedServer>) {
         for server in servers.values() {
             if let Some(process) = &server.process
                 && let Some(raft) = process.node.raft()
             {
                 self.log_matches(&process.node.log(usize::MAX));
-                self.node_advances(server.host, raft, process.node.status().applied);
-                self.committed_stays(servers, raft);
+                self.nothing_decreases(server.host, raft, process.node.status().applied);
+                self.committed_entries_stay(servers, raft);
                 self.one_leader(raft);
             }
         }
@@ -110,32 +110,37 @@ impl Checks {
     fn log_matches(&mut self, log: &[Entry]) {
         let mut before = EntryId::default();
         for entry in log {
-            let seen = self.entries.entry(entry.id).or_insert_with(|| (entry.clone(), before));
-            assert_eq!(*seen, (entry.clone(), before), "two entries {}, or two logs before it", entry.id);
+            let known = self.entries.entry(entry.id).or_insert_with(|| (entry.clone(), before));
+            assert_eq!(
+                *known,
+                (entry.clone(), before),
+                "two entries are {}, or the logs before it differ",
+                entry.id
+            );
             before = entry.id;
         }
     }
 
-    fn node_advances(&mut self, host: Host, raft: &Raft, applied: Index) {
+    fn nothing_decreases(&mut self, host: Host, raft: &Raft, applied: Index) {
         let now = (raft.term(), raft.commit(), applied);
         let before = self.progress.insert(host, now).unwrap_or_default();
-        let back = now.0 < before.0 || now.1 < before.1 || now.2 < before.2;
-        assert!(!back, "{host} goes back from {before:?} to {now:?}");
+        let decreased = now.0 < before.0 || now.1 < before.1 || now.2 < before.2;
+        assert!(!decreased, "{host} goes back from {before:?} to {now:?}");
     }
 
-    fn committed_stays(&mut self, servers: &BTreeMap<Host, ScriptedServer>, raft: &Raft) {
+    fn committed_entries_stay(&mut self, servers: &BTreeMap<Host, ScriptedServer>, raft: &Raft) {
         for index in (1..=raft.commit().0).map(Index) {
             let id = raft.log().get(index).expect("commit is within the log").id;
-            let known = self.committed.contains_key(&index);
-            let seen = *self.committed.entry(index).or_insert(id);
-            assert_eq!(seen, id, "{} takes another entry for committed", print::name(raft.id()));
-            if !known {
-                self.is_at_a_quorum(servers, id);
+            let is_new = !self.committed.contains_key(&index);
+            let committed = *self.committed.entry(index).or_insert(id);
+            assert_eq!(committed, id, "{} commits another entry", print::name(raft.id()));
+            if is_new {
+                self.is_durable_on_a_majority(servers, id);
             }
         }
     }
 
-    /// One leader a term (§5.2), and it has all that was committed before (§5.4.3).
+    /// Election safety (§5.2) and leader completeness (§5.4.3).
     fn one_leader(&mut self, raft: &Raft) {
         if !raft.is_leader() {
             return;

@@ -1,4 +1,4 @@
-//! The nodes of a scenario and what is between them. Whatever happens is told, line by line.
+//! The servers of a scenario and the network between them. Everything that happens is printed, a line for each.
 
 use super::checks::Checks;
 use super::network::{Direction, Host, Packet, ScriptedNetwork};
@@ -11,22 +11,22 @@ use crate::persistence::Write;
 use bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// All machines, all links, all that happened.
+/// All servers, the network, and the output.
 pub(super) struct Cluster {
     pub(super) servers: BTreeMap<Host, ScriptedServer>,
     pub(super) network: ScriptedNetwork,
     pub(super) checks: Checks,
     pub(super) calls: u64,
     pub(super) reads: u64,
-    /// Tell only what the world outside would see.
+    /// Print only what a client or an operator would see.
     pub(super) quiet: bool,
     output: Vec<String>,
-    /// Refusals at handshakes that were told.
+    /// Failed handshakes, each printed once.
     refusals: BTreeSet<String>,
 }
 
-/// More messages than this without rest are an endless conversation.
-const DELIVERIES_MAX: usize = 20_000;
+/// After so many rounds of deliveries the nodes send each other messages for ever.
+const DELIVERY_ROUNDS_MAX: usize = 20_000;
 
 impl Cluster {
     pub(super) fn new(servers: BTreeMap<Host, ScriptedServer>) -> Cluster {
@@ -43,18 +43,18 @@ impl Cluster {
         }
     }
 
-    /// What was told since the last time.
+    /// The lines printed since the last call.
     pub(super) fn take_output(&mut self) -> Vec<String> {
         std::mem::take(&mut self.output)
     }
 
-    /// Tells what the world outside would see.
+    /// Prints what a client or an operator would see.
     pub(super) fn print(&mut self, line: String) {
         println!("    {line}");
         self.output.push(line);
     }
 
-    /// Tells what only the nodes see.
+    /// Prints what only the nodes see, unless the command is quiet.
     pub(super) fn print_detail(&mut self, line: String) {
         if !self.quiet {
             self.print(line);
@@ -62,11 +62,11 @@ impl Cluster {
     }
 
     pub(super) fn server(&mut self, host: Host) -> &mut ScriptedServer {
-        self.servers.get_mut(&host).unwrap_or_else(|| panic!("there is no {host}"))
+        self.servers.get_mut(&host).unwrap_or_else(|| panic!("there is no server {host}"))
     }
 
-    /// The machines whose nodes run.
-    pub(super) fn running(&self) -> Vec<Host> {
+    /// The servers that are up.
+    pub(super) fn hosts_up(&self) -> Vec<Host> {
         self.servers.values().filter(|server| server.process.is_some()).map(|server| server.host).collect()
     }
 
@@ -80,69 +80,70 @@ impl Cluster {
 
     pub(super) fn crash(&mut self, host: Host) {
         self.server(host).crash();
-        let directions = self.network.directions();
-        for direction in directions.into_iter().filter(|direction| direction.0 == host || direction.1 == host)
-        {
-            self.disconnect(direction);
+        for direction in self.network.directions() {
+            if direction.touches(host) {
+                self.disconnect(direction);
+            }
         }
     }
 
-    /// The connections of both directions between two machines are gone, and what was on its direction to either.
+    /// Closes the connection of this direction. The messages in flight are lost, except those of a process that is gone:
+    /// they still arrive.
     fn disconnect(&mut self, direction: Direction) {
-        let running = self.servers[&direction.0].process.is_some();
-        let peer = self.servers[&direction.1].disk.node;
+        let sender_is_up = self.servers[&direction.from].process.is_some();
+        let peer = self.servers[&direction.to].disk.node;
         let link = self.network.get_mut(direction);
-        // What a process has sent before its end still arrives.
-        if running {
+        if sender_is_up {
             link.queue.clear();
         }
-        if std::mem::take(&mut link.connected) && running {
-            self.server(direction.0).process().node.disconnected(peer);
+        if std::mem::take(&mut link.connected) && sender_is_up {
+            self.server(direction.from).process().node.disconnected(peer);
         }
     }
 
-    /// Connects whoever runs, is not cut off, and is accepted.
+    /// Dials wherever both servers are up, the link works in both directions, and there is no connection.
     pub(super) fn connect(&mut self) {
-        let running = self.running();
+        let hosts_up = self.hosts_up();
         for direction in self.network.directions() {
-            let (dialler, other) = direction;
-            let open = !self.network.get(direction).cut && !self.network.get((other, dialler)).cut;
-            if !running.contains(&dialler)
-                || !running.contains(&other)
-                || !open
-                || self.network.get(direction).connected
-            {
+            let (dialler, acceptor) = (direction.from, direction.to);
+            let both_up = hosts_up.contains(&dialler) && hosts_up.contains(&acceptor);
+            let link = self.network.get(direction);
+            if !both_up || link.connected || link.cut || self.network.get(direction.reverse()).cut {
                 continue;
             }
             let hello = |server: &mut ScriptedServer| server.process().node.hello().encode();
-            let (ours, theirs) = (hello(self.server(dialler)), hello(self.server(other)));
-            let accepted = self.server(other).process().node.judge(&ours, None);
-            let judged = self.server(dialler).process().node.judge(&theirs, Some(&other.to_string()));
-            for (refusing, refused, judged) in [(other, dialler, &accepted), (dialler, other, &judged)] {
-                if let Err(reason) = judged {
+            let dialler_hello = hello(self.server(dialler));
+            let acceptor_hello = hello(self.server(acceptor));
+            let by_acceptor = self.server(acceptor).process().node.judge(&dialler_hello, None);
+            let address = acceptor.to_string();
+            let by_dialler = self.server(dialler).process().node.judge(&acceptor_hello, Some(&address));
+            for (refusing, refused, verdict) in
+                [(acceptor, dialler, &by_acceptor), (dialler, acceptor, &by_dialler)]
+            {
+                if let Err(reason) = verdict {
                     let refusal = format!("{refusing} refuses {refused}: {reason}");
                     if self.refusals.insert(refusal.clone()) {
                         self.print(refusal);
                     }
                 }
             }
-            if let (Ok(_), Ok((peer, _))) = (accepted, judged) {
+            if let (Ok(_), Ok((peer, _))) = (by_acceptor, by_dialler) {
                 self.network.get_mut(direction).connected = true;
                 self.server(dialler).process().node.connected(peer);
             }
             self.settle(dialler);
-            self.settle(other);
+            self.settle(acceptor);
         }
     }
 
-    /// What is on its direction is lost; later messages are too.
+    /// Messages in flight and later ones are lost.
     pub(super) fn cut(&mut self, direction: Direction) {
         let link = self.network.get_mut(direction);
         link.cut = true;
         link.queue.clear();
     }
 
-    /// The direction works again, over a new connection.
+    /// The direction works again, once [`Cluster::connect`] has made a new connection.
     pub(super) fn heal(&mut self, direction: Direction) {
         if std::mem::take(&mut self.network.get_mut(direction).cut) {
             self.disconnect(direction);
@@ -150,7 +151,7 @@ impl Cluster {
         self.network.get_mut(direction).stalled = false;
     }
 
-    /// Carries out what the node wants, until it wants nothing more.
+    /// Carries out the node's effects until it has none.
     pub(super) fn settle(&mut self, host: Host) {
         loop {
             self.print_role(host);
@@ -176,11 +177,11 @@ impl Cluster {
 
     fn carry_out(&mut self, host: Host, effects: Effects) {
         let Effects { messages, persists, founding, committed, completions, reads, warnings } = effects;
-        let server = self.servers.get_mut(&host).expect("its effects were taken");
+        let server = self.servers.get_mut(&host).expect("it has returned effects");
         let from = server.disk.node;
         for (to, message) in messages {
             self.checks.sent(&server.disk, to, &message);
-            let direction = (host, print::host(to));
+            let direction = Direction { from: host, to: print::host(to) };
             self.network.send(direction, from, to, message);
         }
         persists.into_iter().for_each(|persist| server.disk.push(Write::Persist(persist)));
@@ -222,7 +223,7 @@ impl Cluster {
         }
     }
 
-    /// Makes a node's oldest write durable; false where none was waiting or the disk failed.
+    /// Makes a node's oldest write durable. False if there was none, or the disk failed.
     pub(super) fn write_one(&mut self, host: Host) -> bool {
         let Some(write) = self.server(host).write_one() else { return false };
         self.print_detail(format!("{host} writes {}", print::write(&write)));
@@ -232,7 +233,7 @@ impl Cluster {
         true
     }
 
-    /// Applies at most so many committed entries that wait.
+    /// Applies at most `count` of the committed entries that wait.
     pub(super) fn apply(&mut self, host: Host, count: usize) {
         let Some(process) = &mut self.server(host).process else { return };
         let (entries, checkpoints) = process.apply(count);
@@ -243,39 +244,39 @@ impl Cluster {
         self.print_detail(format!("{host} applies {}", print::entries(&entries)));
     }
 
-    /// Delivers the message at this place in the queue.
+    /// Delivers the message at this position in the queue.
     pub(super) fn deliver(&mut self, direction: Direction, position: usize) {
         let packet = self.network.get_mut(direction).queue.remove(position);
-        let packet = packet
-            .unwrap_or_else(|| panic!("no message {} from {} to {}", position + 1, direction.0, direction.1));
-        self.hand_over(direction, packet);
+        let packet = packet.unwrap_or_else(|| panic!("{direction} has no message {}", position + 1));
+        self.receive(packet);
     }
 
-    /// A message arrives.
-    pub(super) fn hand_over(&mut self, direction: Direction, packet: Packet) {
+    /// Delivers a message. It is lost if the server is down, or now has another node.
+    pub(super) fn receive(&mut self, packet: Packet) {
         let Packet { from, to, message, .. } = packet;
+        let host = print::host(to);
         let line = format!("{}→{} {}", print::name(from), print::name(to), print::message(&message));
         let mut bytes = Vec::new();
         message.encode(&mut bytes);
-        let decoded = Message::decode(Bytes::from(bytes)).expect("what a node sends decodes");
-        assert_eq!(decoded, message, "the message after its journey");
+        let decoded =
+            Message::decode(Bytes::from(bytes)).expect("a message that a node sends can be decoded");
+        assert_eq!(decoded, message, "encoded and decoded, a message is the same");
         self.print_detail(line);
-        let server = self.server(direction.1);
+        let server = self.server(host);
         if server.disk.node == to
             && let Some(process) = &mut server.process
         {
             process.node.receive(from, message);
         }
-        self.settle(direction.1);
+        self.settle(host);
         self.check();
     }
 
-    /// Delivers, each link in turn, until nothing is on its direction but what is stalled or delayed.
+    /// Delivers a message of each link in turn, until only stalled and delayed ones are in flight.
     pub(super) fn stabilize(&mut self) {
-        for _ in 0..DELIVERIES_MAX {
-            let directions = self.network.directions().into_iter();
-            let directions: Vec<Direction> =
-                directions.filter(|direction| self.network.is_deliverable(*direction)).collect();
+        for _ in 0..DELIVERY_ROUNDS_MAX {
+            let mut directions = self.network.directions();
+            directions.retain(|direction| self.network.is_deliverable(*direction));
             if directions.is_empty() {
                 return;
             }
@@ -285,7 +286,7 @@ impl Cluster {
                 }
             }
         }
-        panic!("the nodes do not stop talking");
+        panic!("the nodes send each other messages for ever");
     }
 
     pub(super) fn tick(&mut self, host: Host) {
@@ -294,7 +295,7 @@ impl Cluster {
         self.check();
     }
 
-    /// What must hold across nodes.
+    /// Checks the properties that hold across nodes.
     pub(super) fn check(&mut self) {
         self.checks.check(&self.servers);
     }
@@ -310,7 +311,7 @@ impl Cluster {
     }
 }
 
-/// A reply of the tally: a count, or bytes.
+/// A reply of the tally: a count, or other bytes.
 fn value(value: &[u8]) -> String {
     match <[u8; 8]>::try_from(value) {
         Ok(count) => u64::from_le_bytes(count).to_string(),

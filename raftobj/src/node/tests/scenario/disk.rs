@@ -1,5 +1,5 @@
-//! A disk at the level of what a node asks of it: writes wait in order, are done one by one, and are lost in a
-//! crash if they were not. (What happens within a write is the matter of `storage`'s own tests.)
+//! A disk that stores what a node persists: writes wait in a queue, become durable one by one, and are lost in a crash
+//! if they did not. (Failures within a write are tested in `storage`.)
 
 use crate::node::{FoundingWrite, PersistentState};
 use crate::persistence::Write;
@@ -8,7 +8,7 @@ use crate::raft::membership::Membership;
 use crate::raft::types::{Boot, Entry, EntryId, HardState, Incarnation, NodeId};
 use std::collections::VecDeque;
 
-/// One disk, from its making to its loss.
+/// The disk of one node. A server that loses its disk gets a new one, with a new node.
 #[derive(Debug)]
 pub(super) struct ScriptedDisk {
     pub(super) node: NodeId,
@@ -19,8 +19,8 @@ pub(super) struct ScriptedDisk {
     proposal: Option<Membership>,
     pub(super) formed: Option<Membership>,
     unwritten: VecDeque<Write>,
-    /// The next write fails.
-    pub(super) failing: bool,
+    /// All writes fail from now on.
+    pub(super) fails: bool,
 }
 
 impl ScriptedDisk {
@@ -35,11 +35,11 @@ impl ScriptedDisk {
             proposal: None,
             formed,
             unwritten: VecDeque::new(),
-            failing: false,
+            fails: false,
         }
     }
 
-    /// What a node that starts finds.
+    /// The state that a starting node reads.
     pub(super) fn persistent_state(&self) -> PersistentState {
         PersistentState {
             proposal: self.proposal.clone(),
@@ -49,13 +49,13 @@ impl ScriptedDisk {
         }
     }
 
-    /// Whether this very entry would survive a crash.
+    /// Whether the entry is durable.
     pub(super) fn has(&self, id: EntryId) -> bool {
         let position = usize::try_from(id.index.0).expect("small").checked_sub(1);
         position.and_then(|position| self.entries.get(position)).is_some_and(|entry| entry.id == id)
     }
 
-    /// What has not been written yet, oldest first.
+    /// The writes that wait, oldest first.
     pub(super) fn unwritten(&self) -> impl Iterator<Item = &Write> {
         self.unwritten.iter()
     }
@@ -64,9 +64,12 @@ impl ScriptedDisk {
         self.unwritten.push_back(write);
     }
 
-    /// Makes the oldest write durable, and returns it. `Err`: the disk fails.
+    /// Makes the oldest write durable, and returns it.
+    ///
+    /// # Errors
+    /// The disk failed.
     pub(super) fn write_one(&mut self) -> Result<Option<Write>, String> {
-        if self.failing && !self.unwritten.is_empty() {
+        if self.fails && !self.unwritten.is_empty() {
             return Err("the disk failed: input/output error".to_owned());
         }
         let Some(write) = self.unwritten.pop_front() else { return Ok(None) };
@@ -84,19 +87,20 @@ impl ScriptedDisk {
         if let Some(hard_state) = persist.hard_state {
             let (new, old) = (hard_state, self.hard_state);
             assert!(new.term >= old.term, "the term on disk goes back from {} to {}", old.term, new.term);
-            let same = new.term > old.term || old.voted_for.is_none() || new.voted_for == old.voted_for;
-            assert!(same, "another vote in term {} on disk", old.term);
+            let vote_is_kept =
+                new.term > old.term || old.voted_for.is_none() || new.voted_for == old.voted_for;
+            assert!(vote_is_kept, "the vote on disk changes within term {}", old.term);
             self.hard_state = hard_state;
         }
         for entry in &persist.entries {
             let before = usize::try_from(entry.id.index.0).expect("small") - 1;
-            assert!(before <= self.entries.len(), "{} leaves a gap on disk", entry.id);
+            assert!(before <= self.entries.len(), "{} leaves a gap in the log on disk", entry.id);
             self.entries.truncate(before);
             self.entries.push(entry.clone());
         }
     }
 
-    /// The process or the power is gone, and with it what was not written.
+    /// Loses the writes that wait.
     pub(super) fn crash(&mut self) {
         self.unwritten.clear();
     }

@@ -1,15 +1,15 @@
-//! Golden scenarios: stories of a few nodes in a small command language, with what the nodes do as their output.
+//! Golden scenarios: scripts that drive a few nodes, with the output that describes every step.
 //!
-//! A file in `raftobj/scenarios/<topic>/` is a story. It begins with comments that say what it shows and where the
-//! rule lives; then come blocks of commands, a line `---`, and what followed from them. The output is generated
-//! (`UPDATE_GOLDENFILES=1 cargo test -p raftobj scenario`), read, and committed; afterwards a difference is a failure.
+//! A file `raftobj/scenarios/<topic>/<scenario>` begins with comments that explain the behaviour and cite the rule. Then
+//! come blocks: commands, a line `---`, and the output of the commands. The output is generated
+//! (`UPDATE_GOLDENFILES=1 cargo test -p raftobj scenario`), read, and committed; from then on, any difference is a failure.
 //!
-//! The nodes are whole [`Node`](crate::node::Node)s. What lies around them is simulated here and obeys the script:
-//! links that deliver when told, disks that write when told, objects that apply when told. After each command the
-//! properties that hold across nodes are checked (`checks`).
+//! The nodes are real [`Node`](crate::node::Node)s. The disks, the network and the clock around them are simulated and obey
+//! the script: messages are delivered, writes become durable and entries are applied on command. After each command
+//! [`checks`] asserts the properties that hold across nodes.
 //!
-//! Where to begin: `script` is the language, a command a match arm; `cluster` the nodes and the links between them;
-//! `member` one node with its disk and its object; `print` the words of the output.
+//! Where to begin: [`script`] is the command language, a match arm for each command; [`cluster`] has the servers and the
+//! network between them; [`server`] is one server with its disk and its object; [`print`](mod@print) formats the output.
 
 mod checks;
 mod cluster;

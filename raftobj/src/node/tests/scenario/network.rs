@@ -1,11 +1,11 @@
-//! What is on its direction between nodes: a queue for each direction of each pair.
+//! The messages in flight between the servers: a queue for each direction of each pair.
 
 use crate::codec::message::Message;
 use crate::raft::types::NodeId;
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 
-/// A machine: its node keeps the name when its disk is lost and another one takes its place.
+/// Identifies a server. It stays the same when the disk, and with it the node, is replaced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Host(pub(super) u64);
 
@@ -15,48 +15,70 @@ impl fmt::Display for Host {
     }
 }
 
-/// One direction between two machines.
-pub(super) type Direction = (Host, Host);
+/// One direction between two servers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Direction {
+    pub(super) from: Host,
+    pub(super) to: Host,
+}
 
-/// A message, and from whom.
+impl Direction {
+    pub(super) fn reverse(self) -> Direction {
+        Direction { from: self.to, to: self.from }
+    }
+
+    /// Whether this server is at one of the ends.
+    pub(super) fn touches(self, host: Host) -> bool {
+        self.from == host || self.to == host
+    }
+}
+
+impl fmt::Display for Direction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}→{}", self.from, self.to)
+    }
+}
+
+/// A message in flight.
 #[derive(Clone, Debug)]
 pub(super) struct Packet {
     pub(super) from: NodeId,
     pub(super) to: NodeId,
     pub(super) message: Message,
-    /// Not before this time, counted in the steps of `run`, unless a script delivers it by hand.
+    /// The earliest step of `run` that delivers it. A command can deliver it earlier.
     pub(super) due: u64,
 }
 
-/// All directions between all machines.
+/// All directions between all servers.
 #[derive(Debug, Default)]
 pub(super) struct ScriptedNetwork {
     links: BTreeMap<Direction, ScriptedLink>,
-    /// How often all nodes have ticked together.
+    /// Messages set aside, by the name that the script gives them.
+    pub(super) aside: BTreeMap<String, Packet>,
+    /// How many steps of `run` there have been.
     pub(super) now: u64,
 }
 
+/// One direction. Each property is set by a command.
 #[derive(Debug, Default)]
 pub(super) struct ScriptedLink {
     pub(super) queue: VecDeque<Packet>,
-    /// Nothing gets through, and nobody is told.
+    /// All messages are lost, and neither end is notified.
     pub(super) cut: bool,
-    /// What is sent stays on its direction.
+    /// Messages stay in the queue.
     pub(super) stalled: bool,
-    /// What is sent takes so many steps of `run`.
+    /// How many steps of `run` a message takes.
     pub(super) delay: u64,
-    /// The ends have accepted each other.
+    /// The handshake succeeded.
     pub(super) connected: bool,
 }
 
 impl ScriptedNetwork {
     pub(super) fn new(hosts: &[Host]) -> ScriptedNetwork {
-        let pairs = hosts.iter().flat_map(|from| hosts.iter().map(move |to| (*from, *to)));
-        let links = pairs
-            .filter(|(from, to)| from != to)
-            .map(|direction| (direction, ScriptedLink::default()))
-            .collect();
-        ScriptedNetwork { links, now: 0 }
+        let pairs = hosts.iter().flat_map(|from| hosts.iter().map(|to| Direction { from: *from, to: *to }));
+        let directions = pairs.filter(|direction| direction.from != direction.to);
+        let links = directions.map(|direction| (direction, ScriptedLink::default())).collect();
+        ScriptedNetwork { links, ..ScriptedNetwork::default() }
     }
 
     pub(super) fn directions(&self) -> Vec<Direction> {
@@ -64,18 +86,14 @@ impl ScriptedNetwork {
     }
 
     pub(super) fn get(&self, direction: Direction) -> &ScriptedLink {
-        self.links
-            .get(&direction)
-            .unwrap_or_else(|| panic!("no link from {} to {}", direction.0, direction.1))
+        self.links.get(&direction).unwrap_or_else(|| panic!("there is no link {direction}"))
     }
 
     pub(super) fn get_mut(&mut self, direction: Direction) -> &mut ScriptedLink {
-        self.links
-            .get_mut(&direction)
-            .unwrap_or_else(|| panic!("no link from {} to {}", direction.0, direction.1))
+        self.links.get_mut(&direction).unwrap_or_else(|| panic!("there is no link {direction}"))
     }
 
-    /// Puts a message on its direction, if there is one.
+    /// Sends a message, which is lost if there is no connection.
     pub(super) fn send(&mut self, direction: Direction, from: NodeId, to: NodeId, message: Message) {
         let now = self.now;
         let link = self.get_mut(direction);
@@ -85,7 +103,7 @@ impl ScriptedNetwork {
         }
     }
 
-    /// Whether the oldest message on this direction arrives now.
+    /// Whether the oldest message of this direction may be delivered now.
     pub(super) fn is_deliverable(&self, direction: Direction) -> bool {
         let link = self.get(direction);
         !link.stalled && link.queue.front().is_some_and(|packet| packet.due <= self.now)

@@ -1,20 +1,20 @@
-//! The options of a node: its configuration, and how it differs from the others.
+//! The options of a server: the configuration of its node, and how its object differs from the others'.
 
 use crate::codec::method::Method;
 
-/// What differs between the nodes of some scenarios.
+/// The options of one server.
 #[derive(Clone, Debug, Default)]
 pub(super) struct ServerOptions {
     pub(super) seed: u64,
     pub(super) founders: Vec<String>,
-    /// The method that this node's code does not have yet.
+    /// The method that the object lacks here, as older code would.
     pub(super) lacks: Option<Method>,
-    /// Makes `skewed` another method here than elsewhere.
+    /// Makes `skewed` return another result here than elsewhere, if it is not 0.
     pub(super) skew: u64,
     pub(super) limits: RaftLimits,
 }
 
-/// The protocol's limits, as small as a scenario wants them.
+/// Limits of the protocol that a scenario may set.
 #[derive(Clone, Debug, Default)]
 pub(super) struct RaftLimits {
     pub(super) append_bytes_max: usize,

@@ -1,4 +1,4 @@
-//! The words of the output: a node, a message, an outcome, each one line.
+//! The output format: a node, a message or a write in one line.
 
 use super::network::Host;
 use super::server::{ScriptedProcess, ScriptedServer};
@@ -14,26 +14,31 @@ use crate::raft::message::{Message as RaftMessage, ReadId};
 use crate::raft::types::{Entry, EntryKind, HardState, NodeId};
 use crate::raft::{Persist, Raft};
 
-/// Node ids are the machine's number, and a hundred for each disk that it has lost.
-const LIVES: u64 = 100;
+/// A node's id is the server's number, plus this for each disk that the server has lost.
+const LOST_DISK: u64 = 100;
 
-/// The id of a machine's node after so many lost disks.
-pub(super) fn node_id(host: Host, lost: u64) -> NodeId {
-    NodeId(host.0 + LIVES * lost)
+/// The id of a server's first node.
+pub(super) fn first_node(host: Host) -> NodeId {
+    NodeId(host.0)
 }
 
-/// The machine of a node.
+/// The id of the next node of the same server, after it has lost its disk.
+pub(super) fn next_node(id: NodeId) -> NodeId {
+    NodeId(id.0 + LOST_DISK)
+}
+
+/// The server of a node.
 pub(super) fn host(id: NodeId) -> Host {
-    Host(id.0 % LIVES)
+    Host(id.0 % LOST_DISK)
 }
 
-/// `n1`, and after a lost disk `n1'`.
+/// `n1`, and `n1'` for the node after a lost disk.
 pub(super) fn name(id: NodeId) -> String {
-    format!("{}{}", host(id), "'".repeat(usize::try_from(id.0 / LIVES).expect("few")))
+    format!("{}{}", host(id), "'".repeat(usize::try_from(id.0 / LOST_DISK).expect("few")))
 }
 
-/// `n1 leader@2 vote=n1 last=5@2 durable=5 commit=5 applied=5 n2=5 n3=4?6`: of peers, what is known to be durable
-/// there; `?` while the leader probes, and then what it sends next.
+/// `n1 leader@2 vote=n1 last=5@2 durable=5 commit=5 applied=5 n2=5 n3=4?6`. A peer has its match index; while the leader
+/// probes, `?` and the next index follow.
 pub(super) fn status(server: &ScriptedServer) -> String {
     let disk = &server.disk;
     let named = name(disk.node);
@@ -97,8 +102,8 @@ pub(super) fn hard_state(hard_state: HardState) -> String {
     format!("term={} vote={vote}", hard_state.term)
 }
 
-/// `4@2 n1#3 add(5)`: index, term, the call's number in its session, the call. From the second start of a node on
-/// its session shows that too: `n1/2#3`.
+/// `4@2 n1#3 add(5)`: index, term, the session and the call's number in it, the call. From the second start of a node on,
+/// the session includes the boot: `n1/2#3`.
 pub(super) fn entry(entry: &Entry) -> String {
     let session = match entry.kind {
         EntryKind::Noop => String::new(),
@@ -145,7 +150,7 @@ pub(super) fn members(membership: &Membership) -> String {
     format!("[{}]", names.join(" "))
 }
 
-/// A message: its kind, the sender's term, and what it says.
+/// A message: its kind, the sender's term, and its fields.
 pub(super) fn message(message: &Message) -> String {
     match message {
         Message::Raft(term, message) => {
@@ -191,7 +196,7 @@ fn raft_message(message: &RaftMessage) -> (&'static str, String) {
         RaftMessage::Append { prev, commit, entries: new } => {
             ("append", format!(" prev={prev} commit={commit} {}", entries(new)))
         }
-        RaftMessage::Appended { match_index } => ("appended", format!(" matched={match_index}")),
+        RaftMessage::Appended { match_index } => ("appended", format!(" match_index={match_index}")),
         RaftMessage::Conflict { rejected, hint } => ("conflict", format!(" rejected={rejected} hint={hint}")),
         RaftMessage::Commit { commit } => ("commit", format!(" {commit}")),
         RaftMessage::Heartbeat { commit, round } => ("heartbeat", format!(" commit={commit} round={round}")),
@@ -204,7 +209,7 @@ fn raft_message(message: &RaftMessage) -> (&'static str, String) {
     }
 }
 
-/// Boot and count.
+/// The boot, and the read's number in it.
 fn read_id(id: ReadId) -> String {
     format!("{}.{}", id.0 >> 40, id.0 & ((1 << 40) - 1))
 }

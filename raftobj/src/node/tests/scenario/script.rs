@@ -1,41 +1,39 @@
-//! The command language: a command a line, its words separated by blanks. `n1` is a node, `n1->n2` a direction,
-//! `key=value` an option; what is in brackets may be left out.
+//! The command language: a command in each line, its arguments separated by spaces. `n1` is a server, `n1->n2` a
+//! direction, `key=value` an option; arguments in brackets are optional. `quiet` before a command leaves out of its output
+//! what only the nodes see.
 
 use super::cluster::Cluster;
 use super::command_line::{CommandLine, host};
-use super::network::{Direction, Host, Packet};
+use super::network::Host;
 use super::print;
 use super::setup;
 use crate::codec::method::MethodId;
 use crate::object::Object;
-use crate::object::fixture::arguments;
+use crate::object::fixture::{Tally, arguments};
 use crate::persistence::Write;
 use crate::raft::Persist;
 use crate::raft::types::Ticks;
-use std::collections::BTreeMap;
 
-/// A scenario that runs.
+/// A scenario while it runs.
 pub(super) struct Script {
     cluster: Option<Cluster>,
-    /// Messages put aside, by the name that the script gives them.
-    aside: BTreeMap<String, (Direction, Packet)>,
 }
 
-/// Unless a call or a read says otherwise it has so many ticks.
-const DEADLINE: u64 = 500;
+/// The default deadline of a call or a read.
+const DEADLINE_TICKS: u64 = 500;
 
 impl Script {
     pub(super) fn new() -> Script {
-        Script { cluster: None, aside: BTreeMap::new() }
+        Script { cluster: None }
     }
 
-    /// Runs a command; returns what it tells.
+    /// Runs a command and returns its output.
     pub(super) fn run(&mut self, line: &str) -> Vec<String> {
         let (quiet, line) = match line.strip_prefix("quiet ") {
             Some(line) => (true, line),
             None => (false, line),
         };
-        let line = CommandLine::new(line);
+        let line = CommandLine::parse(line);
         if line.command == "cluster" {
             assert!(self.cluster.is_none(), "a scenario has one cluster");
             self.cluster = Some(setup::cluster(&line));
@@ -43,79 +41,26 @@ impl Script {
         let cluster = self.cluster.as_mut().expect("a scenario begins with `cluster`");
         cluster.quiet = quiet;
         match line.command {
-            // Made above. With `leader=n1` that node is elected at once, and nothing is told of it.
+            // Made above. With `leader=n1` that node is elected at once, without output.
             "cluster" => {
-                if let Some(leader) = line.value("leader") {
+                if let Some(leader) = line.option("leader") {
                     cluster.quiet = true;
                     elect(cluster, host(leader));
                     cluster.take_output();
                 }
             }
-            // `deliver|drop|copy|take|inject`, see each.
-            "deliver" | "drop" | "copy" | "take" | "inject" => self.message_command(&line),
-            _ => command(cluster, &line),
+            _ => server_command(cluster, &line),
         }
-        let cluster = self.cluster.as_mut().expect("made above");
         cluster.check();
         cluster.take_output()
     }
-
-    fn message_command(&mut self, line: &CommandLine) {
-        let cluster = self.cluster.as_mut().expect("checked by the caller");
-        match line.command {
-            // deliver [n1->n2 | from=n1] [to=n2] [nth=N]: what is on its direction now, or the one message at that place.
-            "deliver" => {
-                let directions = line.directions(&cluster.network);
-                match line.number("nth") {
-                    Some(nth) => cluster.deliver(directions[0], usize::try_from(nth).expect("small") - 1),
-                    None => {
-                        let now: Vec<usize> = directions
-                            .iter()
-                            .map(|direction| cluster.network.get(*direction).queue.len())
-                            .collect();
-                        for (direction, count) in directions.into_iter().zip(now) {
-                            (0..count).for_each(|_| cluster.deliver(direction, 0));
-                        }
-                    }
-                }
-            }
-            // drop [n1->n2 | from=n1] [to=n2]: what is on its direction now is lost.
-            "drop" => {
-                for direction in line.directions(&cluster.network) {
-                    for packet in std::mem::take(&mut cluster.network.get_mut(direction).queue) {
-                        let message = print::message(&packet.message);
-                        cluster.print_detail(format!("lost: {}→{} {message}", direction.0, direction.1));
-                    }
-                }
-            }
-            // copy|take n1->n2 [nth=1] as=NAME: puts a message aside, and leaves or removes it.
-            "copy" | "take" => {
-                let direction = line.directions(&cluster.network)[0];
-                let position = usize::try_from(line.number("nth").unwrap_or(1)).expect("small") - 1;
-                let queue = &mut cluster.network.get_mut(direction).queue;
-                let packet = queue.get(position).expect("no message at that place").clone();
-                if line.command == "take" {
-                    queue.remove(position);
-                }
-                let message = print::message(&packet.message);
-                cluster.print_detail(format!("aside: {}→{} {message}", direction.0, direction.1));
-                self.aside.insert(line.value("as").expect("as=NAME").to_owned(), (direction, packet));
-            }
-            // inject NAME: what was put aside arrives.
-            "inject" => {
-                let (direction, packet) =
-                    self.aside.get(line.plain[0]).expect("nothing of that name").clone();
-                cluster.hand_over(direction, packet);
-            }
-            other => unreachable!("{other}"),
-        }
-    }
 }
 
-fn command(cluster: &mut Cluster, line: &CommandLine) {
+/// Commands for servers and their clients.
+fn server_command(cluster: &mut Cluster, line: &CommandLine) {
     let hosts = line.hosts();
     match line.command {
-        // start n1… [wiped]: starts nodes, with what their disk remembers or with another, empty one.
+        // start n1… [wiped]: starts servers, from their disk or, `wiped`, with a new, empty one.
         "start" => {
             for host in hosts {
                 if line.has("wiped") {
@@ -126,89 +71,43 @@ fn command(cluster: &mut Cluster, line: &CommandLine) {
                 cluster.start(host);
             }
         }
-        // remember n1 …: what the disk of a node that is down has; see `setup::remember`.
-        "remember" => {
-            let disk = &mut cluster.servers.get_mut(&hosts[0]).expect("a node").disk;
-            setup::remember(disk, line);
-            cluster.checks.remembered(disk);
+        // preload n1 …: sets the state on the disk of a server that is down; see `setup::preload`.
+        "preload" => {
+            setup::preload(&mut cluster.server(hosts[0]).disk, line);
+            cluster.checks.preloaded(&cluster.servers[&hosts[0]].disk);
         }
-        // lose n1 N: the disk of a node that is down forgets the N newest entries, although they were durable.
-        "lose" => {
+        // truncate n1 N: the disk of a server that is down loses the N newest entries, although they were durable.
+        "truncate" => {
             let count = usize::try_from(line.count().expect("how many entries")).expect("64 bits");
-            let entries = &mut cluster.servers.get_mut(&hosts[0]).expect("a node").disk.entries;
+            let entries = &mut cluster.server(hosts[0]).disk.entries;
             entries.truncate(entries.len() - count);
             cluster.checks.disk_lost = true;
         }
-        // crash n1…: what was not written is lost, what was sent still arrives.
+        // crash n1…: writes that wait are lost; messages in flight still arrive.
         "crash" => hosts.into_iter().for_each(|host| cluster.crash(host)),
-        // tick [n1…] [N]: time passes there, or for all.
+        // tick [n1…] [N]: a tick, or N, for these servers or for all.
         "tick" => {
-            let hosts = if hosts.is_empty() { cluster.running() } else { hosts };
+            let hosts = if hosts.is_empty() { cluster.hosts_up() } else { hosts };
             for _ in 0..line.count().unwrap_or(1) {
                 hosts.iter().for_each(|host| cluster.tick(*host));
             }
         }
-        // run N: N times a tick for all and the delivery of all that is on its direction and due.
+        // run N: N times a tick for all servers, and then the delivery of all messages that are due.
         "run" => {
             for _ in 0..line.count().expect("how many ticks") {
                 cluster.network.now += 1;
-                cluster.running().into_iter().for_each(|host| cluster.tick(host));
+                cluster.hosts_up().into_iter().for_each(|host| cluster.tick(host));
                 cluster.connect();
                 cluster.stabilize();
             }
         }
-        // election n1: time passes until no other node hears a leader, then until n1 campaigns.
-        "election" => election(cluster, hosts[0]),
-        // elect n1: an election, and all that follows.
+        // campaign n1: ticks for the others until none of them hears a leader, then for n1 until it campaigns.
+        "campaign" => campaign(cluster, hosts[0]),
+        // elect n1: `campaign n1`, then `stabilize`.
         "elect" => elect(cluster, hosts[0]),
-        "stabilize" => cluster.stabilize(),
-        // queue [n1->n2 | from=n1] [to=n2]: what is on its direction.
-        "queue" => {
-            for direction in line.directions(&cluster.network) {
-                let packets = cluster.network.get(direction).queue.iter();
-                let packets: Vec<String> = packets.map(|packet| print::message(&packet.message)).collect();
-                packets
-                    .into_iter()
-                    .for_each(|text| cluster.print(format!("{}→{} {text}", direction.0, direction.1)));
-            }
-        }
-        // cut|heal|stall|flow [n1 | n1 n2 | n1->n2]: all of a node's links, a pair's two, or one direction; without
-        // names all. A stalled link keeps what is sent over it, a cut one loses it; a healed one is connected anew.
-        "cut" => line.links(&cluster.network).into_iter().for_each(|direction| cluster.cut(direction)),
-        "heal" => {
-            line.links(&cluster.network).into_iter().for_each(|direction| cluster.heal(direction));
-            cluster.connect();
-        }
-        "stall" => line
-            .links(&cluster.network)
-            .into_iter()
-            .for_each(|direction| cluster.network.get_mut(direction).stalled = true),
-        "flow" => line
-            .links(&cluster.network)
-            .into_iter()
-            .for_each(|direction| cluster.network.get_mut(direction).stalled = false),
-        // delay [n1 | n1 n2 | n1->n2] N: what is sent from now on takes N steps of `run`.
-        "delay" => {
-            let ticks = line.count().expect("how many ticks");
-            line.links(&cluster.network)
-                .into_iter()
-                .for_each(|direction| cluster.network.get_mut(direction).delay = ticks);
-        }
-        // split n1…: these are cut from the others.
-        "split" => {
-            let across = |direction: &Direction| hosts.contains(&direction.0) != hosts.contains(&direction.1);
-            cluster
-                .network
-                .directions()
-                .into_iter()
-                .filter(across)
-                .for_each(|direction| cluster.cut(direction));
-        }
-        // connect: whoever runs and is not connected tries again.
-        "connect" => cluster.connect(),
-        // hold|release persist|apply n1…: writes, or entries to apply, wait for a command; or they no longer do.
+        // hold|release persist|apply n1…: writes, or entries to apply, wait for a command; or no longer do.
         "hold" | "release" => hold(cluster, line),
-        // persist n1 [N]: the oldest writes that wait, or all, are done.
+        // persist n1 [N]: the N oldest writes that wait, or all, become durable.
         "persist" => {
             for _ in 0..line.count().unwrap_or(u64::MAX) {
                 if !cluster.write_one(hosts[0]) {
@@ -218,29 +117,117 @@ fn command(cluster: &mut Cluster, line: &CommandLine) {
             }
             cluster.settle(hosts[0]);
         }
-        // apply n1 [N]: the oldest committed entries that wait, or all, are applied.
+        // fail persist n1: its writes fail from now on.
+        "fail" => cluster.server(hosts[0]).disk.fails = true,
+        // apply n1 [N]: the N oldest committed entries that wait, or all, are applied.
         "apply" => {
             cluster.apply(hosts[0], usize::try_from(line.count().unwrap_or(u64::MAX)).expect("64 bits"));
             cluster.settle(hosts[0]);
         }
-        // fail n1: from now on its disk fails.
-        "fail" => cluster.server(hosts[0]).disk.failing = true,
-        // call n1 METHOD KEY [times=N] [deadline=TICKS]
+        // call n1 METHOD KEY [times=N] [deadline=TICKS]: calls a method of the tally.
         "call" => call(cluster, line),
         // read n1 [times=N] [deadline=TICKS]: linearizable reads.
         "read" => {
-            let deadline = Ticks(line.number("deadline").unwrap_or(DEADLINE));
-            for _ in 0..line.number("times").unwrap_or(1) {
+            let deadline = Ticks(line.number_option("deadline").unwrap_or(DEADLINE_TICKS));
+            for _ in 0..line.number_option("times").unwrap_or(1) {
                 let ticket = cluster.next_read();
                 cluster.server(hosts[0]).process().node.read(ticket, deadline);
             }
             cluster.settle(hosts[0]);
         }
-        _ => show(cluster, line),
+        // partition n1…: cuts the links between these servers and the others.
+        "partition" => {
+            for direction in cluster.network.directions() {
+                if hosts.contains(&direction.from) != hosts.contains(&direction.to) {
+                    cluster.cut(direction);
+                }
+            }
+        }
+        "status" | "log" | "disk" | "timers" | "counts" => show(cluster, line),
+        _ => message_command(cluster, line),
     }
 }
 
-/// Commands that only look.
+/// Commands for messages in flight. Without a direction, `from` or `to` they concern all.
+fn message_command(cluster: &mut Cluster, line: &CommandLine) {
+    let directions = line.directions(&cluster.network);
+    let nth = line.number_option("nth").map(|nth| usize::try_from(nth).expect("64 bits") - 1);
+    match line.command {
+        // stabilize: delivers messages until only those of stalled and delayed links are in flight.
+        "stabilize" => cluster.stabilize(),
+        // deliver [n1->n2 | from=n1] [to=n2] [nth=N]: delivers the messages that are in flight now, or the Nth.
+        "deliver" => {
+            if let Some(position) = nth {
+                return cluster.deliver(directions[0], position);
+            }
+            let count = |direction| cluster.network.get(direction).queue.len();
+            let counts: Vec<usize> = directions.iter().copied().map(count).collect();
+            for (direction, count) in directions.into_iter().zip(counts) {
+                (0..count).for_each(|_| cluster.deliver(direction, 0));
+            }
+        }
+        // drop [n1->n2 | from=n1] [to=n2]: the messages that are in flight now are lost.
+        "drop" => {
+            for direction in directions {
+                for packet in std::mem::take(&mut cluster.network.get_mut(direction).queue) {
+                    cluster.print_detail(format!("lost: {direction} {}", print::message(&packet.message)));
+                }
+            }
+        }
+        // copy|take n1->n2 [nth=1] as=NAME: sets a message aside; `copy` also leaves it in flight.
+        "copy" | "take" => {
+            let position = nth.unwrap_or(0);
+            let queue = &mut cluster.network.get_mut(directions[0]).queue;
+            let packet = queue.get(position).expect("there is a message at this position").clone();
+            if line.command == "take" {
+                queue.remove(position);
+            }
+            cluster.print_detail(format!("aside: {} {}", directions[0], print::message(&packet.message)));
+            cluster.network.aside.insert(line.option("as").expect("as=NAME").to_owned(), packet);
+        }
+        // inject NAME: delivers a message that was set aside. It stays there.
+        "inject" => {
+            let packet = cluster.network.aside.get(line.arguments[0]).expect("a message with this name");
+            cluster.receive(packet.clone());
+        }
+        // queue [n1->n2 | from=n1] [to=n2]: prints the messages in flight.
+        "queue" => {
+            for direction in directions {
+                for packet in cluster.network.get(direction).queue.clone() {
+                    cluster.print(format!("{direction} {}", print::message(&packet.message)));
+                }
+            }
+        }
+        _ => link_command(cluster, line),
+    }
+}
+
+/// Commands for links: all, those of a server (`n1`), the two between two servers (`n1 n2`), or one direction (`n1->n2`).
+fn link_command(cluster: &mut Cluster, line: &CommandLine) {
+    // connect: servers that are up and not connected dial.
+    if line.command == "connect" {
+        return cluster.connect();
+    }
+    for direction in line.links(&cluster.network) {
+        let link = cluster.network.get_mut(direction);
+        match line.command {
+            // cut [LINKS]: messages are lost.
+            "cut" => cluster.cut(direction),
+            // heal [LINKS]: the links work again, over new connections.
+            "heal" => cluster.heal(direction),
+            // stall|unstall [LINKS]: messages stay in flight, or no longer do.
+            "stall" | "unstall" => link.stalled = line.command == "stall",
+            // delay [LINKS] N: a message that is sent from now on takes N steps of `run`.
+            "delay" => link.delay = line.count().expect("how many steps"),
+            other => panic!("there is no command {other}"),
+        }
+    }
+    if line.command == "heal" {
+        cluster.connect();
+    }
+}
+
+/// Commands that print the state of servers, `n1…` or all.
 fn show(cluster: &mut Cluster, line: &CommandLine) {
     let hosts: Vec<Host> = match line.hosts() {
         hosts if hosts.is_empty() => cluster.servers.keys().copied().collect(),
@@ -249,10 +236,11 @@ fn show(cluster: &mut Cluster, line: &CommandLine) {
     for host in hosts {
         let server = cluster.server(host);
         let text = match line.command {
+            // status [n1…]: see `print::status`.
             "status" => print::status(server),
-            // log [n1…]: with what is only in memory.
+            // log [n1…]: the log in memory, durable or not.
             "log" => format!("{host} {}", print::entries(&server.process().node.log(usize::MAX))),
-            // disk [n1…]: what would survive a crash, and what waits to be written.
+            // disk [n1…]: the durable state, and the writes that wait.
             "disk" => {
                 let mut text = format!("{host} {}", print::hard_state(server.disk.hard_state));
                 text += &format!(" {}", print::entries(&server.disk.entries));
@@ -264,27 +252,27 @@ fn show(cluster: &mut Cluster, line: &CommandLine) {
                 }
                 text
             }
-            // timers [n1…]: when each campaigns unless it hears something.
+            // timers [n1…]: the ticks until the election timeout.
             "timers" => match server.process().node.raft() {
                 Some(raft) if raft.is_leader() => format!("{host} leads"),
                 Some(raft) => format!("{host} campaigns in {}", raft.election_in()),
                 None => format!("{host} founds"),
             },
-            // counts [n1…]: the object.
+            // counts [n1…]: the state of the object.
             "counts" => format!("{host} {}", server.process().object.counts()),
-            other => panic!("there is no command {other}"),
+            other => unreachable!("{other}"),
         };
         cluster.print(text);
     }
 }
 
-fn election(cluster: &mut Cluster, candidate: Host) {
-    for host in cluster.running() {
-        let is_led = |cluster: &mut Cluster| {
+fn campaign(cluster: &mut Cluster, candidate: Host) {
+    for host in cluster.hosts_up() {
+        let hears_leader = |cluster: &mut Cluster| {
             let raft = cluster.server(host).process().node.raft();
             raft.is_some_and(|raft| !raft.is_leader() && raft.heard_from_leader())
         };
-        while host != candidate && is_led(cluster) {
+        while host != candidate && hears_leader(cluster) {
             cluster.tick(host);
         }
     }
@@ -298,21 +286,21 @@ fn election(cluster: &mut Cluster, candidate: Host) {
 }
 
 fn elect(cluster: &mut Cluster, candidate: Host) {
-    election(cluster, candidate);
+    campaign(cluster, candidate);
     cluster.stabilize();
 }
 
 fn hold(cluster: &mut Cluster, line: &CommandLine) {
     let held = line.command == "hold";
     for host in line.hosts() {
-        match line.plain[0] {
+        match line.arguments[0] {
             "persist" => cluster.server(host).persist_held = held,
             "apply" => cluster.server(host).apply_held = held,
             other => panic!("{other} cannot be held"),
         }
         if !held {
-            while line.plain[0] == "persist" && cluster.write_one(host) {}
-            if line.plain[0] == "apply" {
+            while line.arguments[0] == "persist" && cluster.write_one(host) {}
+            if line.arguments[0] == "apply" {
                 cluster.apply(host, usize::MAX);
             }
             cluster.settle(host);
@@ -321,14 +309,13 @@ fn hold(cluster: &mut Cluster, line: &CommandLine) {
 }
 
 fn call(cluster: &mut Cluster, line: &CommandLine) {
-    let [_, method, key] = line.plain[..] else { panic!("call NODE METHOD KEY") };
-    let known = crate::object::fixture::Tally::METHODS.iter().any(|known| known.name == method);
-    assert!(known, "the object has no method {method}");
+    let [_, method, key] = line.arguments[..] else { panic!("call SERVER METHOD KEY") };
+    assert!(Tally::METHODS.iter().any(|known| known.name == method), "the object has no method {method}");
     let host = line.hosts()[0];
-    let deadline = Ticks(line.number("deadline").unwrap_or(DEADLINE));
-    for _ in 0..line.number("times").unwrap_or(1) {
+    let deadline = Ticks(line.number_option("deadline").unwrap_or(DEADLINE_TICKS));
+    for _ in 0..line.number_option("times").unwrap_or(1) {
         let call = cluster.next_call();
-        let key = arguments(key.parse().expect("keys are numbers"));
+        let key = arguments(key.parse().expect("a key is a number"));
         cluster.server(host).process().node.call(call, MethodId::of(method), key, deadline);
     }
     cluster.settle(host);

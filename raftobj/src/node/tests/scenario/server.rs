@@ -1,4 +1,4 @@
-//! One node with its machine: its disk, its copy of the object, and what waits for either.
+//! One server: its disk and, while it is up, its process with a node, an object and entries to apply.
 
 use super::disk::ScriptedDisk;
 use super::network::Host;
@@ -16,50 +16,50 @@ use crate::raft::config::Config as RaftConfig;
 use crate::raft::types::{Entry, Ticks, Time};
 use std::collections::VecDeque;
 
-/// A machine, whether or not its node runs.
+/// A server, up or down.
 pub(super) struct ScriptedServer {
     pub(super) host: Host,
     pub(super) options: ServerOptions,
     pub(super) disk: ScriptedDisk,
     pub(super) process: Option<ScriptedProcess>,
-    /// Writes wait for a command.
+    /// Writes wait for the command `persist`.
     pub(super) persist_held: bool,
-    /// Entries wait for a command before they are applied.
+    /// Committed entries wait for the command `apply`.
     pub(super) apply_held: bool,
 }
 
-/// A node from its start to its end.
+/// A process, from its start to its end.
 pub(super) struct ScriptedProcess {
     pub(super) node: Node,
     pub(super) object: TallyMachine,
     pub(super) unapplied: VecDeque<Entry>,
-    /// How the node's role was told last.
+    /// The node's role as it was last printed.
     pub(super) printed_role: String,
     ticks: u64,
 }
 
-/// Short times, so that scenarios are: a heartbeat is 3 ticks, an election timeout 10 to 20.
+/// Short times keep scenarios short: a heartbeat every 3 ticks, an election timeout of 10 to 20.
 pub(super) const HEARTBEAT: Ticks = Ticks(3);
 pub(super) const ELECTION_MIN: Ticks = Ticks(10);
 pub(super) const ELECTION_MAX: Ticks = Ticks(20);
 
 impl ScriptedServer {
-    /// A machine with a disk, whose node is down.
+    /// A server that is down.
     pub(super) fn new(host: Host, options: ServerOptions, disk: ScriptedDisk) -> ScriptedServer {
         ScriptedServer { host, options, disk, process: None, persist_held: false, apply_held: false }
     }
 
-    /// The running node.
+    /// The process of a server that is up.
     pub(super) fn process(&mut self) -> &mut ScriptedProcess {
         let host = self.host;
         self.process.as_mut().unwrap_or_else(|| panic!("{host} is down"))
     }
 
-    /// Starts the node from what its disk has.
+    /// Starts a process from the state on disk.
     pub(super) fn start(&mut self) {
-        assert!(self.process.is_none(), "{} runs already", self.host);
+        assert!(self.process.is_none(), "{} is up already", self.host);
         self.disk.boot.0 += 1;
-        self.disk.failing = false;
+        self.disk.fails = false;
         let node = Node::new(self.config(), self.disk.persistent_state());
         let object = TallyMachine::new(&self.disk, &self.options);
         self.process = Some(ScriptedProcess {
@@ -71,7 +71,7 @@ impl ScriptedServer {
         });
     }
 
-    /// The process is gone.
+    /// Ends the process; writes that wait are lost.
     pub(super) fn crash(&mut self) {
         assert!(self.process.is_some(), "{} is down already", self.host);
         self.disk.crash();
@@ -135,8 +135,8 @@ impl ScriptedProcess {
         self.node.tick(Time(1_000_000 + 10 * self.ticks));
     }
 
-    /// Applies the oldest entries that wait, at most `count`. Returns those that were taken, and the digests after
-    /// those that could be applied.
+    /// Applies the oldest entries that wait, at most `count`. Returns them, with the digests after those that could be
+    /// applied.
     pub(super) fn apply(&mut self, count: usize) -> (Vec<Entry>, Vec<Checkpoint>) {
         let count = count.min(self.unapplied.len());
         let entries: Vec<Entry> = self.unapplied.drain(..count).collect();

@@ -1,4 +1,4 @@
-//! A node's copy of the object: the fixture's tally in a real machine.
+//! A node's replica of the object: the fixture's [`Tally`] in a real [`Machine`].
 
 use super::disk::ScriptedDisk;
 use super::options::ServerOptions;
@@ -9,7 +9,7 @@ use crate::object::machine::{Applied, Machine, MachineConfig, OnPanic};
 use crate::raft::types::Entry;
 use std::sync::Arc;
 
-/// The object and the machine that applies entries to it.
+/// The object, and the machine that applies entries to it.
 pub(super) struct TallyMachine {
     state: Arc<StateLock<Tally>>,
     machine: Machine<Tally>,
@@ -33,7 +33,7 @@ impl TallyMachine {
         self.machine.apply(entries, &mut || false)
     }
 
-    /// What it has counted: `1×5 2×1`, key before count.
+    /// The keys with their counts: `1×5 2×1`.
     pub(super) fn counts(&self) -> String {
         let state = self.state.read();
         let counts: Vec<String> = state.counts.iter().map(|(key, count)| format!("{key}×{count}")).collect();
