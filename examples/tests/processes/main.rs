@@ -8,6 +8,7 @@
 
 mod arguments;
 mod bad_input;
+mod cleanup;
 mod cluster;
 mod counter;
 mod crashes;
@@ -18,4 +19,3 @@ mod network;
 mod partitions;
 mod random_faults;
 mod three_nodes;
-mod undo;

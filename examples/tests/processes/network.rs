@@ -13,7 +13,7 @@
 //! [`Undo`] removes the namespaces, a signal included. What tests left behind that were killed outright, the
 //! next network sweeps away: the names tell whose they are.
 
-use crate::undo::Undo;
+use crate::cleanup::Undo;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::collections::BTreeSet;

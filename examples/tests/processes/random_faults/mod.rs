@@ -18,13 +18,13 @@
 //! Nothing is timed. While a majority runs and hears itself, it has to serve, and in the end every node has to, within a bound
 //! that is far more than any machine needs.
 
+mod check;
 mod client;
 mod faults;
 mod order;
 mod record;
 mod round;
 mod summary;
-mod verdict;
 
 use crate::harness::say;
 use round::Round;

@@ -4,15 +4,15 @@
 //! serves again, reads every key once more, and has the records judged. A panic anywhere in it is a finding: the
 //! round then prints what it did, and keeps its files.
 
+use super::check;
 use super::client::{Client, Common, End};
 use super::faults::{Condition, Fault};
 use super::record::{Asked, Record, Told};
 use super::summary::Summary;
-use super::verdict;
+use crate::cleanup::Undo;
 use crate::cluster::Cluster;
 use crate::harness::{say, wait_until};
 use crate::network::Network;
-use crate::undo::Undo;
 use nix::sys::signal::Signal;
 use raftobj::sim::Random;
 use raftobj::sim::history::ClientId;
@@ -261,7 +261,7 @@ impl Round {
         self.note("the records are judged");
         self.summary.count(&self.records);
         self.summary.local_reads_judged =
-            verdict::judge(&self.records).unwrap_or_else(|found| panic!("{found}"));
+            check::judge(&self.records).unwrap_or_else(|found| panic!("{found}"));
     }
 
     fn note(&mut self, what: &str) {
