@@ -1,22 +1,22 @@
-//! How answers look: to people at a terminal, and to programs on a pipe.
+//! The format of answers: for people at a terminal, and for programs on a pipe.
 //!
-//! On a pipe each answer is one line of a stable form (`log` has one for each entry), with values as JSON strings.
+//! On a pipe each answer is one line in a stable format (`log` prints one line an entry), with values as JSON strings.
 
 use crate::command::COMMANDS;
 use raftobj::{CallError, Committed, LogEntry, ReadError, Status};
 use std::fmt::Write;
 
-/// For whom answers are written.
+/// Who reads the answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Style {
-    /// For people.
+    /// People.
     Terminal,
-    /// For programs.
+    /// Programs.
     Pipe,
 }
 
 impl Style {
-    /// What `set` and `pop` did.
+    /// The answer to `set` and `pop`.
     pub(crate) fn changed(self, outcome: Result<Committed<Option<String>>, CallError>) -> String {
         let Committed { value, index, term } = match outcome {
             Ok(committed) => committed,
@@ -29,7 +29,7 @@ impl Style {
         }
     }
 
-    /// What `get` found.
+    /// The answer to `get`.
     pub(crate) fn value(self, value: Option<String>) -> String {
         match (self, value.as_deref().map(json)) {
             (_, None) => "none".into(),
@@ -38,17 +38,17 @@ impl Style {
         }
     }
 
-    /// Why `get --linearizable` found nothing out.
+    /// The answer to a `get` that failed.
     pub(crate) fn not_read(self, error: &ReadError) -> String {
         self.error(&format!("not read: {error}"))
     }
 
-    /// Anything that went wrong, in a sentence.
+    /// The answer to a command that failed.
     pub(crate) fn error(self, sentence: &str) -> String {
         format!("error: {sentence}")
     }
 
-    /// The node at this moment.
+    /// The answer to `status`.
     pub(crate) fn status(self, status: &Status) -> String {
         if self == Style::Pipe {
             return status.to_string();
@@ -56,8 +56,8 @@ impl Style {
         let leader = status.leader.as_deref().unwrap_or("unknown");
         let mut text = format!(
             "{} is {} in term {}, leader {leader}\n\
-             log: committed to {}, applied to {}, last {}, on this disk to {}\n\
-             digest of all calls applied: {:016x}",
+             log: committed to {}, applied to {}, last {}, durable here to {}\n\
+             digest of all applied calls: {:016x}",
             status.address,
             status.role,
             status.term,
@@ -70,8 +70,8 @@ impl Style {
         for peer in &status.peers {
             let reach = if peer.connected { "connected" } else { "not connected" };
             let _ = write!(text, "\npeer {}: {reach}", peer.address);
-            if let Some(matched) = peer.match_index {
-                let _ = write!(text, ", has the log to {matched}");
+            if let Some(match_index) = peer.match_index {
+                let _ = write!(text, ", its log matches to {match_index}");
             }
             if let Some(refusal) = &peer.refusal {
                 let _ = write!(text, ", refuses this node: {refusal}");
@@ -83,7 +83,7 @@ impl Style {
         text
     }
 
-    /// The last entries, oldest first: index, term, call.
+    /// The answer to `log`, oldest entry first: index, term, call.
     pub(crate) fn log(self, entries: &[LogEntry]) -> String {
         if entries.is_empty() {
             return "none".into();
@@ -95,21 +95,21 @@ impl Style {
         entries.iter().map(line).collect::<Vec<_>>().join("\n")
     }
 
-    /// What can be typed.
+    /// The answer to `help`.
     pub(crate) fn help(self) -> String {
         match self {
             Style::Pipe => {
                 format!("commands: {}", COMMANDS.map(|(usage, _)| usage).join(", "))
             }
             Style::Terminal => {
-                let lines = COMMANDS.map(|(usage, what)| format!("{usage:<22}{what}"));
-                format!("{}\nQuote what has blanks: set K \"two words\"", lines.join("\n"))
+                let lines = COMMANDS.map(|(usage, effect)| format!("{usage:<22}{effect}"));
+                format!("{}\nQuote what contains blanks: set K \"two words\"", lines.join("\n"))
             }
         }
     }
 }
 
-/// A line of at most some 200 characters, for a terminal.
+/// A line cut to [`LINE_CHARS_MAX`], for a terminal.
 fn shortened(line: &str) -> String {
     match line.char_indices().nth(LINE_CHARS_MAX) {
         Some((end, _)) => format!("{}… ({} bytes)", &line[..end], line.len()),
@@ -119,7 +119,7 @@ fn shortened(line: &str) -> String {
 
 const LINE_CHARS_MAX: usize = 200;
 
-/// A JSON string. Whatever might end a line or steer a terminal is escaped.
+/// A JSON string. Every character that could end a line or control a terminal is escaped.
 fn json(text: &str) -> String {
     let mut json = String::with_capacity(text.len() + 2);
     json.push('"');
@@ -146,7 +146,7 @@ mod tests {
 
     /// If it fails, scripts that read the answers break.
     #[test]
-    fn answers_on_a_pipe_have_the_documented_form() {
+    fn answers_on_a_pipe_have_the_documented_format() {
         let committed = |value: Option<&str>| {
             Ok(Committed { value: value.map(str::to_owned), index: Index(7), term: Term(2) })
         };
@@ -156,7 +156,7 @@ mod tests {
         assert_eq!(Style::Pipe.value(None), "none");
     }
 
-    /// If it fails, a value can end its line early, or cannot be typed in again as it was printed.
+    /// If it fails, a value can end its line early, or a printed value cannot be pasted back.
     #[test]
     fn a_printed_value_is_one_line_and_reads_back() {
         let value = "a\"b\\c\nd\te\r\u{1b}[31m\u{85}\u{2028} ä 😀";

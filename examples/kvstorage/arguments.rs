@@ -1,4 +1,4 @@
-//! What the command line says.
+//! The command line.
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
@@ -19,16 +19,16 @@ pub(crate) enum Task {
 pub(crate) struct Arguments {
     /// One node of a cluster of processes; without it, three nodes in this process.
     pub(crate) node: Option<NodeArguments>,
-    /// A command that is not decided for this long ends with an error.
+    /// A command without an outcome after this time fails.
     pub(crate) deadline: Duration,
     /// Run without reading input, until a signal.
     pub(crate) serve: bool,
 }
 
-/// Which node to be.
+/// Which node to run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct NodeArguments {
-    /// As the peers reach it.
+    /// Where the peers reach it.
     pub(crate) address: String,
     /// The other nodes' addresses.
     pub(crate) peers: Vec<String>,
@@ -38,9 +38,9 @@ pub(crate) struct NodeArguments {
     pub(crate) bind: Option<String>,
 }
 
-/// Why the command line does not work, in a sentence.
+/// Why the command line is wrong, as a sentence.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Misuse(pub(crate) String);
+pub(crate) struct UsageError(pub(crate) String);
 
 /// The answer to `--help`.
 pub(crate) const USAGE: &str = "\
@@ -58,31 +58,31 @@ A dictionary of strings, replicated by raftobj.
 All nodes get the same addresses, each with its own one first. A new cluster waits once for all of them.";
 
 const DEADLINE_DEFAULT: Duration = Duration::from_secs(5);
-/// A day: who waits longer has mistaken the unit.
+/// A day: a longer deadline is probably a wrong unit.
 const DEADLINE_MAX: Duration = Duration::from_secs(86_400);
 
 impl Task {
     /// Reads the arguments after the program's name.
-    pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Task, Misuse> {
+    pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Task, UsageError> {
         let mut addresses = Vec::new();
         let (mut data_dir, mut deadline, mut bind, mut serve) = (None, None, None, false);
         let mut arguments = arguments.into_iter();
         while let Some(argument) = arguments.next() {
             let Some(text) = argument.to_str() else {
-                return Err(Misuse(format!("{argument:?} is neither an address nor an option")));
+                return Err(UsageError(format!("{argument:?} is neither an address nor an option")));
             };
             let (name, attached) = match text.split_once('=') {
                 Some((name, value)) if name.starts_with("--") => (name, Some(OsString::from(value))),
                 _ => (text, None),
             };
             if attached.is_some() && matches!(name, "--serve" | "--help") {
-                return Err(Misuse(format!("{name} takes no value")));
+                return Err(UsageError(format!("{name} takes no value")));
             }
             let mut value = |what: &str| {
                 let next = attached.clone().or_else(|| arguments.next());
                 let next =
                     next.filter(|value| !value.is_empty() && !value.as_encoded_bytes().starts_with(b"--"));
-                next.ok_or_else(|| Misuse(format!("{name} needs {what}")))
+                next.ok_or_else(|| UsageError(format!("{name} needs {what}")))
             };
             match name {
                 "--help" | "-h" => return Ok(Task::Help),
@@ -91,7 +91,7 @@ impl Task {
                 "--deadline" => once(name, &mut deadline, seconds(&value("a number of seconds")?)?)?,
                 "--bind" => once(name, &mut bind, listen_address(&value("an address")?)?)?,
                 _ if name.starts_with('-') => {
-                    return Err(Misuse(format!("there is no option {name}; --help lists them")));
+                    return Err(UsageError(format!("there is no option {name}; --help lists them")));
                 }
                 _ => addresses.push(text.to_owned()),
             }
@@ -111,19 +111,21 @@ impl Task {
     }
 }
 
-fn once<T>(name: &str, option: &mut Option<T>, value: T) -> Result<(), Misuse> {
+fn once<T>(name: &str, option: &mut Option<T>, value: T) -> Result<(), UsageError> {
     match option.replace(value) {
-        Some(_) => Err(Misuse(format!("{name} is given twice"))),
+        Some(_) => Err(UsageError(format!("{name} is given twice"))),
         None => Ok(()),
     }
 }
 
-fn needs_address(option: &str) -> Misuse {
-    Misuse(format!("{option} needs the node's own address before it: kvstorage 127.0.0.1:4321 {option} …"))
+fn needs_address(option: &str) -> UsageError {
+    UsageError(format!(
+        "{option} needs the node's own address before it: kvstorage 127.0.0.1:4321 {option} …"
+    ))
 }
 
 fn data_dir_default(address: &str) -> PathBuf {
-    // One spelling, as the node brings addresses into one: otherwise `[0::1]:1` and `[::1]:1` were two nodes.
+    // The node's own normal form; otherwise `[0::1]:1` and `[::1]:1` would have two directories.
     let literal = address.parse::<SocketAddr>().map(|literal| literal.to_string());
     let address = literal.unwrap_or_else(|_| address.to_ascii_lowercase());
     let name = address.replace([':', '[', ']'], "-");
@@ -131,31 +133,31 @@ fn data_dir_default(address: &str) -> PathBuf {
 }
 
 /// `5`, `2.5`, `2.5s` or `500ms`.
-fn seconds(value: &OsString) -> Result<Duration, Misuse> {
-    let wrong = || Misuse(format!("--deadline {value:?} is not a time; write 5, 2.5 or 500ms"));
-    let text = value.to_str().ok_or_else(wrong)?;
+fn seconds(value: &OsString) -> Result<Duration, UsageError> {
+    let usage_error = || UsageError(format!("--deadline {value:?} is not a time; write 5, 2.5 or 500ms"));
+    let text = value.to_str().ok_or_else(usage_error)?;
     let (number, unit_s) = match text.strip_suffix("ms") {
         Some(number) => (number, 0.001),
         None => (text.strip_suffix('s').unwrap_or(text), 1.0),
     };
     if !number.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') {
-        return Err(wrong());
+        return Err(usage_error());
     }
-    let number: f64 = number.parse().map_err(|_| wrong())?;
+    let number: f64 = number.parse().map_err(|_| usage_error())?;
     let deadline = Duration::try_from_secs_f64(number * unit_s).unwrap_or(Duration::MAX);
     if deadline.is_zero() || deadline > DEADLINE_MAX {
-        return Err(Misuse(format!(
+        return Err(UsageError(format!(
             "--deadline {text} is out of range; it must be above 0 and at most a day"
         )));
     }
     Ok(deadline)
 }
 
-fn listen_address(value: &OsString) -> Result<String, Misuse> {
+fn listen_address(value: &OsString) -> Result<String, UsageError> {
     let text = value.to_str().unwrap_or_default();
     match text.rsplit_once(':').map(|(host, port)| (host, port.parse::<u16>())) {
         Some((host, Ok(1..))) if !host.is_empty() => Ok(text.to_owned()),
-        _ => Err(Misuse(format!(
+        _ => Err(UsageError(format!(
             "--bind {value:?} is not an address; write host:port, for example 0.0.0.0:4321"
         ))),
     }
@@ -165,7 +167,7 @@ fn listen_address(value: &OsString) -> Result<String, Misuse> {
 mod tests {
     use super::*;
 
-    fn parse(line: &str) -> Result<Task, Misuse> {
+    fn parse(line: &str) -> Result<Task, UsageError> {
         Task::parse(line.split_whitespace().map(OsString::from))
     }
 
@@ -176,7 +178,7 @@ mod tests {
         }
     }
 
-    /// If it fails, users' data lands somewhere else than documented.
+    /// If it fails, users' data is not where the documentation says.
     #[test]
     fn each_address_has_its_own_default_directory() {
         for (address, directory) in [
@@ -193,7 +195,7 @@ mod tests {
 
     /// If it fails, a documented way to write the deadline is refused or misread.
     #[test]
-    fn a_deadline_has_a_unit_or_is_in_seconds() {
+    fn a_deadline_without_a_unit_is_in_seconds() {
         for (given, ms) in [("5", 5000), ("2.5", 2500), ("2.5s", 2500), ("500ms", 500)] {
             let expected = Arguments { node: None, deadline: Duration::from_millis(ms), serve: false };
             assert_eq!(parse(&format!("--deadline {given}")), Ok(Task::Run(expected.clone())));

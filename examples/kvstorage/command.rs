@@ -1,42 +1,42 @@
-//! What can be typed at the prompt.
+//! The commands of the prompt.
 
 use crate::words;
 
-/// A line of input that asks for something.
+/// A parsed line of input.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Command {
     /// Sets a key, on all nodes.
     Set { key: String, value: String },
     /// Removes a key, on all nodes.
     Pop { key: String },
-    /// Reads a key: as this node has it, or, `linearizable`, at least all that was committed before.
+    /// Reads a key of this node's copy. `linearizable`: after all that was committed before the command.
     Get { key: String, linearizable: bool },
-    /// This node at this moment.
+    /// The state of this node.
     Status,
     /// The last entries of this node's log.
     Log { count: usize },
-    /// What can be typed.
+    /// The list of commands.
     Help,
-    /// Leave.
+    /// Ends the program.
     Quit,
 }
 
-/// Each command, and what it does.
+/// Each command, and its effect.
 pub(crate) const COMMANDS: [(&str, &str); 8] = [
-    ("set K V", "sets a key on all nodes and tells the log index and the value before"),
-    ("pop K", "removes a key on all nodes and tells the log index and the value before"),
+    ("set K V", "sets a key on all nodes; prints the log index and the previous value"),
+    ("pop K", "removes a key on all nodes; prints the log index and the previous value"),
     ("get K", "reads a key on this node"),
-    ("get --linearizable K", "the same, after all that was committed before"),
-    ("status", "tells of this node: role, leader, term, indexes, digest"),
-    ("log [N]", "shows the last N entries of this node's log (10): index, term, call"),
-    ("help", "this list"),
-    ("quit", "leaves; so do end of input, SIGINT and SIGTERM"),
+    ("get --linearizable K", "the same, after everything that was committed before"),
+    ("status", "prints the state of this node: role, leader, term, indexes, digest"),
+    ("log [N]", "prints the last N (10) entries of this node's log: index, term, call"),
+    ("help", "prints this list"),
+    ("quit", "ends the program, as end of input, SIGINT and SIGTERM do"),
 ];
 
 const LOG_COUNT_DEFAULT: usize = 10;
 
 impl Command {
-    /// Reads a line; `None` if it is empty, and a sentence if it means nothing.
+    /// Parses a line; `None` if it is blank, an error sentence if it is not a command.
     pub(crate) fn parse(line: &str) -> Result<Option<Command>, String> {
         let words = words::split(line)?;
         let Some((name, arguments)) = words.split_first() else { return Ok(None) };
@@ -73,9 +73,9 @@ impl Command {
 mod tests {
     use super::*;
 
-    /// If it fails, a command does something else than what its user typed.
+    /// If it fails, the program carries out another command than the user typed.
     #[test]
-    fn commands_are_read_as_documented() {
+    fn commands_are_parsed_as_documented() {
         let get = |key: &str, linearizable| Command::Get { key: key.into(), linearizable };
         for (line, command) in [
             ("  ", None),
@@ -93,9 +93,9 @@ mod tests {
         }
     }
 
-    /// If it fails, a slip of the finger is carried out, or answered with something that does not help.
+    /// If it fails, a typing error is carried out, or its error message does not help.
     #[test]
-    fn what_is_not_a_command_is_answered_with_a_sentence() {
+    fn a_wrong_command_gets_an_error_that_helps() {
         for (line, hint) in [
             ("foo", "help"),
             ("SET a b", "help"),

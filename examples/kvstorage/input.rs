@@ -9,9 +9,9 @@ use std::path::PathBuf;
 
 /// The source of commands.
 pub(crate) enum Input {
-    /// A person at a terminal.
+    /// A terminal.
     Terminal(Box<Terminal>),
-    /// A program.
+    /// A pipe or a file.
     Pipe,
 }
 
@@ -21,24 +21,24 @@ pub(crate) struct Terminal {
     history: Option<PathBuf>,
 }
 
-/// What comes next.
+/// The next input.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Next {
     /// A line, without its end.
     Line(String),
-    /// A line that cannot be taken, and why.
+    /// Why a line was skipped.
     Refused(String),
-    /// The end of the input, or the wish to leave.
+    /// End of the input, or an interrupt at the terminal.
     End,
 }
 
 const PROMPT: &str = "kvstorage> ";
 
-/// Longest line on a pipe: a command of the largest size, with room for quotes and escapes.
+/// The longest line on a pipe: a command of the largest size, with its quotes and escapes.
 const LINE_BYTES_MAX: u64 = 128 << 20;
 
 impl Input {
-    /// Standard input: a terminal if the answers go to one too.
+    /// Standard input. It counts as a terminal only if standard output is one too.
     pub(crate) fn open() -> Input {
         if !(io::stdin().is_terminal() && io::stdout().is_terminal()) {
             return Input::Pipe;
@@ -47,13 +47,13 @@ impl Input {
         let Ok(mut editor) = Editor::<(), FileHistory>::with_config(config) else { return Input::Pipe };
         let history = std::env::home_dir().map(|home| home.join(".kvstorage_history"));
         if let Some(history) = &history {
-            // The first time there is none.
+            // At the first start there is none.
             let _ = editor.load_history(history);
         }
         Input::Terminal(Box::new(Terminal { editor, history }))
     }
 
-    /// What prints above the line that is being edited.
+    /// A printer that writes above the line that is being edited.
     pub(crate) fn printer(&mut self) -> Option<impl ExternalPrinter + Send + 'static> {
         match self {
             Input::Terminal(terminal) => terminal.editor.create_external_printer().ok(),
@@ -75,7 +75,7 @@ impl Terminal {
         match self.editor.readline(PROMPT) {
             Ok(line) => {
                 if let Some(history) = &self.history {
-                    // A history that cannot be kept is no reason to stop.
+                    // A history that cannot be written is no reason to stop.
                     let _ = self.editor.append_history(history);
                 }
                 Next::Line(line)
@@ -113,20 +113,20 @@ fn next_of(input: &mut impl BufRead, bytes_max: u64) -> Next {
     }
 }
 
-/// Puts the terminal's settings back when it is dropped: a signal ends the process while a line is edited.
-pub(crate) struct Settings(Option<Termios>);
+/// Restores the terminal's settings when dropped: a signal can end the process while a line is being edited.
+pub(crate) struct TerminalSettings(Option<Termios>);
 
-impl Settings {
-    /// Remembers the settings, if standard input is a terminal.
-    pub(crate) fn keep() -> Settings {
-        Settings(termios::tcgetattr(io::stdin()).ok())
+impl TerminalSettings {
+    /// Saves the settings, if standard input is a terminal.
+    pub(crate) fn save() -> TerminalSettings {
+        TerminalSettings(termios::tcgetattr(io::stdin()).ok())
     }
 }
 
-impl Drop for Settings {
+impl Drop for TerminalSettings {
     fn drop(&mut self) {
         if let Some(settings) = &self.0 {
-            // A terminal that is gone needs no settings.
+            // It fails only if the terminal is gone.
             let _ = termios::tcsetattr(io::stdin(), SetArg::TCSADRAIN, settings);
         }
     }
@@ -136,9 +136,9 @@ impl Drop for Settings {
 mod tests {
     use super::*;
 
-    /// If it fails, a line that is too long is carried out in pieces, or takes the rest of the input with it.
+    /// If it fails, a line that is too long is carried out in pieces, or the lines after it are lost.
     #[test]
-    fn lines_that_cannot_be_taken_are_skipped_whole() {
+    fn unusable_lines_are_skipped_whole() {
         let mut input = &b"set a 1\n\nset b \xff\nset long long\nlast"[..];
         let mut next = || next_of(&mut input, 10);
         assert_eq!(next(), Next::Line("set a 1".into()));

@@ -1,7 +1,7 @@
 //! `kvstorage`: a dictionary of strings that is the same on every node, and a prompt to use it.
 //!
-//! [`storage`] is all that a user of raftobj writes to get the dictionary; [`nodes`] starts it, [`session`] calls
-//! it. The rest is a command-line program as any other: [`arguments`], [`input`], [`words`] and [`command`],
+//! Begin with [`storage`]: it is all that a user of raftobj writes for the dictionary. [`nodes`] starts it, [`session`]
+//! calls it. The rest is an ordinary command-line program: [`arguments`], [`input`], [`words`] and [`command`],
 //! [`answer`], [`notices`].
 
 mod answer;
@@ -14,8 +14,8 @@ mod session;
 mod storage;
 mod words;
 
-use arguments::{Arguments, Misuse, Task, USAGE};
-use input::{Input, Settings};
+use arguments::{Arguments, Task, USAGE, UsageError};
+use input::{Input, TerminalSettings};
 use nodes::{Nodes, NodesError};
 use notices::Notices;
 use raftobj::StartError;
@@ -33,7 +33,7 @@ fn main() -> ExitCode {
             Ok(())
         }
         Ok(Task::Run(arguments)) => run(&arguments),
-        Err(misuse) => Err(misuse.into()),
+        Err(error) => Err(error.into()),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -44,28 +44,28 @@ fn main() -> ExitCode {
     }
 }
 
-/// Why the process ends with an error.
+/// Why the process fails.
 struct Failure {
-    /// 2: the command line is wrong. 1: anything else.
+    /// The exit code. 2: the command line is wrong; 1: anything else.
     code: u8,
     sentence: String,
 }
 
-/// Why the nodes are to be shut down.
-enum End {
-    /// The input has ended.
-    Input,
+/// Why the nodes are shut down.
+enum ShutdownReason {
+    /// End of the input.
+    InputEnd,
     /// SIGINT, SIGTERM or SIGHUP.
     Signal,
-    /// The node cannot go on.
+    /// The node stopped, for this reason.
     Stopped(String),
 }
 
 fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let settings = Settings::keep();
+    let settings = TerminalSettings::save();
     let mut input = Input::open();
     let notices = Notices::new(input.printer());
-    notices.take_traces();
+    notices.subscribe_to_tracing();
     let done = run_nodes(arguments, input, &notices);
     drop(settings);
     notices.flush();
@@ -76,52 +76,52 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
 fn run_nodes(arguments: &Arguments, input: Input, notices: &Notices) -> Result<(), Failure> {
     let at_terminal = matches!(input, Input::Terminal(_));
     let nodes = Nodes::start(arguments)?;
-    notices.say(&nodes.banner);
+    notices.print(&nodes.banner);
 
-    // Whoever finds a reason to end says so here. Nobody is waited for: the session may be reading.
-    let (end, ended) = mpsc::channel();
-    // After the input is open: an editor takes over signals, and these handlers call the former ones.
-    on_signals(end.clone())?;
+    // The first reason to shut down counts. Its threads are not joined: the session may be blocked on its input.
+    let (reasons, received) = mpsc::channel();
+    // After the input is open: the line editor installs signal handlers, and ours call the earlier ones.
+    on_signals(reasons.clone())?;
     let watch = nodes.first().node().watch();
-    let (stopped, notices) = (end.clone(), notices.clone());
-    thread::spawn(move || stopped.send(End::Stopped(notices.follow(watch))));
+    let (stopped, notices) = (reasons.clone(), notices.clone());
+    thread::spawn(move || stopped.send(ShutdownReason::Stopped(notices.follow(watch))));
     if !arguments.serve {
         let node = nodes.first().clone();
         thread::spawn(move || {
             session::run(input, &node);
-            let _ = end.send(End::Input);
+            let _ = reasons.send(ShutdownReason::InputEnd);
         });
     }
 
-    let why = ended.recv();
-    if matches!(why, Ok(End::Signal)) && at_terminal {
-        // The line that was being edited stays as it is.
+    let reason = received.recv();
+    if matches!(reason, Ok(ShutdownReason::Signal)) && at_terminal {
+        // Ends the line that was being edited.
         println!();
     }
     nodes.shutdown();
-    match why {
-        Ok(End::Stopped(reason)) => {
+    match reason {
+        Ok(ShutdownReason::Stopped(reason)) => {
             Err(Failure { code: 1, sentence: format!("the node has stopped: {reason}") })
         }
         _ => Ok(()),
     }
 }
 
-/// The first signal ends the process in order; the second one at once.
-fn on_signals(end: Sender<End>) -> Result<(), Failure> {
+/// The first signal shuts the nodes down; the second ends the process at once.
+fn on_signals(reasons: Sender<ShutdownReason>) -> Result<(), Failure> {
     let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;
     thread::spawn(move || {
         let mut signals = signals.forever();
         signals.next();
-        let _ = end.send(End::Signal);
+        let _ = reasons.send(ShutdownReason::Signal);
         signals.next();
         process::exit(1);
     });
     Ok(())
 }
 
-impl From<Misuse> for Failure {
-    fn from(Misuse(sentence): Misuse) -> Failure {
+impl From<UsageError> for Failure {
+    fn from(UsageError(sentence): UsageError) -> Failure {
         Failure { code: 2, sentence }
     }
 }
@@ -149,6 +149,6 @@ impl From<StartError> for Failure {
 
 impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Failure {
-        Failure { code: 1, sentence: format!("the system refuses what the program needs: {error}") }
+        Failure { code: 1, sentence: format!("the operating system reports an error: {error}") }
     }
 }

@@ -8,25 +8,25 @@ use std::net::TcpListener;
 use std::time::Duration;
 use tempfile::TempDir;
 
-/// Running nodes. Dropping them shuts them down, then removes what was temporary.
+/// Running nodes. Dropping them shuts them down, then removes temporary files.
 pub(crate) struct Nodes {
     replicas: Vec<Replica<KvStorage>>,
-    /// What to tell the user at the start.
+    /// Printed at the start.
     pub(crate) banner: String,
     _directory: Option<TempDir>,
 }
 
-/// Why there are none.
+/// Why the nodes do not run.
 #[derive(Debug)]
 pub(crate) enum NodesError {
-    /// A node does not start.
+    /// A node could not be started.
     Start(StartError),
-    /// The cluster of three finds no room.
+    /// No temporary directory, or no free port.
     System(io::Error),
 }
 
 impl Nodes {
-    /// Starts what the arguments ask for.
+    /// Starts the nodes that the arguments name.
     pub(crate) fn start(arguments: &Arguments) -> Result<Nodes, NodesError> {
         match &arguments.node {
             Some(node) => one(node, arguments.deadline).map_err(NodesError::Start),
@@ -39,7 +39,7 @@ impl Nodes {
         &self.replicas[0]
     }
 
-    /// Ends every node, whoever else holds it.
+    /// Shuts every node down, even if clones of its handle exist.
     pub(crate) fn shutdown(&self) {
         self.replicas.iter().for_each(|replica| replica.node().shutdown());
     }
@@ -77,8 +77,8 @@ fn three(deadline: Duration) -> Result<Nodes, NodesError> {
         replicas.push(replica);
     }
     let banner = format!(
-        "three nodes in this process, {}; files in {} until the end; the commands go to the first node\n\
-         to run them as three processes, in one terminal each, every node's own address first:\n    \
+        "three nodes in this process, {}; temporary files in {}; commands go to the first node\n\
+         to run three processes instead, one a terminal, each with its own address first:\n    \
          cargo run --example kvstorage 127.0.0.1:4321 127.0.0.1:4322 127.0.0.1:4323",
         addresses.join(", "),
         directory.path().display(),

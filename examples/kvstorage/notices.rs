@@ -1,6 +1,6 @@
-//! What is told beside the answers, on standard error: role changes, refusals, whom the cluster waits for.
+//! Notices on standard error: role changes, refusals, nodes that a new cluster waits for.
 //!
-//! At a terminal a notice must not tear the line that is being typed: there it goes above it.
+//! At a terminal a notice must not break the line that is being typed, so it is printed above that line.
 
 use raftobj::Watch;
 use rustyline::ExternalPrinter;
@@ -12,9 +12,9 @@ use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
-/// The way to standard error.
+/// Writes notices to standard error.
 ///
-/// A thread of its own writes: whoever reads there may be slow, or a frozen terminal, and a node must not wait.
+/// A separate thread writes: the reader may be slow, or a frozen terminal, and a node must not wait for it.
 #[derive(Clone, Debug)]
 pub(crate) struct Notices {
     queue: SyncSender<Notice>,
@@ -23,24 +23,24 @@ pub(crate) struct Notices {
 #[derive(Debug)]
 enum Notice {
     Line(String),
-    /// Everything before it is written.
+    /// Acknowledged when everything before it is written.
     Flush(SyncSender<()>),
 }
 
-/// Notices that may wait to be written; more are lost.
+/// How many notices may wait to be written; further ones are dropped.
 const QUEUE_MAX: usize = 1024;
 
-/// The longest that the end of the process waits for its last notices to be read.
-const FLUSH_TAKES_MAX: Duration = Duration::from_secs(1);
+/// How long the process waits at its end for the last notices to be read.
+const FLUSH_WAIT_MAX: Duration = Duration::from_secs(1);
 
 impl Notices {
-    /// Notices that go above the prompt of `printer`, if standard error is that terminal too.
+    /// Prints above the prompt of `printer`, if standard error is a terminal.
     pub(crate) fn new(printer: Option<impl ExternalPrinter + Send + 'static>) -> Notices {
         let mut printer = printer.filter(|_| io::stderr().is_terminal());
         let (queue, notices) = mpsc::sync_channel(QUEUE_MAX);
         thread::spawn(move || {
             for notice in notices {
-                // Nobody may be listening; the node goes on.
+                // If nobody reads, the node goes on.
                 match (notice, &mut printer) {
                     (Notice::Line(line), Some(printer)) => drop(printer.print(line)),
                     (Notice::Line(line), None) => drop(io::stderr().write_all(line.as_bytes())),
@@ -51,44 +51,44 @@ impl Notices {
         Notices { queue }
     }
 
-    /// Waits, but not for ever, until all that was told is written.
+    /// Waits, at most [`FLUSH_WAIT_MAX`], until all notices are written.
     pub(crate) fn flush(&self) {
         let (done, flushed) = mpsc::sync_channel(1);
         if self.queue.try_send(Notice::Flush(done)).is_ok() {
-            let _ = flushed.recv_timeout(FLUSH_TAKES_MAX);
+            let _ = flushed.recv_timeout(FLUSH_WAIT_MAX);
         }
     }
 
-    /// Sends what nodes tell through `tracing` here: from level info, or as `RUST_LOG` says.
-    pub(crate) fn take_traces(&self) {
-        let wanted = std::env::var("RUST_LOG").ok().and_then(|wanted| wanted.parse::<Targets>().ok());
-        let wanted = wanted.unwrap_or_else(|| Targets::new().with_default(LevelFilter::INFO));
+    /// Prints the events that nodes emit through `tracing`: level info and above, or as `RUST_LOG` says.
+    pub(crate) fn subscribe_to_tracing(&self) {
+        let filter = std::env::var("RUST_LOG").ok().and_then(|filter| filter.parse::<Targets>().ok());
+        let filter = filter.unwrap_or_else(|| Targets::new().with_default(LevelFilter::INFO));
         let notices = self.clone();
         let lines = tracing_subscriber::fmt::layer().compact().with_target(false).with_ansi(false);
         let lines = lines.with_writer(move || notices.clone());
-        tracing_subscriber::registry().with(wanted).with(lines).init();
+        tracing_subscriber::registry().with(filter).with(lines).init();
     }
 
-    /// Tells a line.
-    pub(crate) fn say(&self, line: &str) {
+    /// Prints a line.
+    pub(crate) fn print(&self, line: &str) {
         let _ = self.queue.try_send(Notice::Line(format!("{line}\n")));
     }
 
-    /// Tells for whom a new cluster waits, until it is formed. Returns why the node has stopped.
-    #[allow(clippy::disallowed_methods, reason = "what is over in a moment is not worth a line")]
+    /// Prints which nodes a new cluster waits for, until it is formed. Returns when the node stops, with the reason.
+    #[allow(clippy::disallowed_methods, reason = "a wait that ends at once is not worth a notice")]
     pub(crate) fn follow(&self, mut watch: Watch) -> String {
-        let mut waited_for = Vec::new();
+        let mut printed = Vec::new();
         let mut status = watch.status();
         loop {
-            if status.waiting_for != waited_for {
-                thread::sleep(FOUNDING_TAKES);
+            if status.waiting_for != printed {
+                thread::sleep(FOUNDING_TIME);
                 status = watch.status();
             }
-            if status.waiting_for != waited_for {
-                waited_for.clone_from(&status.waiting_for);
-                match waited_for.as_slice() {
-                    [] => self.say("the cluster is formed"),
-                    missing => self.say(&format!(
+            if status.waiting_for != printed {
+                printed.clone_from(&status.waiting_for);
+                match printed.as_slice() {
+                    [] => self.print("the cluster is formed"),
+                    missing => self.print(&format!(
                         "a new cluster waits once for all its nodes; still missing: {}",
                         missing.join(", ")
                     )),
@@ -99,14 +99,14 @@ impl Notices {
             }
             match watch.wait() {
                 Some(next) => status = next,
-                None => return status.stopped.clone().unwrap_or("its engine is gone".into()),
+                None => return status.stopped.clone().unwrap_or("its engine has ended".into()),
             }
         }
     }
 }
 
-/// Once all nodes have met they still write and announce; whom that waits for is not worth a line.
-const FOUNDING_TAKES: Duration = Duration::from_millis(200);
+/// How long founding takes once all nodes are connected. The nodes that it waits for in this time are not printed.
+const FOUNDING_TIME: Duration = Duration::from_millis(200);
 
 impl Write for Notices {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {

@@ -1,4 +1,4 @@
-//! Commands in, answers out.
+//! Reads commands, calls the node, prints answers.
 
 use crate::answer::Style;
 use crate::command::Command;
@@ -7,7 +7,7 @@ use crate::storage::KvStorage;
 use raftobj::{Call, Replica};
 use std::io::{self, Write};
 
-/// Carries out one command after the other, until the input ends or nobody takes the answers.
+/// Carries out one command after the other, until the input ends or the answers cannot be written.
 pub(crate) fn run(mut input: Input, node: &Replica<KvStorage>) {
     let style = match input {
         Input::Terminal(_) => Style::Terminal,
@@ -17,7 +17,7 @@ pub(crate) fn run(mut input: Input, node: &Replica<KvStorage>) {
     loop {
         let answer = match input.next() {
             Next::End => return,
-            Next::Refused(why) => style.error(&why),
+            Next::Refused(reason) => style.error(&reason),
             Next::Line(line) => match Command::parse(&line) {
                 Ok(None) => continue,
                 Ok(Some(Command::Quit)) => return,
@@ -25,7 +25,7 @@ pub(crate) fn run(mut input: Input, node: &Replica<KvStorage>) {
                 Err(sentence) => style.error(&sentence),
             },
         };
-        if tell(&answer).is_err() {
+        if print(&answer).is_err() {
             return;
         }
     }
@@ -34,8 +34,8 @@ pub(crate) fn run(mut input: Input, node: &Replica<KvStorage>) {
 struct Session<'a> {
     node: &'a Replica<KvStorage>,
     style: Style,
-    /// Whether the node has applied, once since its start, all that was committed before. Until then its object is
-    /// being rebuilt from the log, and a key that is not there yet would look lost.
+    /// Whether the node has caught up once since its start. Before that its object is being rebuilt from the log, and
+    /// a key that is not there yet would look lost.
     ready: bool,
 }
 
@@ -61,7 +61,7 @@ impl Session<'_> {
         }
     }
 
-    /// Waits for a change. One that was applied here was so after all before it.
+    /// Waits for a change. If it was applied at this node, so was everything before it.
     fn changed(&mut self, call: Call<Option<String>>) -> String {
         let outcome = call.wait();
         self.ready |= outcome.is_ok();
@@ -69,7 +69,7 @@ impl Session<'_> {
     }
 }
 
-fn tell(answer: &str) -> io::Result<()> {
+fn print(answer: &str) -> io::Result<()> {
     let mut out = io::stdout().lock();
     writeln!(out, "{answer}")?;
     out.flush()

@@ -1,4 +1,4 @@
-//! The object that is replicated, as its user writes it.
+//! The replicated object, as a user of raftobj writes it.
 
 use raftobj::replicated;
 use std::collections::BTreeMap;

@@ -1,12 +1,12 @@
-//! A line, split into words as a shell does.
+//! Splits a line into words, as a shell does.
 //!
-//! Blanks separate words. Within `"…"` they do not, and a backslash escapes as in JSON, so that a value that was
-//! printed can be typed again; within `'…'` every character stands for itself.
+//! Blanks separate words. Within `"…"` they do not, and a backslash escapes as in JSON: a printed value can be pasted
+//! back. Within `'…'` every character stands for itself.
 
 use std::iter::Peekable;
 use std::str::Chars;
 
-/// Splits a line, or says what is wrong with it.
+/// Splits a line. The error is a sentence.
 pub(crate) fn split(line: &str) -> Result<Vec<String>, String> {
     let mut words = Vec::new();
     let mut rest = line.chars().peekable();
@@ -76,9 +76,9 @@ fn escape(rest: &mut Peekable<Chars<'_>>) -> Result<char, String> {
 mod tests {
     use super::*;
 
-    /// If it fails, a key or a value is not what was typed.
+    /// If it fails, a key or a value differs from what was typed.
     #[test]
-    fn quotes_hold_words_together() {
+    fn blanks_within_quotes_do_not_split() {
         for (line, words) in [
             ("", vec![]),
             ("  set\ta   b ", vec!["set", "a", "b"]),
@@ -97,7 +97,7 @@ mod tests {
 
     /// If it fails, half a command is carried out.
     #[test]
-    fn a_line_that_is_not_whole_is_refused() {
+    fn an_open_quote_or_a_wrong_escape_is_refused() {
         for line in [r#"set a "b"#, "set a 'b", r#"set a "b\"#, r#"set a "\q""#, r#""\u12""#, r#""\ud800""#] {
             assert!(split(line).is_err(), "{line}");
         }
