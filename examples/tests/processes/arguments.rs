@@ -1,10 +1,10 @@
 //! Wrong command lines.
 
-use crate::harness::{assert_tells, refusal, run};
+use crate::harness::{assert_contains, refusal, run};
 
-/// If it fails, a slip on the command line starts something else than was meant, or is answered with a riddle.
+/// If it fails, a wrong command line starts something that the user did not mean, or its error does not help.
 #[test]
-fn a_wrong_command_line_is_answered_with_one_sentence_and_exit_code_2() {
+fn a_wrong_command_line_ends_with_one_sentence_and_exit_code_2() {
     let directory = tempfile::tempdir().unwrap();
     let (own, peer) = ("127.0.0.1:4321", "127.0.0.1:4322");
     let table: &[(&[&str], &str)] = &[
@@ -36,17 +36,17 @@ fn a_wrong_command_line_is_answered_with_one_sentence_and_exit_code_2() {
     for (arguments, hint) in table {
         let (code, sentence) = refusal(directory.path(), arguments);
         assert_eq!(code, Some(2), "{arguments:?}: {sentence}");
-        assert_tells(&sentence, &[hint]);
+        assert_contains(&sentence, &[hint]);
     }
-    assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0, "and nothing was made");
+    assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0, "files were made");
 }
 
-/// If it fails, who asks for help gets none.
+/// If it fails, `--help` does not help.
 #[test]
 fn help_names_every_option() {
     let directory = tempfile::tempdir().unwrap();
     let output = run(directory.path(), &["--help"], "");
     assert_eq!(output.status.code(), Some(0));
     let text = String::from_utf8(output.stdout).unwrap();
-    assert_tells(&text, &["--data-dir", "--deadline", "--bind", "--serve", "--help", "host:port"]);
+    assert_contains(&text, &["--data-dir", "--deadline", "--bind", "--serve", "--help", "host:port"]);
 }

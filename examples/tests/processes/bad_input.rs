@@ -1,7 +1,7 @@
-//! Directories, ports and commands that do not work.
+//! Wrong data directories, taken ports, commands that are too large.
 
 use crate::cluster::Cluster;
-use crate::harness::{address, assert_tells, refusal};
+use crate::harness::{address, assert_contains, refusal};
 use std::fs;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -11,10 +11,10 @@ fn refused(cluster: &Cluster, arguments: &[String]) -> (Option<i32>, String) {
     refusal(cluster.directory(), &arguments)
 }
 
-/// If it fails, a node takes over another one's log and votes twice.
+/// If it fails, a node takes over another node's log and can vote twice in a term.
 #[test]
 fn a_directory_of_another_node_is_refused() {
-    let mut cluster = Cluster::of_three(&[]);
+    let mut cluster = Cluster::start_three(&[]);
     cluster.node(1).change("set k v");
     cluster.kill(0);
     cluster.kill(1);
@@ -24,34 +24,34 @@ fn a_directory_of_another_node_is_refused() {
     arguments[at].clone_from(&foreign);
     let (code, sentence) = refused(&cluster, &arguments);
     assert_eq!(code, Some(2), "{sentence}");
-    assert_tells(&sentence, &[&foreign, &cluster.addresses[0], &cluster.addresses[1], "--data-dir"]);
-    unharmed(cluster, &[0, 1]);
+    assert_contains(&sentence, &[&foreign, &cluster.addresses[0], &cluster.addresses[1], "--data-dir"]);
+    assert_cluster_works(cluster, &[0, 1]);
 }
 
-/// If it fails, a mistyped list makes a node count majorities of other nodes.
+/// If it fails, a node with a mistyped list of peers counts majorities of the wrong nodes.
 #[test]
-fn another_list_than_the_founding_one_is_refused() {
-    let mut cluster = Cluster::of_three(&[]);
+fn a_list_that_differs_from_the_founding_one_is_refused() {
+    let mut cluster = Cluster::start_three(&[]);
     cluster.kill(0);
-    let stranger = address();
+    let other_peer = address();
     let mut arguments = cluster.arguments(0);
-    arguments[2].clone_from(&stranger);
+    arguments[2].clone_from(&other_peer);
     let (code, sentence) = refused(&cluster, &arguments);
     assert_eq!(code, Some(2), "{sentence}");
     let mut founding = cluster.addresses.clone();
     founding.sort();
     let mut given = arguments[..3].to_vec();
     given.sort();
-    assert_tells(&sentence, &[founding.join(", "), given.join(", "), "--data-dir".to_owned()]);
-    unharmed(cluster, &[0]);
+    assert_contains(&sentence, &[founding.join(", "), given.join(", "), "--data-dir".to_owned()]);
+    assert_cluster_works(cluster, &[0]);
 }
 
-/// If it fails, what one cluster acknowledged is mixed into another that has the same addresses.
+/// If it fails, the log of one cluster is mixed into another cluster with the same addresses.
 #[test]
 fn a_directory_of_another_cluster_with_the_same_addresses_is_refused_by_the_others() {
-    let mut cluster = Cluster::of_three(&["--deadline", "1"]);
+    let mut cluster = Cluster::start_three(&["--deadline", "1"]);
     cluster.node(0).change("set k former");
-    cluster.wait_until_level();
+    cluster.wait_until_equal();
     let former = cluster.directory().join("former");
     for node in 0..3 {
         cluster.kill(node);
@@ -63,7 +63,7 @@ fn a_directory_of_another_cluster_with_the_same_addresses_is_refused_by_the_othe
     (0..3).for_each(|node| cluster.start(node));
     cluster.wait_for_leader();
     cluster.node(0).change("set k present");
-    cluster.wait_until_level();
+    cluster.wait_until_equal();
 
     cluster.kill(0);
     let present = cluster.directory().join("present");
@@ -71,8 +71,8 @@ fn a_directory_of_another_cluster_with_the_same_addresses_is_refused_by_the_othe
     fs::rename(&former, cluster.data_dir(0)).unwrap();
     cluster.start(0);
     let process = cluster.node(0);
-    process.wait_told("is of cluster ");
-    process.wait_told("wrong data directory");
+    process.wait_for_stderr("is of cluster ");
+    process.wait_for_stderr("wrong data directory");
     let answer = process.ask("set k mixed");
     assert!(answer.starts_with("error: not applied: "), "{answer}");
 
@@ -81,42 +81,42 @@ fn a_directory_of_another_cluster_with_the_same_addresses_is_refused_by_the_othe
     fs::rename(&present, cluster.data_dir(0)).unwrap();
     cluster.start(0);
     cluster.wait_for_leader();
-    cluster.wait_until_level();
+    cluster.wait_until_equal();
     assert_eq!(cluster.ask_all("get k"), [r#"value="present""#; 3]);
 }
 
 /// If it fails, two processes write to one log.
 #[test]
 fn a_directory_in_use_is_refused() {
-    let cluster = Cluster::of_three(&[]);
+    let cluster = Cluster::start_three(&[]);
     let mut arguments = cluster.arguments(0);
-    // The port is taken too, and found first; so it listens elsewhere.
+    // The port is taken too, and is checked first: listen elsewhere.
     arguments.extend(["--bind".to_owned(), address()]);
     let (code, sentence) = refused(&cluster, &arguments);
     assert_eq!(code, Some(1), "{sentence}");
-    assert_tells(&sentence, &[&cluster.data_dir(0).display().to_string(), "in use"]);
-    unharmed(cluster, &[]);
+    assert_contains(&sentence, &[&cluster.data_dir(0).display().to_string(), "in use"]);
+    assert_cluster_works(cluster, &[]);
 }
 
-/// If it fails, somebody else's files are taken for a node's, and changed.
+/// If it fails, a node writes into a directory that holds other files.
 #[test]
-fn a_directory_of_something_else_is_refused() {
+fn a_directory_with_other_files_is_refused() {
     let directory = tempfile::tempdir().unwrap();
     fs::write(directory.path().join("thesis.tex"), "years of work").unwrap();
     let (code, sentence) = refusal(directory.path(), &[&address(), "--data-dir", "."]);
     assert_eq!(code, Some(1), "{sentence}");
-    assert_tells(&sentence, &["thesis.tex", "not a data directory"]);
+    assert_contains(&sentence, &["thesis.tex", "not a data directory"]);
     assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
 }
 
-/// If it fails, a node with a damaged log forgets what it has acknowledged.
+/// If it fails, a node with a damaged log loses entries that it has acknowledged.
 #[test]
 fn a_log_that_is_damaged_in_the_middle_is_refused() {
-    let mut cluster = Cluster::of_three(&[]);
+    let mut cluster = Cluster::start_three(&[]);
     for number in 0..20 {
         cluster.node(0).change(&format!("set k needle-{number}"));
     }
-    cluster.wait_until_level();
+    cluster.wait_until_equal();
     cluster.kill(0);
     let (file, offset) = find(&cluster.data_dir(0), b"needle-9");
     let mut bytes = fs::read(&file).unwrap();
@@ -126,21 +126,21 @@ fn a_log_that_is_damaged_in_the_middle_is_refused() {
     let (code, sentence) = refused(&cluster, &cluster.arguments(0));
     assert_eq!(code, Some(1), "{sentence}");
     let name = file.file_name().unwrap().to_string_lossy();
-    assert_tells(&sentence, &[&*name, "damaged"]);
-    let told: Vec<usize> =
+    assert_contains(&sentence, &[&*name, "damaged"]);
+    let numbers: Vec<usize> =
         sentence.split(|c: char| !c.is_ascii_digit()).filter_map(|n| n.parse().ok()).collect();
-    let near = told.iter().any(|told| (offset.saturating_sub(200)..=offset).contains(told));
-    assert!(near, "byte {offset} is damaged; the batch that has it is told: {sentence}");
-    assert_eq!(fs::read(&file).unwrap(), bytes, "nothing was changed");
+    let near = numbers.iter().any(|number| (offset.saturating_sub(200)..=offset).contains(number));
+    assert!(near, "byte {offset} is damaged, but the error names no batch near it: {sentence}");
+    assert_eq!(fs::read(&file).unwrap(), bytes, "the file was changed");
 
     bytes[offset] ^= 1;
     fs::write(&file, &bytes).unwrap();
-    unharmed(cluster, &[0]);
+    assert_cluster_works(cluster, &[0]);
 }
 
-/// The file under `directory` that has these bytes, and where.
+/// The file in `directory` that contains these bytes, and their offset.
 fn find(directory: &Path, needle: &[u8]) -> (PathBuf, usize) {
-    let files = fs::read_dir(directory).expect("the node has made it");
+    let files = fs::read_dir(directory).expect("the node has made the directory");
     let files = files.map(|entry| entry.expect("it is readable").path()).filter(|path| path.is_file());
     let mut found = files.filter_map(|file| {
         let bytes = fs::read(&file).expect("it is readable");
@@ -150,7 +150,7 @@ fn find(directory: &Path, needle: &[u8]) -> (PathBuf, usize) {
     found.next().expect("what was acknowledged is on disk")
 }
 
-/// If it fails, a user does not learn that something else listens.
+/// If it fails, a user does not see which port is taken.
 #[test]
 fn a_port_that_is_taken_is_named() {
     let directory = tempfile::tempdir().unwrap();
@@ -158,16 +158,16 @@ fn a_port_that_is_taken_is_named() {
     let _taken = TcpListener::bind(&address).unwrap();
     let (code, sentence) = refusal(directory.path(), &[&address]);
     assert_eq!(code, Some(1), "{sentence}");
-    assert_tells(&sentence, &[&address]);
+    assert_contains(&sentence, &[&address]);
 }
 
-/// If it fails, a value that is within the limits does not get through.
+/// If it fails, a value within the limits cannot be replicated.
 #[test]
 fn a_value_of_16_mib_is_replicated() {
-    let mut cluster = Cluster::of_three(&["--deadline", "60"]);
+    let mut cluster = Cluster::start_three(&["--deadline", "60"]);
     let value = "x".repeat(16 << 20);
     cluster.node(0).change(&format!("set large {value}"));
-    cluster.wait_until_level();
+    cluster.wait_until_equal();
     let expected = format!("value=\"{value}\"");
     assert!(cluster.ask_all("get large").iter().all(|answer| *answer == expected));
     let previous = cluster.node(1).change("pop large").previous;
@@ -175,27 +175,27 @@ fn a_value_of_16_mib_is_replicated() {
     cluster.kill(2);
     cluster.start(2);
     cluster.wait_for_leader();
-    cluster.wait_until_level();
+    cluster.wait_until_equal();
 }
 
-/// If it fails, one command that is too large ends a session, or is applied on some nodes.
+/// If it fails, one command that is too large ends a session, or is applied on some nodes only.
 #[test]
-fn a_command_over_the_limit_is_not_applied_and_the_prompt_lives() {
-    let mut cluster = Cluster::of_three(&["--deadline", "60"]);
+fn a_command_over_the_limit_is_not_applied_and_the_session_goes_on() {
+    let mut cluster = Cluster::start_three(&["--deadline", "60"]);
     let before = cluster.node(0).change("set k v").index;
     let answer = cluster.node(0).ask(&format!("set k {}", "x".repeat(33 << 20)));
-    assert_tells(&answer, &["error: not applied: ", "limit of 33554432"]);
+    assert_contains(&answer, &["error: not applied: ", "limit of 33554432"]);
     let after = cluster.node(0).change("set k w");
     assert_eq!((after.index, after.previous.as_deref()), (before + 1, Some("v")));
-    cluster.wait_until_level();
+    cluster.wait_until_equal();
 }
 
-/// If it fails, two nodes that lost their disks can found a second cluster beside what the third remembers.
+/// If it fails, two nodes that lost their disks can found a second cluster, and acknowledged writes are lost.
 #[test]
-fn two_wiped_nodes_do_not_found_again_and_are_refused() {
-    let mut cluster = Cluster::of_three(&["--deadline", "1"]);
+fn two_wiped_nodes_cannot_found_a_second_cluster() {
+    let mut cluster = Cluster::start_three(&["--deadline", "1"]);
     cluster.node(0).change("set k v");
-    cluster.wait_until_level();
+    cluster.wait_until_equal();
     for node in [1, 2] {
         cluster.kill(node);
         fs::remove_dir_all(cluster.data_dir(node)).unwrap();
@@ -204,12 +204,13 @@ fn two_wiped_nodes_do_not_found_again_and_are_refused() {
     let third = cluster.addresses[0].clone();
     for node in [1, 2] {
         let process = cluster.node(node);
-        process.wait_told(&format!("{third} refuses this node: the cluster was formed with another disk"));
-        assert_tells(
+        process
+            .wait_for_stderr(&format!("{third} refuses this node: the cluster was formed with another disk"));
+        assert_contains(
             &process.ask("set k other"),
             &["error: not applied: the cluster is not formed yet", &third],
         );
-        assert_tells(&process.ask("status"), &["role=founding"]);
+        assert_contains(&process.ask("status"), &["role=founding"]);
         assert!(process.ask("get k").starts_with("error: not read: the cluster is not formed yet"));
     }
     assert_eq!(cluster.node(0).ask("get k"), r#"value="v""#);
@@ -217,14 +218,14 @@ fn two_wiped_nodes_do_not_found_again_and_are_refused() {
     assert!(answer.starts_with("error: "), "one of three is no majority: {answer}");
 }
 
-/// The cluster goes on, with those nodes started again as they should be.
-fn unharmed(mut cluster: Cluster, stopped: &[usize]) {
+/// Starts the stopped nodes correctly, and checks that the cluster works.
+fn assert_cluster_works(mut cluster: Cluster, stopped: &[usize]) {
     for node in stopped {
         cluster.start(*node);
     }
     cluster.wait_for_leader();
     for node in 0..3 {
-        cluster.node(node).change("set unharmed yes");
+        cluster.node(node).change("set works yes");
     }
-    cluster.wait_until_level();
+    cluster.wait_until_equal();
 }

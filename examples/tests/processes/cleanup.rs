@@ -1,7 +1,7 @@
-//! What must not outlive the tests, whatever ends them.
+//! Actions that run however the tests end.
 //!
-//! An [`Undo`] is carried out when it is dropped, which covers a panic too, or when SIGINT or SIGTERM ends the tests, which
-//! drops nothing. SIGHUP is left alone: who runs them for long may have said that it is to be ignored.
+//! A [`Cleanup`] runs when it is dropped, also by a panic, or when SIGINT or SIGTERM ends the tests, which drops
+//! nothing. SIGHUP is not handled: the tests may run under `nohup`, which ignores it.
 
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
@@ -10,43 +10,43 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, Once, PoisonError};
 use std::thread;
 
-/// Carries out what it was made with, once.
-pub(crate) struct Undo(u64);
+/// Runs its action once, at the latest when the tests end.
+pub(crate) struct Cleanup(u64);
 
 type Action = Box<dyn FnOnce() + Send>;
 
-/// What is to be done, and the number of the next one.
+/// The actions that have not run, by number.
 struct Actions {
-    next: u64,
-    waiting: BTreeMap<u64, Action>,
+    last: u64,
+    pending: BTreeMap<u64, Action>,
 }
 
-static ACTIONS: Mutex<Actions> = Mutex::new(Actions { next: 0, waiting: BTreeMap::new() });
+static ACTIONS: Mutex<Actions> = Mutex::new(Actions { last: 0, pending: BTreeMap::new() });
 
-impl Undo {
-    /// To be done in the end. Make it before what it undoes: it must bear that nothing was done yet.
-    pub(crate) fn with(action: impl FnOnce() + Send + 'static) -> Undo {
+impl Cleanup {
+    /// Registers an action. Call it before what the action cleans up; the action must work even if that never happened.
+    pub(crate) fn new(action: impl FnOnce() + Send + 'static) -> Cleanup {
         static SIGNALS: Once = Once::new();
         SIGNALS.call_once(on_signals);
         let mut actions = actions();
-        actions.next += 1;
-        let number = actions.next;
-        actions.waiting.insert(number, Box::new(action));
-        Undo(number)
+        actions.last += 1;
+        let number = actions.last;
+        actions.pending.insert(number, Box::new(action));
+        Cleanup(number)
     }
 }
 
-impl Drop for Undo {
+impl Drop for Cleanup {
     fn drop(&mut self) {
-        // The lock is free again before the action runs.
-        let action = actions().waiting.remove(&self.0);
+        // The lock is released before the action runs.
+        let action = actions().pending.remove(&self.0);
         if let Some(action) = action {
             action();
         }
     }
 }
 
-/// The list is whole at any time, so a panic with it does no harm.
+/// Every change of the map is atomic, so a panic while it is locked does no harm.
 fn actions() -> MutexGuard<'static, Actions> {
     ACTIONS.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -55,10 +55,10 @@ fn on_signals() {
     let mut signals = Signals::new([SIGINT, SIGTERM]).expect("these signals may be handled");
     thread::spawn(move || {
         if let Some(signal) = signals.forever().next() {
-            // Nobody makes new ones: the lock is kept until the process ends.
+            // The lock is held until the process ends, so no action can be added.
             let mut actions = actions();
-            // The latest first: what was made last stands on what was made before.
-            while let Some((_, action)) = actions.waiting.pop_last() {
+            // The latest first: it may depend on what earlier ones clean up.
+            while let Some((_, action)) = actions.pending.pop_last() {
                 action();
             }
             let _ = emulate_default_handler(signal);

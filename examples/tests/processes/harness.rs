@@ -1,7 +1,7 @@
-//! Processes of `kvstorage`, spoken to through pipes.
+//! Runs processes of `kvstorage` and talks to them through pipes.
 //!
-//! A node's answers come one line a command; whoever waits for one waits at most [`PATIENCE`], which is far more
-//! than any machine needs: tests fail by it, they are not timed by it.
+//! A node answers each command with one line. Every wait is bounded by [`WAIT_MAX`], which is far more than any machine
+//! needs: it lets a hung test fail and checks no speed.
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -18,24 +18,27 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// The longest that anything may take.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+/// The longest wait for anything.
+pub(crate) const WAIT_MAX: Duration = Duration::from_secs(60);
 
-/// Asks again and again until there is an answer.
-pub(crate) fn wait_until<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
+/// Why a lock is not poisoned.
+const NO_PANIC: &str = "no thread panics while it holds the lock";
+
+/// Calls `poll` again and again until it returns a value.
+pub(crate) fn wait_until<T>(what: &str, mut poll: impl FnMut() -> Option<T>) -> T {
     let start = Instant::now();
     loop {
-        if let Some(answer) = ask() {
-            return answer;
+        if let Some(value) = poll() {
+            return value;
         }
-        assert!(start.elapsed() < PATIENCE, "waited {PATIENCE:?} in vain: {what}");
+        assert!(start.elapsed() < WAIT_MAX, "did not happen within {WAIT_MAX:?}: {what}");
         thread::sleep(Duration::from_millis(10));
     }
 }
 
-/// Says something on standard error, also where the output of a test that passes is not shown.
-pub(crate) fn say(sentence: &str) {
-    let _ = writeln!(io::stderr(), "{sentence}");
+/// Prints to standard error, even when cargo captures the output of tests.
+pub(crate) fn print_uncaptured(text: &str) {
+    let _ = writeln!(io::stderr(), "{text}");
 }
 
 /// `kvstorage`, as cargo builds it beside the tests.
@@ -58,20 +61,20 @@ pub(crate) fn example(name: &str) -> PathBuf {
     program
 }
 
-/// Whether the program is there, and not older than any of its sources, which cargo lists beside it.
+/// Whether the program exists and is not older than its sources. Cargo lists them in a file beside it.
 fn is_fresh(program: &Path) -> bool {
-    let made = |path: &Path| fs::metadata(path).and_then(|metadata| metadata.modified()).ok();
-    let Some(program_made) = made(program) else { return false };
+    let modified = |path: &Path| fs::metadata(path).and_then(|metadata| metadata.modified()).ok();
+    let Some(program_modified) = modified(program) else { return false };
     let list = fs::read_to_string(program.with_extension("d")).unwrap_or_default();
     let sources = list.split_once(": ").map_or("", |(_, sources)| sources).replace("\\ ", "\0");
     sources.split_whitespace().all(|source| {
         let source = source.replace('\0', " ");
-        made(Path::new(&source)).is_some_and(|source_made| source_made <= program_made)
+        modified(Path::new(&source)).is_some_and(|source_modified| source_modified <= program_modified)
     })
 }
 
-/// An address that no other test has: the host is this test's own, in 127.0.0.0/8, so its free port stays free. After
-/// 255 of them the hosts are taken again, with ports that are free then: only who runs for minutes comes so far.
+/// An address that no other test uses: each call takes another host of 127.0.0.0/8, so the free port stays free. After
+/// 255 calls, which takes minutes, hosts repeat, with ports that are free then.
 pub(crate) fn address() -> String {
     static LAST: AtomicU8 = AtomicU8::new(0);
     let number = LAST.fetch_add(1, Ordering::Relaxed) % u8::MAX;
@@ -81,17 +84,17 @@ pub(crate) fn address() -> String {
     listener.local_addr().expect("it is bound").to_string()
 }
 
-/// Runs the program to its end, with this input.
+/// Runs the program with this input until it ends.
 pub(crate) fn run(directory: &Path, arguments: &[&str], input: &str) -> Output {
     let mut child = spawn(directory, &[], arguments, &[]);
     let mut stdin = child.stdin.take().expect("it is piped");
-    // The program may refuse to run before it reads.
+    // The program may end before it reads.
     let _ = stdin.write_all(input.as_bytes());
     drop(stdin);
-    child.wait_with_output().expect("it is a child of ours")
+    child.wait_with_output().expect("it is our child")
 }
 
-/// The exit code and the only line on standard error of a program that does not start.
+/// Runs a program that does not start: its exit code and its only line on standard error.
 pub(crate) fn refusal(directory: &Path, arguments: &[&str]) -> (Option<i32>, String) {
     let Output { status, stdout, stderr } = run(directory, arguments, "");
     let (stdout, stderr) = (String::from_utf8_lossy(&stdout), String::from_utf8_lossy(&stderr));
@@ -102,7 +105,7 @@ pub(crate) fn refusal(directory: &Path, arguments: &[&str]) -> (Option<i32>, Str
     (status.code(), sentence)
 }
 
-/// Runs the program, by way of `launcher` if that is not empty.
+/// Starts the program; a `launcher` that is not empty is put in front of its command line.
 fn spawn(directory: &Path, launcher: &[String], arguments: &[&str], environment: &[(&str, &str)]) -> Child {
     let mut command = match launcher.split_first() {
         None => Command::new(program()),
@@ -130,42 +133,47 @@ pub(crate) struct Process {
     child: Child,
     stdin: Option<ChildStdin>,
     answers: Receiver<String>,
+    /// What was read from its standard error.
     stderr: Arc<Mutex<String>>,
-    unread: Option<ChildStderr>,
+    stderr_pipe: Option<ChildStderr>,
 }
 
 impl Process {
-    /// Starts the program; its relative paths begin at `directory`.
+    /// Starts the program in this working directory.
     pub(crate) fn start(directory: &Path, arguments: &[&str]) -> Process {
         Process::start_with(directory, arguments, &[])
     }
 
-    /// The same, with these variables in its environment.
+    /// The same, with these environment variables.
     pub(crate) fn start_with(directory: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Process {
-        Process::hear(Process::launch(directory, &[], arguments, environment))
+        Process::launch(directory, &[], arguments, environment).collect_stderr()
     }
 
-    /// The same, by way of a launcher.
-    pub(crate) fn start_by(launcher: &[String], directory: &Path, arguments: &[&str]) -> Process {
-        Process::hear(Process::launch(directory, launcher, arguments, &[]))
+    /// The same, with a launcher in front of its command line.
+    pub(crate) fn start_with_launcher(launcher: &[String], directory: &Path, arguments: &[&str]) -> Process {
+        Process::launch(directory, launcher, arguments, &[]).collect_stderr()
     }
 
-    /// Reads what it writes to standard error.
-    fn hear(mut process: Process) -> Process {
-        let lines = BufReader::new(process.unread.take().expect("nobody reads it yet"));
-        let told = Arc::clone(&process.stderr);
+    /// Reads its standard error in a thread.
+    fn collect_stderr(mut self) -> Process {
+        let lines = BufReader::new(self.stderr_pipe.take().expect("it is not being read yet"));
+        let stderr = Arc::clone(&self.stderr);
         thread::spawn(move || {
             for line in lines.lines().map_while(Result::ok) {
-                let mut told = told.lock().expect("nobody panics with it");
-                told.push_str(&line);
-                told.push('\n');
+                let mut stderr = stderr.lock().expect(NO_PANIC);
+                stderr.push_str(&line);
+                stderr.push('\n');
             }
         });
-        process
+        self
     }
 
-    /// The same, and nobody reads its standard error.
-    pub(crate) fn start_deaf(directory: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Process {
+    /// The same, and its standard error is not read.
+    pub(crate) fn start_with_unread_stderr(
+        directory: &Path,
+        arguments: &[&str],
+        environment: &[(&str, &str)],
+    ) -> Process {
         Process::launch(directory, &[], arguments, environment)
     }
 
@@ -186,57 +194,58 @@ impl Process {
             }
         });
         let stdin = child.stdin.take();
-        let (name, stderr, unread) = (arguments.join(" "), Arc::default(), child.stderr.take());
-        Process { name, child, stdin, answers, stderr, unread }
+        let (name, stderr, stderr_pipe) = (arguments.join(" "), Arc::default(), child.stderr.take());
+        Process { name, child, stdin, answers, stderr, stderr_pipe }
     }
 
-    /// Types a command. False if the process is gone.
-    pub(crate) fn type_in(&mut self, command: &str) -> bool {
+    /// Sends a command. False if the process has ended.
+    pub(crate) fn send(&mut self, command: &str) -> bool {
         let Some(stdin) = &mut self.stdin else { return false };
         stdin.write_all(format!("{command}\n").as_bytes()).is_ok()
     }
 
-    /// The next line of its answers; none if the process is gone.
+    /// Waits for the next answer; none if the process has ended.
     pub(crate) fn next_answer(&self) -> Option<String> {
-        match self.listen() {
+        match self.try_next_answer() {
             Ok(line) => Some(line),
-            Err(Silence::Gone) => None,
-            Err(Silence::Hung) => panic!("no answer from {}; it told:\n{}", self.name, self.told()),
+            Err(NoAnswer::Ended) => None,
+            Err(NoAnswer::Hung) => panic!("no answer from {}; its stderr:\n{}", self.name, self.stderr()),
         }
     }
 
-    /// The next line of its answers, or why there is none.
-    pub(crate) fn listen(&self) -> Result<String, Silence> {
-        self.answers.recv_timeout(PATIENCE).map_err(|error| match error {
-            RecvTimeoutError::Disconnected => Silence::Gone,
-            RecvTimeoutError::Timeout => Silence::Hung,
+    /// Waits for the next answer.
+    pub(crate) fn try_next_answer(&self) -> Result<String, NoAnswer> {
+        self.answers.recv_timeout(WAIT_MAX).map_err(|error| match error {
+            RecvTimeoutError::Disconnected => NoAnswer::Ended,
+            RecvTimeoutError::Timeout => NoAnswer::Hung,
         })
     }
 
-    /// A command and the line that answers it.
+    /// Sends a command and waits for its answer.
     pub(crate) fn ask(&mut self, command: &str) -> String {
-        self.type_in(command);
+        self.send(command);
         let shown: String = command.chars().take(80).collect();
-        self.next_answer().unwrap_or_else(|| panic!("{} is gone at `{shown}`:\n{}", self.name, self.told()))
+        self.next_answer()
+            .unwrap_or_else(|| panic!("{} ended at `{shown}`; its stderr:\n{}", self.name, self.stderr()))
     }
 
-    /// `set` or `pop`, which must succeed.
+    /// Sends a `set` or `pop` that must succeed.
     pub(crate) fn change(&mut self, command: &str) -> Changed {
         let answer = self.ask(command);
         Changed::parse(&answer)
-            .unwrap_or_else(|| panic!("{}: {answer:.200}; it told:\n{}", self.name, self.told()))
+            .unwrap_or_else(|| panic!("{}: {answer:.200}; its stderr:\n{}", self.name, self.stderr()))
     }
 
-    /// The fields of `status`.
+    /// The fields of its status line.
     pub(crate) fn status(&mut self) -> BTreeMap<String, String> {
         let line = self.ask("status");
-        status_fields(&line).unwrap_or_else(|| panic!("a status: {line}"))
+        status_fields(&line).unwrap_or_else(|| panic!("not a status line: {line}"))
     }
 
-    /// The whole log: each entry's index, and what it says.
+    /// The whole log: the index and the text of each entry.
     pub(crate) fn log(&mut self) -> Vec<(u64, String)> {
-        self.type_in("log 1000000");
-        self.type_in("status");
+        self.send("log 1000000");
+        self.send("status");
         let mut entries = Vec::new();
         loop {
             let line = self.next_answer().expect("it runs");
@@ -251,54 +260,56 @@ impl Process {
         }
     }
 
-    /// What it has written to standard error.
-    pub(crate) fn told(&self) -> String {
-        self.stderr.lock().expect("nobody panics with it").clone()
+    /// What it has written to standard error so far.
+    pub(crate) fn stderr(&self) -> String {
+        self.stderr.lock().expect(NO_PANIC).clone()
     }
 
-    /// Waits until it has told this.
-    pub(crate) fn wait_told(&self, part: &str) {
-        wait_until(&format!("{} tells `{part}`", self.name), || self.told().contains(part).then_some(()));
+    /// Waits until this text is in its standard error.
+    pub(crate) fn wait_for_stderr(&self, part: &str) {
+        wait_until(&format!("{} writes `{part}` to stderr", self.name), || {
+            self.stderr().contains(part).then_some(())
+        });
     }
 
-    /// Memory that the process really has, in KiB.
+    /// Its resident memory in KiB.
     pub(crate) fn resident_kib(&self) -> u64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("it runs");
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("Linux tells it");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("Linux lists it");
         line.trim().trim_end_matches(" kB").parse().expect("it is a number")
     }
 
     /// Sends a signal.
     pub(crate) fn signal(&self, signal: Signal) {
         let id = i32::try_from(self.child.id()).expect("ids of processes fit");
-        kill(Pid::from_raw(id), signal).expect("it is a child of ours");
+        kill(Pid::from_raw(id), signal).expect("it is our child");
     }
 
-    /// Ends its input.
+    /// Closes its input.
     pub(crate) fn close_input(&mut self) {
         self.stdin = None;
     }
 
-    /// Ends its input and waits for its end.
+    /// Closes its input and waits until it ends.
     pub(crate) fn close(&mut self) -> ExitStatus {
         self.close_input();
         self.wait()
     }
 
-    /// Waits for its end.
+    /// Waits until it ends.
     pub(crate) fn wait(&mut self) -> ExitStatus {
         let name = self.name.clone();
-        wait_until(&format!("{name} ends"), || self.child.try_wait().expect("it is a child of ours"))
+        wait_until(&format!("{name} ends"), || self.child.try_wait().expect("it is our child"))
     }
 
-    /// What sends it signals, for use while another thread talks to it.
+    /// A function that sends it signals, for use while another thread owns the process.
     pub(crate) fn signaller(&self) -> impl Fn(Signal) + Send + use<> {
         let id = Pid::from_raw(i32::try_from(self.child.id()).expect("ids of processes fit"));
-        // Its id is its own until it is waited for, which only its owner does.
-        move |signal| kill(id, signal).expect("it is a child of ours")
+        // The id is not reused before `wait`, which only the owner calls.
+        move |signal| kill(id, signal).expect("it is our child")
     }
 
-    /// SIGKILL, and waits for its end.
+    /// Sends SIGKILL and waits until it ends.
     pub(crate) fn kill(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
@@ -311,16 +322,16 @@ impl Drop for Process {
     }
 }
 
-/// Why a process says nothing.
+/// Why a process does not answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Silence {
-    /// It has ended, or is about to.
-    Gone,
-    /// It runs, and has not answered within [`PATIENCE`].
+pub(crate) enum NoAnswer {
+    /// It has ended, or has closed its output.
+    Ended,
+    /// It runs, and has not answered within [`WAIT_MAX`].
     Hung,
 }
 
-/// The fields of a line that answers `status`.
+/// The fields of a status line.
 pub(crate) fn status_fields(line: &str) -> Option<BTreeMap<String, String>> {
     let field = |field: &str| field.split_once('=').map(|(name, value)| (name.to_owned(), value.to_owned()));
     line.split(' ').map(field).collect()
@@ -330,7 +341,7 @@ pub(crate) fn status_fields(line: &str) -> Option<BTreeMap<String, String>> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Changed {
     pub(crate) index: u64,
-    /// As printed, without its quotes.
+    /// The previous value, as printed, without its quotes.
     pub(crate) previous: Option<String>,
 }
 
@@ -347,9 +358,9 @@ impl Changed {
     }
 }
 
-/// Fails unless `text` has all the parts.
-pub(crate) fn assert_tells(text: &str, parts: &[impl AsRef<str> + Debug]) {
+/// Fails unless `text` contains all the parts.
+pub(crate) fn assert_contains(text: &str, parts: &[impl AsRef<str> + Debug]) {
     for part in parts {
-        assert!(text.contains(part.as_ref()), "no {part:?} in: {text}");
+        assert!(text.contains(part.as_ref()), "{part:?} is not in: {text}");
     }
 }

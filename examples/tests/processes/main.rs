@@ -1,7 +1,7 @@
-//! `kvstorage` as its users run it: processes, real TCP, real files, SIGKILL, networks that are cut.
+//! The examples as users run them: `kvstorage` as processes with real TCP, real files, SIGKILL and cut networks.
 //!
-//! [`harness`] runs them, [`cluster`] several at once. Every test has addresses and directories of its own and ends what
-//! it started. [`random_faults`] is the longest of them, and can be made longer.
+//! [`harness`] runs one process, [`cluster`] several. Every test has its own addresses and directories, and ends the
+//! processes that it started. [`random_faults`] is the longest test, and can be made longer.
 
 #![allow(clippy::disallowed_methods, reason = "waits have bounds, in one place")]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on may stop")]

@@ -1,19 +1,18 @@
-//! A network that the tests make and can cut: a namespace for each node, joined by a bridge in one more.
+//! A network that the tests can cut: a namespace for each node, joined by a bridge in one more namespace.
 //!
 //! ```text
 //!  raftobj-PID-N-0        raftobj-PID-N-hub        raftobj-PID-N-1
 //!  eth0 10.0.0.1/24 ────── v0 ─ bridge ─ v1 ────── eth0 10.0.0.2/24
 //! ```
 //!
-//! Nothing of it is in the machine's own namespace, so no address, no rule and no packet meets anything else. It needs
-//! root, a kernel with namespaces, and `ip` of iproute2; nothing more, because a cut is a rule of routing: a node that is
-//! not to hear another one has a rule that swallows what comes from there, without a word, connections that exist
-//! included.
+//! Nothing of it is in the machine's own namespace, so its addresses, rules and packets cannot collide with others. It
+//! needs root, a kernel with namespaces, and `ip` of iproute2. A cut link needs nothing more, because it is a routing
+//! rule: the receiving node silently drops every packet from the sender, also on connections that exist.
 //!
-//! [`Undo`] removes the namespaces, a signal included. What tests left behind that were killed outright, the
-//! next network sweeps away: the names tell whose they are.
+//! [`Cleanup`] removes the namespaces, also after a signal. Tests that were killed with SIGKILL leave theirs behind;
+//! the next network removes them: the name of a namespace has the process id of its owner.
 
-use crate::cleanup::Undo;
+use crate::cleanup::Cleanup;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::collections::BTreeSet;
@@ -22,35 +21,36 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// Nodes with addresses of their own, and the links between them. Gone when it is dropped, which should be after the
-/// processes in it have ended.
+/// Nodes, each with its own address, and the links between them. Dropping it removes the network; end the processes in
+/// it first.
 pub(crate) struct Network {
     prefix: String,
     size: usize,
-    /// Who does not hear whom: (from, to).
+    /// The cut links: (from, to).
     cuts: BTreeSet<(usize, usize)>,
     unplugged: BTreeSet<usize>,
-    _undo: Undo,
+    _cleanup: Cleanup,
 }
 
 /// Where `ip` keeps the names of namespaces.
 const NAMES: &str = "/run/netns";
 const PREFIX: &str = "raftobj-";
-/// As in the documentation: each node is alone in its namespace and has no other port to avoid.
+/// The port of the documentation. Each node is alone in its namespace, so the port is free.
 const PORT: u16 = 4321;
 
 impl Network {
-    /// A whole network for so many nodes, or why there is none here.
+    /// Makes a network for `size` nodes. The error is why this machine does not allow one.
     pub(crate) fn new(size: usize) -> Result<Network, String> {
         static LAST: AtomicU32 = AtomicU32::new(0);
         let number = LAST.fetch_add(1, Ordering::Relaxed);
         let prefix = format!("{PREFIX}{}-{number}-", std::process::id());
-        sweep();
+        remove_leftovers();
         let own = prefix.clone();
-        let undo =
-            Undo::with(move || named(|name| name.starts_with(&own)).iter().for_each(|name| remove(name)));
+        let cleanup = Cleanup::new(move || {
+            namespaces(|name| name.starts_with(&own)).iter().for_each(|name| remove(name))
+        });
         let network =
-            Network { prefix, size, cuts: BTreeSet::new(), unplugged: BTreeSet::new(), _undo: undo };
+            Network { prefix, size, cuts: BTreeSet::new(), unplugged: BTreeSet::new(), _cleanup: cleanup };
         network.build()?;
         Ok(network)
     }
@@ -70,7 +70,7 @@ impl Network {
             ip(&["-n", space, "link", "set", "lo", "up"])?;
             ip(&["-n", space, "address", "add", &format!("{}/24", host(node)), "dev", "eth0"])?;
             ip(&["-n", space, "link", "set", "eth0", "up"])?;
-            // The rule that finds the node's own addresses is the very first; make room for cuts before it.
+            // The first rule finds the node's own addresses. Move it behind those that cut links.
             ip(&["-n", space, "rule", "add", "pref", "100", "lookup", "local"])?;
             ip(&["-n", space, "rule", "del", "pref", "0"])?;
         }
@@ -82,39 +82,39 @@ impl Network {
         format!("{}:{PORT}", host(node))
     }
 
-    /// What to put before a program and its arguments, so that it runs as this node. `ip` becomes the program: its id,
-    /// its pipes and its signals are the program's.
+    /// Put this in front of a command line to run it as this node. `ip` executes the program in its own process: id,
+    /// pipes and signals are the program's.
     pub(crate) fn launcher(&self, node: usize) -> Vec<String> {
         ["ip", "netns", "exec", &self.namespace(&node.to_string())].map(str::to_owned).into()
     }
 
-    /// Cuts exactly these, each pair from one node to another, and mends all else.
+    /// Cuts exactly these links (from, to), and restores all others.
     pub(crate) fn cut(&mut self, cuts: BTreeSet<(usize, usize)>) {
         for (from, to) in self.cuts.symmetric_difference(&cuts) {
-            let done = if cuts.contains(&(*from, *to)) { "add" } else { "del" };
+            let action = if cuts.contains(&(*from, *to)) { "add" } else { "del" };
             let (space, from) = (self.namespace(&to.to_string()), host(*from));
-            self.must(&["-n", &space, "rule", done, "pref", "10", "from", &from, "blackhole"]);
+            self.ip(&["-n", &space, "rule", action, "pref", "10", "from", &from, "blackhole"]);
         }
         self.cuts = cuts;
     }
 
-    /// Pulls the cables of exactly these nodes, and puts all others in.
+    /// Takes the links of exactly these nodes down, and all others up.
     pub(crate) fn unplug(&mut self, unplugged: BTreeSet<usize>) {
         let hub = self.namespace("hub");
         for node in self.unplugged.symmetric_difference(&unplugged) {
             let state = if unplugged.contains(node) { "down" } else { "up" };
-            self.must(&["-n", &hub, "link", "set", &format!("v{node}"), state]);
+            self.ip(&["-n", &hub, "link", "set", &format!("v{node}"), state]);
         }
         self.unplugged = unplugged;
     }
 
-    fn must(&self, arguments: &[&str]) {
-        ip(arguments)
-            .unwrap_or_else(|why| panic!("a network of {} nodes was made, but then {why}", self.size));
+    /// Runs `ip`, which must succeed once the network is made.
+    fn ip(&self, arguments: &[&str]) {
+        ip(arguments).unwrap_or_else(|error| panic!("in a network of {} nodes: {error}", self.size));
     }
 
-    fn namespace(&self, who: &str) -> String {
-        format!("{}{who}", self.prefix)
+    fn namespace(&self, name: &str) -> String {
+        format!("{}{name}", self.prefix)
     }
 }
 
@@ -122,15 +122,15 @@ fn host(node: usize) -> String {
     format!("10.0.0.{}", node + 1)
 }
 
-/// Which process made a namespace of this name, if it is one of ours.
+/// The process id in the name of a namespace, if the name is one of ours.
 fn owner(name: &str) -> Option<&str> {
     name.strip_prefix(PREFIX)?.split('-').next().filter(|owner| owner.parse::<u32>().is_ok())
 }
 
-/// Removes what was made by processes that are no more, and ends whatever still runs there, as what is stopped does.
-fn sweep() {
-    let is_left = |name: &str| owner(name).is_some_and(|owner| !Path::new("/proc").join(owner).exists());
-    for name in named(is_left) {
+/// Removes the namespaces of tests that have ended, and kills the processes in them: a stopped process does not end.
+fn remove_leftovers() {
+    let is_leftover = |name: &str| owner(name).is_some_and(|owner| !Path::new("/proc").join(owner).exists());
+    for name in namespaces(is_leftover) {
         let pids = ip(&["netns", "pids", &name]).unwrap_or_default();
         for pid in pids.lines().filter_map(|pid| pid.trim().parse().ok()) {
             let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
@@ -139,26 +139,26 @@ fn sweep() {
     }
 }
 
-/// The namespaces of these names.
-fn named(concerns: impl Fn(&str) -> bool) -> Vec<String> {
+/// The names of the namespaces that match.
+fn namespaces(matches: impl Fn(&str) -> bool) -> Vec<String> {
     let Ok(entries) = fs::read_dir(NAMES) else { return Vec::new() };
     let names = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok());
-    names.filter(|name| concerns(name)).collect()
+    names.filter(|name| matches(name)).collect()
 }
 
-/// Removes a namespace. What runs in it keeps it, without a name, until it ends.
+/// Removes the name of a namespace. The namespace itself exists until the last process in it ends.
 fn remove(name: &str) {
-    // Another process may sweep at the same time.
+    // Another process may remove it at the same time.
     let _ = ip(&["netns", "delete", name]);
 }
 
-/// Runs `ip`: what it says, or why it does not.
+/// Runs `ip` and returns what it prints.
 fn ip(arguments: &[&str]) -> Result<String, String> {
     let command = format!("`ip {}`", arguments.join(" "));
     let output = Command::new("ip").args(arguments).stdin(Stdio::null()).output();
     let output = output.map_err(|error| format!("{command} cannot be run: {error}"))?;
     match output.status.success() {
         true => Ok(String::from_utf8_lossy(&output.stdout).into_owned()),
-        false => Err(format!("{command} says: {}", String::from_utf8_lossy(&output.stderr).trim_end())),
+        false => Err(format!("{command} fails: {}", String::from_utf8_lossy(&output.stderr).trim_end())),
     }
 }

@@ -1,48 +1,48 @@
-//! Whether what the clients saw could have happened.
+//! Checks what the clients saw.
 //!
-//! [`judge`] takes the records of a whole round. Changes and linearizable reads must have an order in real time: that is
-//! the checker's part, key by key. What is beside its view, the printed indexes and the local reads, [`order`] judges.
+//! [`check`] takes the records of a whole round. The linearizability checker covers changes and linearizable reads, key
+//! by key. [`order`] covers what the checker does not see: printed indexes and local reads.
 
 use super::order;
-use super::record::{Asked, Record, Told};
+use super::record::{Answer, Command, Record};
 use raftobj::sim::history::{ByKey, Checker, History, Model, Operation, Outcome, Verdict};
 
-/// What is wrong with these records, drawn; or how many local reads were judged.
-pub(crate) fn judge(records: &[Record]) -> Result<usize, String> {
+/// How many local reads were checked. The error is a violation, as text, with a timeline where possible.
+pub(crate) fn check(records: &[Record]) -> Result<usize, String> {
     let model = ByKey::<u64, Entry>::new(Entry);
     match Checker::new(&model).steps_max(STEPS_MAX).check(&history(records)) {
-        Verdict::Linearizable => order::judge(records),
+        Verdict::Linearizable => order::check(records),
         Verdict::NotLinearizable(counter_example) => Err(counter_example.to_string()),
         Verdict::Undecided { key, steps } => Err(format!("key {key} is undecided after {steps} steps")),
     }
 }
 
-/// For one key; the records of a key that is hard are still judged within a second or ten.
+/// For one key. The checker needs 1 to 10 seconds for so many steps.
 const STEPS_MAX: u64 = 10_000_000;
 
-/// The calls of which linearizability is promised.
+/// The calls that must be linearizable.
 fn history(records: &[Record]) -> History<(u64, Call), Option<u64>> {
     let mut history = History::new();
-    for Record { client, asked, begin, end, told } in records {
-        let call = match *asked {
-            Asked::Set { key, value } => (key, Call::Set(value)),
-            Asked::Pop { key } => (key, Call::Pop),
-            Asked::Get { key, linearizable: true } => (key, Call::Get),
-            Asked::Get { linearizable: false, .. } | Asked::Status => continue,
+    for Record { client, command, begin, end, answer } in records {
+        let call = match *command {
+            Command::Set { key, value } => (key, Call::Set(value)),
+            Command::Pop { key } => (key, Call::Pop),
+            Command::Get { key, linearizable: true } => (key, Call::Get),
+            Command::Get { linearizable: false, .. } | Command::Status => continue,
         };
-        let outcome = match *told {
-            Told::Changed { previous: reply, .. } | Told::Value(reply) => {
+        let outcome = match *answer {
+            Answer::Changed { previous: reply, .. } | Answer::Value(reply) => {
                 Outcome::Returned { reply, at: *end }
             }
-            Told::Not => Outcome::Failed,
-            Told::Unknown | Told::Status { .. } => Outcome::Unknown,
+            Answer::NoEffect => Outcome::Failed,
+            Answer::Unknown | Answer::Status { .. } => Outcome::Unknown,
         };
         history.push(Operation { client: *client, call, invoked_at: *begin, outcome });
     }
     history
 }
 
-/// One entry of the dictionary, as it should be. Every command replies the value that it found.
+/// The model of one entry of the dictionary. Every call returns the value before it.
 #[derive(Clone, Copy, Debug, Default)]
 struct Entry;
 
@@ -96,24 +96,30 @@ mod tests {
     use super::*;
     use raftobj::sim::history::{ClientId, Timestamp};
 
-    /// A session of a few clients, one after the other: who, the command as typed, the answer as printed.
-    fn records(lines: &[(u64, Asked, &str)]) -> Vec<Record> {
-        let record = |(number, (client, asked, line)): (usize, &(u64, Asked, &str))| {
+    /// Records of commands that do not overlap: client, command, answer line.
+    fn records(lines: &[(u64, Command, &str)]) -> Vec<Record> {
+        let record = |(number, (client, command, line)): (usize, &(u64, Command, &str))| {
             let begin = Timestamp(2 * number as u64);
-            let told = Told::parse(*asked, line).expect("the line is an answer");
-            Record { client: ClientId(*client), asked: *asked, begin, end: Timestamp(begin.0 + 1), told }
+            let answer = Answer::parse(*command, line).expect("the line is an answer");
+            Record {
+                client: ClientId(*client),
+                command: *command,
+                begin,
+                end: Timestamp(begin.0 + 1),
+                answer,
+            }
         };
         lines.iter().enumerate().map(record).collect()
     }
 
-    const fn set(value: u64) -> Asked {
-        Asked::Set { key: 1, value }
+    const fn set(value: u64) -> Command {
+        Command::Set { key: 1, value }
     }
-    const GET: Asked = Asked::Get { key: 1, linearizable: true };
-    const LOCAL: Asked = Asked::Get { key: 1, linearizable: false };
-    const POP: Asked = Asked::Pop { key: 1 };
+    const GET: Command = Command::Get { key: 1, linearizable: true };
+    const LOCAL: Command = Command::Get { key: 1, linearizable: false };
+    const POP: Command = Command::Pop { key: 1 };
 
-    fn true_session() -> Vec<(u64, Asked, &'static str)> {
+    fn correct_session() -> Vec<(u64, Command, &'static str)> {
         vec![
             (1, set(10), "ok index=2 term=1 previous=none"),
             (2, LOCAL, r#"value="10""#),
@@ -129,53 +135,55 @@ mod tests {
         ]
     }
 
-    /// If it fails, the judge finds fault with what is right.
+    /// If it fails, correct answers fail the test.
     #[test]
-    fn a_session_that_could_have_happened_passes() {
-        assert_eq!(judge(&records(&true_session())), Ok(4));
+    fn a_correct_session_passes() {
+        assert_eq!(check(&records(&correct_session())), Ok(4));
     }
 
-    /// If it fails, nothing that the processes could answer would fail the test.
+    /// If it fails, wrong answers pass the test.
     #[test]
-    fn one_doctored_answer_is_reported() {
-        for (what, at, doctored, sentence) in [
+    fn one_wrong_answer_is_reported() {
+        for (what, at, wrong, sentence) in [
             ("a stale read", 6, r#"value="10""#, "get -> 10"),
             ("a lost write", 6, "none", "get -> none"),
             ("a value from nowhere", 4, r#"value="99""#, "get -> 99"),
             ("a failed write that took effect", 6, r#"value="13""#, "get -> 13"),
             ("a write that replaced nothing", 2, "ok index=3 term=1 previous=none", "set 11 -> none"),
-            ("a pop of what was gone", 8, r#"ok index=5 term=2 previous="11""#, "pop -> 11"),
+            ("a pop of an overwritten value", 8, r#"ok index=5 term=2 previous="11""#, "pop -> 11"),
             ("an index that goes back", 8, r#"ok index=2 term=2 previous="12""#, "at index 2"),
             ("a local read that goes back", 9, r#"value="10""#, "index 3"),
             ("a local read that misses an own change", 10, r#"value="11""#, "index 5"),
-            ("a local read from nowhere", 7, r#"value="99""#, "nobody"),
+            ("a local read from nowhere", 7, r#"value="99""#, "no command sets 99"),
         ] {
-            let mut lines = true_session();
-            lines[at].2 = doctored;
-            let report = judge(&records(&lines)).expect_err(what);
+            let mut lines = correct_session();
+            lines[at].2 = wrong;
+            let report = check(&records(&lines)).expect_err(what);
             assert!(report.contains(sentence), "{what}: {report}");
         }
         let lost = [(1, set(10), "ok index=2 term=1 previous=none"), (1, LOCAL, "none")];
-        let report = judge(&records(&lost)).expect_err("nothing took it away");
+        let report = check(&records(&lost)).expect_err("it was not popped");
         assert!(report.contains("10 was set at index 2"), "{report}");
     }
 
-    /// If it fails, two changes can claim one place in the log.
+    /// If it fails, two changes can have the same index.
     #[test]
     fn an_index_belongs_to_one_change() {
-        let [mut first, mut second] = [(1, set(10)), (2, Asked::Set { key: 2, value: 11 })]
-            .map(|(client, asked)| records(&[(client, asked, "ok index=2 term=1 previous=none")]).remove(0));
+        let [mut first, mut second] =
+            [(1, set(10)), (2, Command::Set { key: 2, value: 11 })].map(|(client, command)| {
+                records(&[(client, command, "ok index=2 term=1 previous=none")]).remove(0)
+            });
         (first.end, second.end) = (Timestamp(9), Timestamp(9));
-        let report = judge(&[first, second]).expect_err("both are at index 2");
+        let report = check(&[first, second]).expect_err("both are at index 2");
         assert!(report.contains("at index 2"), "{report}");
     }
 
-    /// If it fails, whoever has to understand a violation has to do without a picture of it.
+    /// If it fails, the report of a violation has no timeline.
     #[test]
-    fn a_stale_read_is_drawn() {
-        let mut lines = true_session();
+    fn a_stale_read_is_reported_with_a_timeline() {
+        let mut lines = correct_session();
         lines[6].2 = r#"value="10""#;
-        let report = judge(&records(&lines)).expect_err("it is stale");
+        let report = check(&records(&lines)).expect_err("it is stale");
         assert!(report.starts_with("not linearizable at key 1"), "{report}");
         assert!(report.contains("client 2") && report.contains("|--set 11"), "{report}");
     }

@@ -1,48 +1,47 @@
-//! What can go wrong with processes and the network between them, drawn at random.
+//! Faults of processes and of the network between them, drawn at random.
 //!
-//! Pure: a [`Fault`] is drawn for a [`Condition`] and says what is to be done; the round does it. Begin with
-//! [`Fault::draw`].
+//! Pure: [`Fault::draw`] chooses a fault that fits a [`Condition`]; the round injects it. Begin with [`Fault::draw`].
 
 use raftobj::sim::Random;
 use std::collections::BTreeSet;
 use std::fmt;
 
-/// What is wrong with a cluster at a moment.
+/// The faults that are present in a cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Condition {
     pub(crate) size: usize,
-    /// Killed, and not started again.
+    /// Killed, and not restarted.
     pub(crate) dead: BTreeSet<usize>,
-    /// SIGSTOP.
+    /// Stopped by SIGSTOP.
     pub(crate) stopped: BTreeSet<usize>,
-    /// Who does not hear whom: (from, to).
+    /// The cut links: (from, to).
     pub(crate) cuts: BTreeSet<(usize, usize)>,
-    /// Whose cable is pulled.
+    /// The nodes whose network link is down.
     pub(crate) unplugged: BTreeSet<usize>,
 }
 
-/// Something that is done to a cluster.
+/// A fault, or a repair.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
-    /// SIGKILL, all of them before any end is waited for.
+    /// SIGKILL: all signals are sent before waiting for any process to end.
     Kill(BTreeSet<usize>),
-    /// Start again on the same files.
+    /// Restart on the same files.
     Start(BTreeSet<usize>),
     /// SIGSTOP.
     Stop(usize),
     /// SIGCONT.
     Continue(usize),
-    /// These links, from one to another, and no others.
+    /// Cut exactly these links (from, to). The name is that of the shape.
     Cut(&'static str, BTreeSet<(usize, usize)>),
-    /// Pull the cable.
+    /// Take the network link of a node down.
     Unplug(usize),
-    /// No cut, all cables in.
-    Mend,
+    /// Restore all links.
+    Heal,
 }
 
 impl Condition {
-    /// Nothing is wrong.
-    pub(crate) fn sound(size: usize) -> Condition {
+    /// No faults.
+    pub(crate) fn healthy(size: usize) -> Condition {
         Condition {
             size,
             dead: BTreeSet::new(),
@@ -52,7 +51,7 @@ impl Condition {
         }
     }
 
-    /// What is wrong after this.
+    /// The condition after this fault or repair.
     pub(crate) fn after(mut self, fault: &Fault) -> Condition {
         match fault {
             Fault::Kill(nodes) => {
@@ -64,7 +63,7 @@ impl Condition {
             Fault::Continue(node) => drop(self.stopped.remove(node)),
             Fault::Cut(_, cuts) => self.cuts.clone_from(cuts),
             Fault::Unplug(node) => drop(self.unplugged.insert(*node)),
-            Fault::Mend => {
+            Fault::Heal => {
                 self.cuts.clear();
                 self.unplugged.clear();
             }
@@ -72,10 +71,10 @@ impl Condition {
         self
     }
 
-    /// The largest majority whose nodes all run and all hear each other. While there is one, the cluster has to serve.
-    pub(crate) fn whole_majority(&self) -> Option<Vec<usize>> {
-        let runs = |node: &usize| !self.dead.contains(node) && !self.stopped.contains(node);
-        let hears = |from: usize, to: usize| {
+    /// The largest majority that runs and in which every link works. While there is one, the cluster must serve.
+    pub(crate) fn connected_majority(&self) -> Option<Vec<usize>> {
+        let is_running = |node: &usize| !self.dead.contains(node) && !self.stopped.contains(node);
+        let reaches = |from: usize, to: usize| {
             from == to
                 || !(self.cuts.contains(&(from, to))
                     || self.unplugged.contains(&from)
@@ -83,11 +82,11 @@ impl Condition {
         };
         let groups = (0_usize..1 << self.size)
             .map(|mask| -> Vec<usize> { (0..self.size).filter(|node| mask >> node & 1 == 1).collect() });
-        let is_whole = |group: &Vec<usize>| {
-            group.iter().all(|node| runs(node) && group.iter().all(|other| hears(*node, *other)))
+        let is_connected = |group: &Vec<usize>| {
+            group.iter().all(|node| is_running(node) && group.iter().all(|other| reaches(*node, *other)))
         };
         let majorities = groups.filter(|group| group.len() > self.size / 2);
-        majorities.filter(is_whole).max_by_key(Vec::len)
+        majorities.filter(is_connected).max_by_key(Vec::len)
     }
 
     fn running(&self) -> Vec<usize> {
@@ -100,8 +99,8 @@ impl Condition {
 }
 
 impl Fault {
-    /// The next thing to do: something new goes wrong, or something is put right, more often so while no majority is
-    /// whole. Half of what is done to one node is done to the leader, if it is known.
+    /// Draws the next fault, or a repair, which is more likely while there is no connected majority. Of the faults of a
+    /// single node half hit the leader, if it is known.
     pub(crate) fn draw(
         random: &mut Random,
         condition: &Condition,
@@ -117,14 +116,14 @@ impl Fault {
             repairs.push(Fault::Continue(*node));
         }
         if condition.is_cut() {
-            repairs.push(Fault::Mend);
+            repairs.push(Fault::Heal);
         }
         let running = condition.running();
-        let is_time = match condition.whole_majority() {
+        let repair_now = match condition.connected_majority() {
             Some(_) => random.one_in(4),
             None => !random.one_in(3),
         };
-        if !repairs.is_empty() && (is_time || running.is_empty()) {
+        if !repairs.is_empty() && (repair_now || running.is_empty()) {
             return random.pick(&repairs).clone();
         }
         let target = match leader {
@@ -142,7 +141,7 @@ impl Fault {
         }
     }
 
-    /// One of the shapes that networks break into; `target` is who is meant, where a shape means one.
+    /// A cut of a random shape. `target` is the node at the centre of a shape that has one.
     fn cut(random: &mut Random, size: usize, target: usize) -> Fault {
         let mut order: Vec<usize> = (0..size).collect();
         for last in (1..size).rev() {
@@ -151,29 +150,29 @@ impl Fault {
         let place = |node: usize| order.iter().position(|other| *other == node).expect("all are in order");
         let border = random.between(1, size as u64 - 1) as usize;
         // Which links are left, from one node to another.
-        let (name, is_left): (_, &dyn Fn(usize, usize) -> bool) =
+        let (name, works): (_, &dyn Fn(usize, usize) -> bool) =
             match random.below(if size > 3 { 6 } else { 5 }) {
                 0 => ("split", &|from, to| (place(from) < border) == (place(to) < border)),
                 1 => ("isolated", &|from, to| from != target && to != target),
-                2 => ("deaf", &|_, to| to != target),
-                3 => ("mute", &|from, _| from != target),
+                2 => ("send only", &|_, to| to != target),
+                3 => ("receive only", &|from, _| from != target),
                 4 => ("bridge", &|from, to| {
-                    // The one in the middle hears both sides, which do not hear each other.
+                    // The middle node is connected to both sides, which are not connected to each other.
                     let side = |node| place(node).cmp(&(size / 2));
                     from == order[size / 2] || to == order[size / 2] || side(from) == side(to)
                 }),
-                // Three in a ring all hear each other.
+                // A ring of three is fully connected.
                 _ => ("ring", &|from, to| {
                     let distance = place(from).abs_diff(place(to));
                     distance == 1 || distance == size - 1
                 }),
             };
         let links = (0..size).flat_map(|from| (0..size).map(move |to| (from, to)));
-        let cuts = links.filter(|(from, to)| from != to && !is_left(*from, *to)).collect();
+        let cuts = links.filter(|(from, to)| from != to && !works(*from, *to)).collect();
         Fault::Cut(name, cuts)
     }
 
-    /// What it is called, without whom it meets.
+    /// Its name, without the nodes.
     pub(crate) fn kind(&self) -> &'static str {
         match self {
             Fault::Kill(nodes) if nodes.len() > 1 => "kill all",
@@ -183,7 +182,7 @@ impl Fault {
             Fault::Continue(_) => "continue",
             Fault::Cut(name, _) => name,
             Fault::Unplug(_) => "unplug",
-            Fault::Mend => "mend",
+            Fault::Heal => "heal",
         }
     }
 }
@@ -198,7 +197,7 @@ impl fmt::Display for Fault {
                 write!(f, "{kind}: cut ")?;
                 cuts.iter().try_for_each(|(from, to)| write!(f, " {from}>{to}"))
             }
-            Fault::Mend => write!(f, "{kind}"),
+            Fault::Heal => write!(f, "{kind}"),
         }
     }
 }
@@ -207,31 +206,31 @@ impl fmt::Display for Fault {
 mod tests {
     use super::*;
 
-    /// If it fails, a cluster that need not serve fails a round, or one that hangs passes it.
+    /// If it fails, a round fails although the cluster need not serve, or passes although it hangs.
     #[test]
-    fn a_majority_is_whole_if_all_of_it_run_and_hear_each_other() {
-        let sound = Condition::sound(5);
-        assert_eq!(sound.whole_majority(), Some(vec![0, 1, 2, 3, 4]));
-        let stopped = sound.clone().after(&Fault::Stop(0)).after(&Fault::Kill(BTreeSet::from([1])));
-        assert_eq!(stopped.whole_majority(), Some(vec![2, 3, 4]));
-        let deaf = Fault::Cut("deaf", BTreeSet::from([(3, 2), (4, 2)]));
-        let deaf = stopped.after(&deaf);
-        assert_eq!(deaf.whole_majority(), None, "2 does not hear the others");
-        let killed = deaf.after(&Fault::Kill(BTreeSet::from([0])));
-        assert_eq!(killed.stopped, BTreeSet::new(), "who is dead is not stopped");
+    fn a_connected_majority_runs_and_has_every_link() {
+        let healthy = Condition::healthy(5);
+        assert_eq!(healthy.connected_majority(), Some(vec![0, 1, 2, 3, 4]));
+        let stopped = healthy.clone().after(&Fault::Stop(0)).after(&Fault::Kill(BTreeSet::from([1])));
+        assert_eq!(stopped.connected_majority(), Some(vec![2, 3, 4]));
+        let cut = Fault::Cut("send only", BTreeSet::from([(3, 2), (4, 2)]));
+        let cut = stopped.after(&cut);
+        assert_eq!(cut.connected_majority(), None, "2 receives nothing");
+        let killed = cut.after(&Fault::Kill(BTreeSet::from([0])));
+        assert_eq!(killed.stopped, BTreeSet::new(), "a dead node is not stopped");
         let back = killed.after(&Fault::Start(BTreeSet::from([0, 1])));
-        assert_eq!(back.whole_majority(), Some(vec![0, 1, 3, 4]));
+        assert_eq!(back.connected_majority(), Some(vec![0, 1, 3, 4]));
         let unplugged = back.after(&Fault::Unplug(3)).after(&Fault::Unplug(4));
-        assert_eq!(unplugged.whole_majority(), Some(vec![0, 1, 2]), "2 hears these");
-        assert_eq!(unplugged.after(&Fault::Mend), sound);
+        assert_eq!(unplugged.connected_majority(), Some(vec![0, 1, 2]), "2 receives from these");
+        assert_eq!(unplugged.after(&Fault::Heal), healthy);
     }
 
-    /// If it fails, a kind of fault is drawn never, or makes no sense where it is drawn.
+    /// If it fails, a kind of fault is never drawn, or is drawn where it makes no sense.
     #[test]
     fn every_kind_is_drawn_and_fits_its_condition() {
         for (size, has_network) in [(3, false), (3, true), (4, true), (5, true)] {
             let mut random = Random::new(1);
-            let mut condition = Condition::sound(size);
+            let mut condition = Condition::healthy(size);
             let mut kinds = BTreeSet::new();
             for _ in 0..2_000 {
                 let leader = Some(random.below(size as u64) as usize);
@@ -241,10 +240,10 @@ mod tests {
                     Fault::Cut(_, cuts) => assert!(!cuts.is_empty(), "{fault}"),
                     _ => assert!(after != condition, "{fault} changes nothing in {condition:?}"),
                 }
-                let is_at_rest = |node: usize| condition.dead.contains(&node);
+                let is_dead = |node: usize| condition.dead.contains(&node);
                 match &fault {
-                    Fault::Stop(node) | Fault::Continue(node) => assert!(!is_at_rest(*node), "{fault}"),
-                    Fault::Start(nodes) => assert!(nodes.iter().all(|node| is_at_rest(*node)), "{fault}"),
+                    Fault::Stop(node) | Fault::Continue(node) => assert!(!is_dead(*node), "{fault}"),
+                    Fault::Start(nodes) => assert!(nodes.iter().all(|node| is_dead(*node)), "{fault}"),
                     _ => {}
                 }
                 kinds.insert(fault.kind());
@@ -259,22 +258,22 @@ mod tests {
         }
     }
 
-    /// If it fails, a shape is not what its name says.
+    /// If it fails, a cut does not have the shape of its name.
     #[test]
-    fn shapes_are_what_they_are_called() {
+    fn cuts_have_the_shape_of_their_name() {
         let mut random = Random::new(2);
         for _ in 0..200 {
-            let Fault::Cut(name, cuts) = Fault::cut(&mut random, 5, 4) else { panic!("it is a cut") };
+            let Fault::Cut(name, cuts) = Fault::cut(&mut random, 5, 4) else { panic!("it is not a cut") };
             let from_4 = cuts.iter().filter(|(from, _)| *from == 4).count();
             let to_4 = cuts.iter().filter(|(_, to)| *to == 4).count();
-            let heard: BTreeSet<usize> =
+            let cuts_to: BTreeSet<usize> =
                 (0..5).map(|node| cuts.iter().filter(|(_, to)| *to == node).count()).collect();
             match name {
                 "isolated" => assert_eq!((from_4, to_4, cuts.len()), (4, 4, 8)),
-                "deaf" => assert_eq!((from_4, to_4, cuts.len()), (0, 4, 4)),
-                "mute" => assert_eq!((from_4, to_4, cuts.len()), (4, 0, 4)),
-                "ring" => assert_eq!(heard, BTreeSet::from([2]), "each hears two neighbours"),
-                "bridge" => assert_eq!(heard, BTreeSet::from([0, 2]), "one hears all, the others one side"),
+                "send only" => assert_eq!((from_4, to_4, cuts.len()), (0, 4, 4)),
+                "receive only" => assert_eq!((from_4, to_4, cuts.len()), (4, 0, 4)),
+                "ring" => assert_eq!(cuts_to, BTreeSet::from([2]), "each receives from two neighbours"),
+                "bridge" => assert_eq!(cuts_to, BTreeSet::from([0, 2]), "the bridge receives from all"),
                 _ => assert!([8, 12].contains(&cuts.len()), "{name}: 1 and 4, or 2 and 3: {cuts:?}"),
             }
         }

@@ -1,27 +1,29 @@
-//! The order of the log, as the printed indexes tell it, and what local reads may see of it.
+//! Checks the order of the log, by the printed indexes, and local reads against it.
 //!
-//! Every acknowledged change says at which index it took effect. So:
+//! Every acknowledged change prints the index at which it took effect. So:
 //!
-//! - An index belongs to one change, and what began after another had ended has a higher one.
-//! - At one key, a change found what the one before it left, or something of unknown outcome between them.
-//! - A node sees ever longer beginnings of the log. What it has shown once (by a change of its own, a status, a value that
-//!   it read), a later local read of the same process sees too: read-your-writes and monotonic reads across all keys.
+//! - An index belongs to one change. A change that began after another had ended has a higher index.
+//! - A change of a key replaced the value of the previous change of that key, or one of unknown outcome between them.
+//! - A node applies the log in order. If a process has shown that it applied an index (by a change of its own, a
+//!   status, a value that it read), its later local reads see that index too: read-your-writes and monotonic reads
+//!   across all keys.
 //!
-//! Reads of values whose own index nobody was told are passed over; they are few.
+//! A read of a value whose write has an unknown outcome, and so no known index, passes unchecked; there are few.
 
-use super::record::{Asked, Record, Told};
+use super::record::{Answer, Command, Record};
 use raftobj::sim::history::ClientId;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What contradicts the order, or how many local reads were judged.
-pub(crate) fn judge(records: &[Record]) -> Result<usize, String> {
+/// How many local reads were checked. The error describes a violation.
+pub(crate) fn check(records: &[Record]) -> Result<usize, String> {
     indexes_grow_with_time(records)?;
     let keys = Key::all(records);
-    keys.iter().try_for_each(|(name, key)| key.is_one_chain().map_err(|why| format!("key {name}: {why}")))?;
-    local_reads(records, &keys)
+    keys.iter()
+        .try_for_each(|(name, key)| key.check_chain().map_err(|error| format!("key {name}: {error}")))?;
+    check_local_reads(records, &keys)
 }
 
-/// Of two changes none has the other's index, and if one began after the other had ended, it has the higher one.
+/// No two changes have the same index. A change that began after another had ended has a higher index.
 fn indexes_grow_with_time(records: &[Record]) -> Result<(), String> {
     let mut begins: Vec<(&Record, u64)> = records.iter().filter_map(|it| Some((it, index(it)?))).collect();
     let mut owners: BTreeMap<u64, &Record> = BTreeMap::new();
@@ -47,76 +49,76 @@ fn indexes_grow_with_time(records: &[Record]) -> Result<(), String> {
 }
 
 fn index(record: &Record) -> Option<u64> {
-    match record.told {
-        Told::Changed { index, .. } => Some(index),
+    match record.answer {
+        Answer::Changed { index, .. } => Some(index),
         _ => None,
     }
 }
 
-/// What is known of one key.
+/// The history of one key.
 #[derive(Debug, Default)]
 struct Key {
-    /// The acknowledged changes by index: what each found, and what it left.
+    /// The acknowledged changes by index: the values before and after.
     changes: BTreeMap<u64, (Option<u64>, Option<u64>)>,
-    /// The indexes of acknowledged values.
+    /// The indexes of acknowledged values, by value.
     index_of: BTreeMap<u64, u64>,
-    /// Values of unknown outcome.
-    open: BTreeSet<u64>,
-    /// Whether there is a `pop` of unknown outcome.
-    is_pop_open: bool,
+    /// Values of `set`s of unknown outcome.
+    unknown: BTreeSet<u64>,
+    /// Whether a `pop` has an unknown outcome.
+    has_unknown_pop: bool,
 }
 
 impl Key {
     fn all(records: &[Record]) -> BTreeMap<u64, Key> {
         let mut keys: BTreeMap<u64, Key> = BTreeMap::new();
         for record in records {
-            let (key, left) = match record.asked {
-                Asked::Set { key, value } => (key, Some(value)),
-                Asked::Pop { key } => (key, None),
-                Asked::Get { .. } | Asked::Status => continue,
+            let (key, after) = match record.command {
+                Command::Set { key, value } => (key, Some(value)),
+                Command::Pop { key } => (key, None),
+                Command::Get { .. } | Command::Status => continue,
             };
             let key = keys.entry(key).or_default();
-            match (record.told, left) {
-                (Told::Changed { index, previous }, _) => {
-                    key.changes.insert(index, (previous, left));
-                    left.map(|value| key.index_of.insert(value, index));
+            match (record.answer, after) {
+                (Answer::Changed { index, previous }, _) => {
+                    key.changes.insert(index, (previous, after));
+                    after.map(|value| key.index_of.insert(value, index));
                 }
-                (Told::Unknown, Some(value)) => drop(key.open.insert(value)),
-                (Told::Unknown, None) => key.is_pop_open = true,
+                (Answer::Unknown, Some(value)) => drop(key.unknown.insert(value)),
+                (Answer::Unknown, None) => key.has_unknown_pop = true,
                 _ => {}
             }
         }
         keys
     }
 
-    /// Each change found what the one before it left, or something of unknown outcome.
-    fn is_one_chain(&self) -> Result<(), String> {
-        let mut before: (u64, Option<u64>) = (0, None);
-        for (index, (found, left)) in &self.changes {
-            let may_be_between = match found {
-                Some(value) => self.open.contains(value),
-                None => self.is_pop_open,
+    /// Each change replaced the value of the previous one, or a value of unknown outcome.
+    fn check_chain(&self) -> Result<(), String> {
+        let mut last: (u64, Option<u64>) = (0, None);
+        for (index, (previous, after)) in &self.changes {
+            let may_be_unknown = match previous {
+                Some(value) => self.unknown.contains(value),
+                None => self.has_unknown_pop,
             };
-            if *found != before.1 && !may_be_between {
-                let (at, left) = before;
+            if *previous != last.1 && !may_be_unknown {
+                let (at, value) = last;
                 return Err(format!(
-                    "the change at index {index} found {found:?}, the one at index {at} left {left:?}"
+                    "the change at index {index} replaced {previous:?}, but the one at index {at} left {value:?}"
                 ));
             }
-            before = (*index, *left);
+            last = (*index, *after);
         }
         Ok(())
     }
 
-    /// Whether a node that has applied all up to `applied`, and maybe more, can show this value. If so, how much more it must have
-    /// applied, where that is known.
-    fn shows(&self, value: Option<u64>, applied: u64) -> Result<Option<u64>, String> {
+    /// The index up to which a node that returns this value must have applied, if known. The error is why a node that
+    /// has applied at least up to `applied` cannot return it.
+    fn check_read(&self, value: Option<u64>, applied: u64) -> Result<Option<u64>, String> {
         let last = self.changes.range(..=applied).next_back();
         match value {
-            Some(value) if self.open.contains(&value) => Ok(None),
+            Some(value) if self.unknown.contains(&value) => Ok(None),
             Some(value) => {
                 let Some(index) = self.index_of.get(&value).copied() else {
-                    return Err(format!("nobody has set {value}"));
+                    return Err(format!("no command sets {value}"));
                 };
                 match last {
                     Some((by, _)) if *by > index => Err(format!("{value} was overwritten at index {by}")),
@@ -124,10 +126,10 @@ impl Key {
                 }
             }
             None => {
-                let is_popped_later = self.changes.range(applied + 1..).any(|(_, (_, left))| left.is_none())
-                    || self.is_pop_open;
+                let may_be_popped = self.changes.range(applied + 1..).any(|(_, (_, after))| after.is_none())
+                    || self.has_unknown_pop;
                 match last {
-                    Some((index, (_, Some(value)))) if !is_popped_later => {
+                    Some((index, (_, Some(value)))) if !may_be_popped => {
                         Err(format!("{value} was set at index {index}"))
                     }
                     _ => Ok(None),
@@ -137,27 +139,27 @@ impl Key {
     }
 }
 
-/// No local read of a process misses what that process has shown before; how many there were.
-fn local_reads(records: &[Record], keys: &BTreeMap<u64, Key>) -> Result<usize, String> {
-    let nothing = Key::default();
+/// No local read of a process misses an index that the process has shown to be applied. Returns the number of reads.
+fn check_local_reads(records: &[Record], keys: &BTreeMap<u64, Key>) -> Result<usize, String> {
+    let unused = Key::default();
     let mut applied: BTreeMap<ClientId, u64> = BTreeMap::new();
-    let mut judged = 0;
-    // Each client's records are in its own order.
+    let mut checked = 0;
+    // The records of each client are in order.
     for record in records {
         let applied = applied.entry(record.client).or_default();
-        let shown = match (record.asked, record.told) {
-            (Asked::Get { key, linearizable }, Told::Value(value)) => {
-                judged += usize::from(!linearizable);
-                let key = keys.get(&key).unwrap_or(&nothing);
-                key.shows(value, *applied).map_err(|why| {
-                    format!("{record:?}, but {why}, and the process had applied up to index {applied}")
+        let shown = match (record.command, record.answer) {
+            (Command::Get { key, linearizable }, Answer::Value(value)) => {
+                checked += usize::from(!linearizable);
+                let key = keys.get(&key).unwrap_or(&unused);
+                key.check_read(value, *applied).map_err(|error| {
+                    format!("{record:?}, but {error}, and the process had applied up to index {applied}")
                 })?
             }
-            (_, Told::Changed { index, .. }) => Some(index),
-            (_, Told::Status { applied, .. }) => Some(applied),
+            (_, Answer::Changed { index, .. }) => Some(index),
+            (_, Answer::Status { applied, .. }) => Some(applied),
             _ => None,
         };
         *applied = shown.unwrap_or(0).max(*applied);
     }
-    Ok(judged)
+    Ok(checked)
 }

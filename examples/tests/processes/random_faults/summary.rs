@@ -1,43 +1,43 @@
-//! What there was in rounds, in numbers.
+//! Counts of what happened in rounds.
 
-use super::record::{Asked, Record, Told};
+use super::record::{Answer, Command, Record};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
-/// What there was in one or more rounds.
+/// Counts of one or more rounds.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Summary {
     pub(crate) rounds: usize,
     pub(crate) answers: BTreeMap<&'static str, usize>,
     pub(crate) faults: BTreeMap<&'static str, usize>,
-    pub(crate) local_reads_judged: usize,
+    pub(crate) local_reads_checked: usize,
     pub(crate) keys: u64,
-    /// The longest wait, after a fault's span, until a majority that had to serve did. Told, not judged.
+    /// The longest wait, after a fault had lasted its time, until a connected majority served. Printed, not checked.
     pub(crate) waited_max: Duration,
 }
 
 impl Summary {
-    /// Counts the answers.
+    /// Counts these answers.
     pub(crate) fn count(&mut self, records: &[Record]) {
         for record in records {
-            let answer = match (record.asked, record.told) {
-                (Asked::Status, _) => "status",
-                (Asked::Get { linearizable: false, .. }, Told::Value(_)) => "read locally",
-                (_, Told::Value(_)) => "read",
-                (_, Told::Changed { .. }) => "changed",
-                (Asked::Get { .. }, _) => "not read",
-                (_, Told::Not) => "not applied",
+            let answer = match (record.command, record.answer) {
+                (Command::Status, _) => "status",
+                (Command::Get { linearizable: false, .. }, Answer::Value(_)) => "read locally",
+                (_, Answer::Value(_)) => "read",
+                (_, Answer::Changed { .. }) => "changed",
+                (Command::Get { .. }, _) => "not read",
+                (_, Answer::NoEffect) => "not applied",
                 _ => "unknown",
             };
             *self.answers.entry(answer).or_default() += 1;
         }
     }
 
-    /// Both together.
+    /// Adds the counts of another summary.
     pub(crate) fn add(&mut self, other: &Summary) {
         self.rounds += other.rounds;
-        self.local_reads_judged += other.local_reads_judged;
+        self.local_reads_checked += other.local_reads_checked;
         self.keys += other.keys;
         self.waited_max = self.waited_max.max(other.waited_max);
         for (ours, theirs) in [(&mut self.answers, &other.answers), (&mut self.faults, &other.faults)] {
@@ -53,12 +53,12 @@ impl fmt::Display for Summary {
         };
         write!(
             f,
-            "{} rounds, {} commands at {} keys, all linearizable; {} local reads judged\n\
-             a whole majority served after at most {} ms\nanswers: {}\nfaults: {}",
+            "{} rounds, {} commands at {} keys, all linearizable; {} local reads checked\n\
+             a connected majority served after at most {} ms\nanswers: {}\nfaults: {}",
             self.rounds,
             self.answers.values().sum::<usize>(),
             self.keys,
-            self.local_reads_judged,
+            self.local_reads_checked,
             self.waited_max.as_millis(),
             list(&self.answers),
             list(&self.faults),
