@@ -1,9 +1,9 @@
-//! Calls a second, durable, on three processes on loopback.
+//! Durable calls a second of three processes on loopback.
 //!
-//! `cargo bench -p raftobj --bench calls [-- CALLERS…]`: for each count of callers (1, 16, 64, 256 and 1,024 if none
-//! is given) three fresh processes found a cluster in a temporary directory; the callers run in the leader's
-//! process, each with one call of a 64-byte value under way, for three seconds after one of warming up. Then the same
-//! on a follower. `BENCH_DIR` sets where the directories are made.
+//! Run it with `cargo bench -p raftobj --bench calls [-- CALLERS…]`. For each number of callers (default: 1, 16, 64,
+//! 256 and 1,024) three new processes found a cluster in a temporary directory. The callers run in the leader's
+//! process, each with one call of a 64-byte value in flight: one second to warm up, then three seconds measured. Then
+//! the same at a follower. `BENCH_DIR` sets the parent of the temporary directories.
 //!
 //! CPU seconds are those of the three processes together, callers included.
 
@@ -50,7 +50,7 @@ fn main() {
     }
 }
 
-/// One process: a node that does what its standard input says.
+/// One process: a node that reads commands from its standard input.
 fn node(arguments: &[String]) {
     let (own, peers, dir) = (&arguments[0], &arguments[2..], &arguments[1]);
     let replica: Replica<Map> =
@@ -66,7 +66,7 @@ fn node(arguments: &[String]) {
     }
 }
 
-/// Calls a second, p50 and p99 in microseconds, CPU seconds of this process and calls, over three seconds.
+/// Runs the callers, and returns the number of calls in [`MEASURED`], and their p50 and p99 in microseconds.
 fn load(replica: &Replica<Map>, callers: usize) -> String {
     let (measuring, done) = (AtomicBool::new(false), AtomicBool::new(false));
     let latencies = std::thread::scope(|scope| {
@@ -79,10 +79,10 @@ fn load(replica: &Replica<Map>, callers: usize) -> String {
                     if done.load(Ordering::Relaxed) {
                         break;
                     }
-                    let begun = Instant::now();
+                    let start = Instant::now();
                     let _ = replica.set((id * 1_000 + i % 1_000) as u64, &value).wait().unwrap();
                     if measuring.load(Ordering::Relaxed) {
-                        latencies.push(begun.elapsed().as_micros() as u64);
+                        latencies.push(start.elapsed().as_micros() as u64);
                     }
                 }
                 latencies
@@ -110,8 +110,8 @@ struct Process {
 }
 
 impl Process {
-    fn ask(&mut self, question: &str) -> String {
-        writeln!(self.input, "{question}").unwrap();
+    fn ask(&mut self, command: &str) -> String {
+        writeln!(self.input, "{command}").unwrap();
         let mut line = String::new();
         self.output.read_line(&mut line).unwrap();
         line.trim().to_owned()
@@ -139,9 +139,14 @@ fn measure(callers: usize, at: Role) {
     std::fs::remove_dir_all(&dir).unwrap();
     let numbers: Vec<f64> = result.split(' ').map(|number| number.parse().unwrap()).collect();
     let rate = numbers[0] / MEASURED.as_secs_f64();
-    // The processes also worked while they warmed up, at the same rate.
-    let million = rate * (MEASURED.as_secs_f64() + 1.0) / 1e6;
-    println!("{callers:7}  {at:8} {rate:9.0} {:10.0} {:10.0} {:18.1}", numbers[1], numbers[2], cpu / million);
+    // The CPU seconds include warming up, assumed to be at the same rate.
+    let millions = rate * (MEASURED.as_secs_f64() + 1.0) / 1e6;
+    println!(
+        "{callers:7}  {at:8} {rate:9.0} {:10.0} {:10.0} {:18.1}",
+        numbers[1],
+        numbers[2],
+        cpu / millions
+    );
 }
 
 fn start(own: &str, addresses: &[String], dir: &Path) -> Process {
@@ -158,7 +163,7 @@ fn free_addresses() -> Vec<String> {
     listeners.iter().map(|listener| listener.local_addr().unwrap().to_string()).collect()
 }
 
-/// User and system time of this process, from the kernel's table (hundredths of a second).
+/// User and system time of this process: fields 14 and 15 of /proc/self/stat, in hundredths of a second.
 fn cpu_seconds() -> f64 {
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
     let fields: Vec<&str> = stat.rsplit(") ").next().unwrap().split(' ').collect();
