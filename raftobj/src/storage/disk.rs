@@ -2,10 +2,8 @@
 //!
 //! A write and its sync are two calls: between them lies everything that a power cut may lose. Nothing here
 //! knows what is written. Begin at [`Disk`]; [`RealDisk`] is the only implementation outside of tests and
-//! simulation, and both pass the one suite in `conformance`.
+//! simulation, and both pass the one suite in `tests`.
 
-#[cfg(test)]
-mod conformance;
 #[cfg(any(test, feature = "sim"))]
 #[cfg_attr(not(test), allow(dead_code, reason = "the tests of the room use all of it"))]
 pub(crate) mod sim;

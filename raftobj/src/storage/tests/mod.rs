@@ -13,12 +13,13 @@ use crate::raft::types::{Entry, EntryId, EntryKind, HardState, Index, Term, Time
 use bytes::Bytes;
 use std::path::{Path, PathBuf};
 
-mod basics;
+mod appending;
 mod damage;
-mod faults;
-mod founding;
+mod directories;
+mod disk_conformance;
+mod disk_faults;
 mod inspection;
-mod power;
+mod power_cuts;
 mod script;
 
 const DIR: &str = "/data";

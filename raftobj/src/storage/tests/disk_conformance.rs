@@ -1,7 +1,7 @@
 //! What every disk does: one suite, run over the real and the simulated one.
 
-use super::sim::{DiskFault, SimDisk};
-use super::{Disk, DiskFile, RealDisk};
+use super::super::disk::sim::{DiskFault, SimDisk};
+use super::super::disk::{Disk, DiskFile, RealDisk};
 use std::path::{Path, PathBuf};
 
 /// A directory of the real disk that goes with the test.
