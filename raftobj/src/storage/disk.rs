@@ -1,8 +1,8 @@
-//! What the room asks of a disk: few operations, so that a simulated one can pull the plug between any two.
+//! The file operations that storage needs: so few that a simulated disk can cut the power between any two.
 //!
-//! A write and its sync are two calls: between them lies everything that a power cut may lose. Nothing here
-//! knows what is written. Begin at [`Disk`]; [`RealDisk`] is the only implementation outside of tests and
-//! simulation, and both pass the one suite in `tests`.
+//! A write and its sync are two calls: a power cut between them may lose what was written. Nothing here knows what
+//! is written. Begin reading at [`Disk`]. [`RealDisk`] is its only implementation outside of tests and simulation;
+//! the suite `tests/disk.rs` runs over both.
 
 #[cfg(any(test, feature = "sim"))]
 #[cfg_attr(not(test), allow(dead_code, reason = "the tests of the room use all of it"))]
@@ -13,26 +13,26 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-/// Directories and the names in them. Clones speak to the same disk.
+/// Directories and the names in them. A clone is the same disk.
 pub(crate) trait Disk: Clone + Send + Sync + 'static {
     type File: DiskFile;
 
-    /// Makes one directory, unless it is there: nodes that start at once make a common parent at once. Its own
-    /// parent exists. Durable once the parent was given to [`Disk::sync_dir`].
+    /// Creates one directory in an existing parent. Not an error if it exists: nodes that start at the same time
+    /// create a common parent at the same time. Durable after [`Disk::sync_dir`] of the parent.
     fn create_dir(&self, dir: &Path) -> Result<(), DiskError>;
-    /// The names in a directory, sorted; `None` where there is no such directory.
+    /// The names in a directory, sorted; `None` if there is no such directory.
     fn list(&self, dir: &Path) -> Result<Option<Vec<String>>, DiskError>;
-    /// Makes a file that did not exist, for reading and writing; an error if it does.
+    /// Creates a file for reading and writing; an error if it exists. Durable after `sync_dir`.
     fn create(&self, path: &Path) -> Result<Self::File, DiskError>;
-    /// Opens a file that exists, for reading and writing.
+    /// Opens an existing file for reading and writing.
     fn open(&self, path: &Path) -> Result<Self::File, DiskError>;
-    /// Opens a file that exists, for reading (and locking).
+    /// Opens an existing file for reading and locking.
     fn open_read(&self, path: &Path) -> Result<Self::File, DiskError>;
-    /// Gives a file another name in its directory, replacing what had it. Atomic; durable after `sync_dir`.
+    /// Renames a file within its directory, replacing a file of the new name. Atomic; durable after `sync_dir`.
     fn rename(&self, from: &Path, to: &Path) -> Result<(), DiskError>;
-    /// Takes a file's name away. Durable after `sync_dir`.
+    /// Removes a file. Durable after `sync_dir`.
     fn remove(&self, path: &Path) -> Result<(), DiskError>;
-    /// Makes the names in a directory durable: after create, rename and remove (rule 10).
+    /// Makes the names in a directory durable, after create, rename and remove (rule *durable names*).
     fn sync_dir(&self, dir: &Path) -> Result<(), DiskError>;
 }
 
@@ -40,26 +40,27 @@ pub(crate) trait Disk: Clone + Send + Sync + 'static {
 pub(crate) trait DiskFile: Send + Sync + 'static {
     /// Writes all of `bytes`. After an error any part of them may have been written.
     fn write_at(&self, bytes: &[u8], offset: u64) -> Result<(), DiskError>;
-    /// Fills `buffer`; an error if the file ends before.
+    /// Fills `buffer`; an error if the file is too short.
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> Result<(), DiskError>;
-    /// Makes what was written durable, and the length with it. After an error what was written since the
-    /// last good sync is unknowable, and a second call proves nothing (rule 4).
+    /// Makes everything written durable, and the file's length. After an error the fate of everything written since
+    /// the last successful sync is unknown, and a second call proves nothing (rule *an error closes the log*).
     fn sync(&self) -> Result<(), DiskError>;
     /// The length in bytes.
     fn len(&self) -> Result<u64, DiskError>;
-    /// Takes the lock that other processes see, held while this handle lives. `false`: somebody else has it.
+    /// Takes the file's lock, which excludes other processes and other handles until this handle is dropped.
+    /// `false` if another handle holds it.
     fn try_lock(&self) -> Result<bool, DiskError>;
 }
 
-/// An operation that failed, and on which path.
+/// A failed operation and its path.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot {operation} {}: {source}", path.display())]
 pub struct DiskError {
-    /// The operation, as the verb of the sentence.
+    /// The operation, a verb.
     pub operation: &'static str,
     /// The file or directory.
     pub path: PathBuf,
-    /// What the operating system said.
+    /// The error of the operating system.
     pub source: io::Error,
 }
 
@@ -70,7 +71,7 @@ impl DiskError {
         move |source| DiskError { operation, path, source }
     }
 
-    /// Whether the file is not there.
+    /// Whether the file does not exist.
     pub(crate) fn is_missing(&self) -> bool {
         self.source.kind() == io::ErrorKind::NotFound
     }
@@ -80,7 +81,7 @@ impl DiskError {
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct RealDisk;
 
-/// An open file and the name it was opened by, for errors.
+/// An open file, with its path for errors.
 #[derive(Debug)]
 pub(crate) struct RealFile {
     file: File,
@@ -100,7 +101,7 @@ impl Disk for RealDisk {
     fn create_dir(&self, dir: &Path) -> Result<(), DiskError> {
         match fs::create_dir(dir) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists && dir.is_dir() => Ok(()),
-            made => made.map_err(DiskError::at("create directory", dir)),
+            created => created.map_err(DiskError::at("create directory", dir)),
         }
     }
 

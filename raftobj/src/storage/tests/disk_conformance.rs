@@ -1,10 +1,9 @@
-//! What every disk does: one suite, run over the real and the simulated one.
+//! What every disk must do: one suite over the real and the simulated disk. Then what only the simulated one does.
 
-use super::super::disk::sim::{DiskFault, SimDisk};
-use super::super::disk::{Disk, DiskFile, RealDisk};
-use std::path::{Path, PathBuf};
+use super::disk::DiskFile;
+use super::*;
 
-/// A directory of the real disk that goes with the test.
+/// A directory of the real disk, removed with the test.
 struct Scratch(PathBuf);
 
 impl Scratch {
@@ -50,11 +49,11 @@ fn files_keep_what_is_written<D: Disk>(disk: D, dir: &Path) {
     read_only.read_at(&mut buffer, 0).unwrap();
 }
 
-fn names_come_and_go<D: Disk>(disk: D, dir: &Path) {
+fn names_are_created_renamed_and_removed<D: Disk>(disk: D, dir: &Path) {
     let inside = dir.join("inside");
     assert_eq!(disk.list(&inside).unwrap(), None);
     disk.create_dir(&inside).unwrap();
-    disk.create_dir(&inside).expect("a directory that another node has just made serves as well");
+    disk.create_dir(&inside).expect("another node may have just created it");
     disk.sync_dir(dir).unwrap();
     assert_eq!(disk.list(&inside).unwrap(), Some(vec![]));
     disk.create(&inside.join("b")).unwrap().write_at(b"b", 0).unwrap();
@@ -64,8 +63,8 @@ fn names_come_and_go<D: Disk>(disk: D, dir: &Path) {
     assert_eq!(disk.open(&inside.join("b")).unwrap().len().unwrap(), 2, "rename replaces");
     disk.sync_dir(&inside).unwrap();
     let file = inside.join("b");
-    assert!(disk.create_dir(&file).is_err(), "a file serves as no directory");
-    assert!(disk.list(&file).is_err(), "nor is it one that is not there");
+    assert!(disk.create_dir(&file).is_err(), "a file is not a directory");
+    assert!(disk.list(&file).is_err(), "a file is not a missing directory");
     assert!(!disk.create(&file).err().unwrap().is_missing());
     disk.remove(&file).unwrap();
     assert_eq!(disk.list(&inside).unwrap(), Some(vec![]));
@@ -89,7 +88,7 @@ fn errors_name_operation_and_path<D: Disk>(disk: D, dir: &Path) {
     }
 }
 
-fn a_lock_is_held_by_one_handle_until_it_goes<D: Disk>(disk: D, dir: &Path) {
+fn a_lock_is_held_by_one_handle_until_it_is_dropped<D: Disk>(disk: D, dir: &Path) {
     let path = dir.join("lock");
     let first = disk.create(&path).unwrap();
     let second = disk.open_read(&path).unwrap();
@@ -100,36 +99,36 @@ fn a_lock_is_held_by_one_handle_until_it_goes<D: Disk>(disk: D, dir: &Path) {
 }
 
 #[test]
-fn both_disks_keep_what_is_written() {
+fn both_disks_read_back_what_was_written() {
     on_both("files", files_keep_what_is_written, files_keep_what_is_written);
 }
 
 #[test]
-fn both_disks_name_and_rename() {
-    on_both("names", names_come_and_go, names_come_and_go);
+fn both_disks_create_rename_and_remove_names() {
+    on_both("names", names_are_created_renamed_and_removed, names_are_created_renamed_and_removed);
 }
 
 #[test]
-fn both_disks_say_what_failed_and_where() {
+fn both_disks_name_the_failed_operation_and_path() {
     on_both("errors", errors_name_operation_and_path, errors_name_operation_and_path);
 }
 
 #[test]
 fn both_disks_lock() {
-    let check = a_lock_is_held_by_one_handle_until_it_goes::<SimDisk>;
-    on_both("locks", a_lock_is_held_by_one_handle_until_it_goes, check);
+    let check = a_lock_is_held_by_one_handle_until_it_is_dropped::<SimDisk>;
+    on_both("locks", a_lock_is_held_by_one_handle_until_it_is_dropped, check);
 }
 
-// If this breaks, the tests that cut the power prove nothing.
+// Breaks: the tests that cut the power prove nothing.
 #[test]
-fn a_power_cut_keeps_exactly_what_was_synced_and_chosen() {
+fn a_power_cut_keeps_what_was_synced_and_what_the_test_chose() {
     let disk = SimDisk::new();
     let file = disk.create(Path::new("/f")).unwrap();
     file.write_at(&[1; 600], 0).unwrap();
     file.sync().unwrap();
     disk.sync_dir(Path::new("/")).unwrap();
     file.write_at(&[2; 600], 0).unwrap();
-    assert_eq!(disk.unsynced_units(), 2, "a write over two sectors");
+    assert_eq!(disk.unsynced_units(), 2, "a write to two sectors");
     disk.cut_power(&mut |unit| unit == 1);
     let bytes = disk.bytes(Path::new("/f"));
     assert_eq!((&bytes[..512], &bytes[512..]), (&[1; 512][..], &[2; 88][..]));
@@ -151,7 +150,7 @@ fn a_name_is_lost_unless_its_directory_was_synced() {
 }
 
 #[test]
-fn after_a_failed_sync_a_good_one_saves_nothing_old() {
+fn after_a_failed_sync_a_later_one_covers_only_later_writes() {
     let disk = SimDisk::new();
     let file = disk.create(Path::new("/f")).unwrap();
     disk.sync_dir(Path::new("/")).unwrap();
@@ -160,13 +159,13 @@ fn after_a_failed_sync_a_good_one_saves_nothing_old() {
     assert!(file.sync().is_err());
     file.write_at(b"new", 3).unwrap();
     file.sync().unwrap();
-    assert_eq!(disk.bytes(Path::new("/f")), b"oldnew", "the page cache still shows it");
+    assert_eq!(disk.bytes(Path::new("/f")), b"oldnew", "the page cache still shows the old write");
     disk.cut_power(&mut |_| false);
     assert_eq!(disk.bytes(Path::new("/f")), b"\0\0\0new");
 }
 
 #[test]
-fn a_short_write_leaves_half() {
+fn a_short_write_writes_half() {
     let disk = SimDisk::new();
     let file = disk.create(Path::new("/f")).unwrap();
     disk.fail_at(disk.calls(), DiskFault::Short);
@@ -175,10 +174,10 @@ fn a_short_write_leaves_half() {
     file.write_at(b"12345678", 0).unwrap();
 }
 
-// Breaks: a sync that does nothing. What it brings to the platter no test can see; that the system is asked, it can: it
-// has nothing to sync behind this name, and says so.
+// Breaks: a sync does nothing. No test can see what reaches the disk, but this one sees that the operating system is
+// called: `/dev/null` cannot be synced, and the call fails.
 #[test]
-fn the_real_disk_asks_the_system_to_sync() {
+fn the_real_disk_calls_the_operating_system_to_sync() {
     let file = RealDisk.open(Path::new("/dev/null")).unwrap();
     assert_eq!(file.sync().unwrap_err().operation, "sync");
 }
