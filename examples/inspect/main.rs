@@ -1,9 +1,9 @@
-//! Looks into a node's data directory while no node uses it.
+//! Inspects the data directory of a stopped node.
 //!
-//! `cargo run --example inspect verify DIR` says whether it is whole, `… dump DIR` lists what is in its log. Exit code
-//! 0: whole; 1: damaged, or not readable; 2: wrong arguments.
+//! `cargo run --example inspect verify DIR` checks it, `… dump DIR` also lists the records of its log. Exit code 0: no
+//! damage; 1: damaged, or not readable; 2: wrong arguments.
 
-use raftobj::inspect::{self, InspectError, Report};
+use raftobj::inspect::{self, DirectoryReport, InspectError};
 use std::io::{self, Write};
 use std::process::ExitCode;
 
@@ -15,14 +15,14 @@ fn main() -> ExitCode {
         ["dump", directory] => dump(directory),
         _ => {
             eprintln!(
-                "inspect: say `verify DIR` or `dump DIR`, with the data directory of a node that does not run"
+                "usage: `inspect verify DIR` or `inspect dump DIR`, where DIR is the data directory of a stopped node"
             );
             return ExitCode::from(2);
         }
     };
     match report {
         Ok(report) => {
-            // The list of a dump goes to the same place: the summary is its end.
+            // To the same place as the records of a dump: the report follows them.
             let _ = write!(io::stdout(), "{report}");
             if report.problems.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
         }
@@ -33,8 +33,8 @@ fn main() -> ExitCode {
     }
 }
 
-fn dump(directory: &str) -> Result<Report, InspectError> {
+fn dump(directory: &str) -> Result<DirectoryReport, InspectError> {
     let mut output = io::BufWriter::new(io::stdout().lock());
-    // A reader that has seen enough (`head`) closes the pipe; then the rest is read for the summary only.
-    inspect::dump(directory, |line| drop(writeln!(output, "{line}")))
+    // A reader that stops early (`head`) closes the pipe. The rest is then read for the report only.
+    inspect::dump(directory, |record| drop(writeln!(output, "{record}")))
 }

@@ -6,8 +6,8 @@
 
 use crate::node::{FoundingWrite, PersistentState};
 use crate::raft::{Persist, PersistId};
+use crate::storage::PrepareJob;
 use crate::storage::disk::Disk;
-use crate::storage::wal::PrepareJob;
 use crate::storage::{
     Directory, FormedCluster, Identity, NewIdentity, Owner, PreparedSegment, Record, TornTail, Wal,
     WalOptions,

@@ -1,19 +1,18 @@
-//! A node's directory: whose it is, and that nobody else uses it.
+//! A node's data directory: locks it, and reads and replaces its identity.
 //!
-//! A new directory comes into being in this order, each step durable before the next: the directory, `LOCK`,
-//! an empty log, `identity`. So whatever has an identity has a log: one that is missing was lost, and the node
-//! does not start with an empty one. A crash on the way leaves nothing that was ever told to anybody, and the
-//! next start begins again, with other ids.
+//! A new directory is made in this order, each step durable before the next: the directory, `LOCK`, an empty log,
+//! `identity`. A directory with an identity therefore has a log. If that is missing, it was lost, and the node does
+//! not start with an empty one. A crash between two steps leaves only ids that no other node has seen; the next
+//! start begins again, with other ids.
 //!
-//! What is compared with what (the founding list, the object's name, the address) is the caller's affair,
-//! between [`Directory::open`] and [`Directory::begin_boot`].
+//! The caller compares the identity with its options (founding list, object's name, address), between
+//! [`Directory::open`] and [`Directory::begin_boot`].
 
+use super::damage::{Damage, Problem};
 use super::disk::{Disk, DiskError, DiskFile};
 use super::identity::{FormedCluster, IDENTITY_FORMAT, Identity, IdentityError};
-use super::recovery::{Damage, Problem};
-use super::segment::{
-    FIRST_SEQUENCE, HeaderError, SEGMENT_HEADER_BYTES, SegmentHeader, is_unfinished, sequence_in,
-};
+use super::prepare::is_tmp_segment;
+use super::segment::{FIRST_SEQUENCE, HeaderError, SEGMENT_HEADER_BYTES, SegmentHeader, sequence_in};
 use super::wal::Wal;
 use super::{Owner, WalOptions};
 use crate::hash::hash_bytes;
@@ -24,11 +23,13 @@ use crate::raft::types::{Boot, Incarnation, NodeId};
 use bytes::Bytes;
 use std::path::{Path, PathBuf};
 
-const LOCK: &str = "LOCK";
-const IDENTITY: &str = "identity";
-const IDENTITY_UNFINISHED: &str = "identity.tmp";
+/// The name of the file whose lock a running node holds.
+pub(super) const LOCK: &str = "LOCK";
+/// The name of the file of [`Identity`].
+pub(super) const IDENTITY: &str = "identity";
+const IDENTITY_TMP: &str = "identity.tmp";
 const LOCK_TEXT: &[u8] = b"raftobj: a node uses this directory while it holds the lock of this file\n";
-/// An identity is some hundred bytes. What is longer than this is none, and is not read.
+/// An identity has some hundred bytes. A file longer than this is none, and is not read.
 const IDENTITY_BYTES_MAX: u64 = 16 << 20;
 
 /// A locked data directory.
@@ -37,42 +38,43 @@ pub(crate) struct Directory<D: Disk> {
     disk: D,
     path: PathBuf,
     identity: Identity,
-    /// Held while this lives.
+    /// The lock is held until this handle is dropped.
     _lock: D::File,
 }
 
-/// Who a node becomes if its directory is new. The ids are random numbers.
+/// The identity of a node whose directory is new. The ids are random numbers.
 #[derive(Clone, Debug)]
 pub(crate) struct NewIdentity {
-    /// Its id for ever.
+    /// The node's permanent id.
     pub(crate) node: NodeId,
-    /// The id of this life of its disk.
+    /// The id of its disk: a node whose disk was wiped gets another.
     pub(crate) incarnation: Incarnation,
     /// The name of the object's type.
     pub(crate) object: String,
-    /// The address the others know it by.
+    /// The address that the peers know.
     pub(crate) address: String,
     /// The addresses of all founders, normalised.
     pub(crate) founding: Vec<String>,
 }
 
-/// A directory that cannot be used. Nothing in it was changed, unless it was new.
+/// The directory cannot be used. Nothing in it was changed, unless it was new.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum DirectoryError {
     /// The disk failed.
-    #[error(transparent)]
+    #[error("{0}; check the path, its permissions and the disk, then restart the node")]
     Disk(#[from] DiskError),
-    /// Another process uses it, or this one does already.
-    #[error("{} is in use by another node: stop that one, or choose another data directory", path.display())]
+    /// Another process uses it, or this process already does.
+    #[error("{} is in use by another node: stop that node, or choose another data directory", path.display())]
     Locked { path: PathBuf },
-    /// There is something in it that raftobj did not write.
+    /// It contains something that raftobj did not write.
     #[error(
-        "{} holds `{name}` and no node's identity, so it is not a data directory: choose an empty or a new one",
+        "{} contains `{name}` and no node's identity, so it is not a data directory: choose an empty or a new \
+         directory",
         path.display()
     )]
     Foreign { path: PathBuf, name: String },
-    /// A log without an identity, or an identity that cannot be read.
-    #[error("{problem}; nothing was changed: {}", problem.damage.advice())]
+    /// It has a log without an identity, or an identity that cannot be read.
+    #[error("{}", problem.refusal())]
     Refused { problem: Problem },
 }
 
@@ -96,7 +98,7 @@ impl<D: Disk> Directory<D> {
         let has = |name: &str| names.iter().any(|other| other == name);
         let has_our_lock = has(LOCK) && (has(IDENTITY) || is_lock(&disk, &path.join(LOCK))?);
         if !has(IDENTITY) && !has_our_lock {
-            // Before the lock is made: a directory that is not ours stays untouched.
+            // Before the lock is created: a directory that is not ours stays unchanged.
             refuse_foreign(&disk, path, &names)?;
         }
         if has(IDENTITY) && !has(LOCK) {
@@ -125,40 +127,41 @@ impl<D: Disk> Directory<D> {
         Ok(directory)
     }
 
-    /// Who the node is. Its boot is zero in a directory that is new.
+    /// The node's identity. Its boot is zero in a new directory.
     pub(crate) fn identity(&self) -> &Identity {
         &self.identity
     }
 
-    /// Counts this start, durably, and says whose log is to be opened. Once a start, before `Wal::open`.
+    /// Counts this boot, durably, and returns the owner of the log to be opened. Once in each boot, before
+    /// `Wal::open`.
     pub(crate) fn begin_boot(&mut self) -> Result<Owner, DirectoryError> {
         let boot = Boot(self.identity.boot.0 + 1);
         self.replace(Identity { boot, ..self.identity.clone() })?;
         Ok(Owner { node: self.identity.node, incarnation: self.identity.incarnation, boot })
     }
 
-    /// Remembers, durably, what this node proposes to found: before it is told to anybody.
+    /// Saves, durably, the membership that this node proposes to found. Before it is sent to any peer.
     pub(crate) fn save_proposal(&mut self, proposal: Membership) -> Result<(), DirectoryError> {
         self.replace(Identity { proposal: Some(proposal), ..self.identity.clone() })
     }
 
-    /// Remembers, durably, that the cluster is formed: before this node votes.
+    /// Saves, durably, that the cluster is formed. Before this node votes.
     pub(crate) fn save_formed(&mut self, formed: FormedCluster) -> Result<(), DirectoryError> {
         self.replace(Identity { formed: Some(formed), ..self.identity.clone() })
     }
 
-    /// Puts another identity in the place of the one that is there: after a crash it is the one or the other.
-    /// After an error it may be either; what this directory says of itself is then the old one.
+    /// Replaces the identity on disk. After a crash the file holds the old one or the new one. After an error it
+    /// may hold either, and [`Directory::identity`] is still the old one.
     fn replace(&mut self, identity: Identity) -> Result<(), DirectoryError> {
-        let unfinished = self.path.join(IDENTITY_UNFINISHED);
-        match self.disk.remove(&unfinished) {
+        let tmp = self.path.join(IDENTITY_TMP);
+        match self.disk.remove(&tmp) {
             Err(error) if !error.is_missing() => return Err(error.into()),
             _ => {}
         }
-        let file = self.disk.create(&unfinished)?;
+        let file = self.disk.create(&tmp)?;
         file.write_at(&identity.encode(), 0)?;
         file.sync()?;
-        self.disk.rename(&unfinished, &self.path.join(IDENTITY))?;
+        self.disk.rename(&tmp, &self.path.join(IDENTITY))?;
         if !planted!(IdentityNameNotSynced) {
             self.disk.sync_dir(&self.path)?;
         }
@@ -167,7 +170,7 @@ impl<D: Disk> Directory<D> {
     }
 }
 
-/// Makes a directory and those above it, and their names durable (rule 10).
+/// Creates a directory and its missing ancestors, durably (rule *durable names*).
 fn create_all<D: Disk>(disk: &D, path: &Path) -> Result<(), DiskError> {
     let mut missing = Vec::new();
     let mut above = Some(path);
@@ -181,7 +184,7 @@ fn create_all<D: Disk>(disk: &D, path: &Path) -> Result<(), DiskError> {
     for dir in missing.iter().rev() {
         disk.create_dir(dir)?;
     }
-    // Those that were there may have been made by a start that crashed before this.
+    // An existing directory may have been created by a start that crashed before this line.
     for dir in missing.iter().copied().chain((missing.is_empty()).then_some(path)) {
         let parent = dir.parent().filter(|parent| !parent.as_os_str().is_empty());
         match parent {
@@ -193,74 +196,74 @@ fn create_all<D: Disk>(disk: &D, path: &Path) -> Result<(), DiskError> {
     Ok(())
 }
 
-/// A directory without an identity is ours only if all in it is what a crashed beginning leaves.
+/// A directory without an identity is ours only if a crash during its creation can have left everything in it.
 fn refuse_foreign<D: Disk>(disk: &D, path: &Path, names: &[String]) -> Result<(), DirectoryError> {
     for name in names {
         let file = path.join(name);
-        let ours = match name.as_str() {
-            // Another one may be making the directory right now: the lock tells.
+        let is_ours = match name.as_str() {
+            // Another process may be creating the directory right now. The lock decides.
             IDENTITY => true,
             LOCK => is_lock(disk, &file)?,
-            IDENTITY_UNFINISHED => names.iter().any(|name| name == LOCK),
-            name if is_unfinished(name) => names.iter().any(|name| name == LOCK),
+            IDENTITY_TMP => names.iter().any(|name| name == LOCK),
+            name if is_tmp_segment(name) => names.iter().any(|name| name == LOCK),
             name => match sequence_in(name) {
-                Some(sequence) => match use_of_segment(disk, &file)? {
-                    Use::None => sequence == FIRST_SEQUENCE,
-                    Use::Log => {
+                Some(sequence) => match content_of_segment(disk, &file)? {
+                    SegmentContent::Unused => sequence == FIRST_SEQUENCE,
+                    SegmentContent::Used => {
                         let damage = Damage::NoIdentity;
                         return Err(DirectoryError::Refused { problem: Problem { file, offset: 0, damage } });
                     }
-                    Use::Other => false,
+                    SegmentContent::Foreign => false,
                 },
                 None => false,
             },
         };
-        if !ours {
+        if !is_ours {
             return Err(DirectoryError::Foreign { path: path.to_owned(), name: name.clone() });
         }
     }
     Ok(())
 }
 
-/// Whether a file is a lock of ours, or what a crash left of one.
+/// Whether a file is a lock file of ours, or what a crash left of one.
 fn is_lock<D: Disk>(disk: &D, path: &Path) -> Result<bool, DiskError> {
     let bytes = read_up_to(disk, path, LOCK_TEXT.len() as u64)?;
     Ok(bytes.is_some_and(|bytes| LOCK_TEXT.starts_with(&bytes) || bytes.iter().all(|byte| *byte == 0)))
 }
 
-/// What a file with a segment's name is.
-enum Use {
-    /// A segment in which nothing was ever written.
-    None,
+/// What a file with a segment's name contains.
+enum SegmentContent {
+    /// A header, and no frame yet.
+    Unused,
     /// A part of a log.
-    Log,
-    /// Not of our making.
-    Other,
+    Used,
+    /// Something that raftobj did not write.
+    Foreign,
 }
 
-fn use_of_segment<D: Disk>(disk: &D, path: &Path) -> Result<Use, DiskError> {
+fn content_of_segment<D: Disk>(disk: &D, path: &Path) -> Result<SegmentContent, DiskError> {
     let file = disk.open_read(path)?;
     let length = file.len()?;
     let mut block = [0; SEGMENT_HEADER_BYTES];
     if length < SEGMENT_HEADER_BYTES as u64 {
-        return Ok(Use::Other);
+        return Ok(SegmentContent::Foreign);
     }
     file.read_at(&mut block, 0)?;
     match SegmentHeader::decode(&block) {
         Ok(_) => {}
-        Err(HeaderError::NotOurs) => return Ok(Use::Other),
-        Err(HeaderError::Damaged | HeaderError::Newer(_)) => return Ok(Use::Log),
+        Err(HeaderError::NotOurs) => return Ok(SegmentContent::Foreign),
+        Err(HeaderError::Damaged | HeaderError::Newer(_)) => return Ok(SegmentContent::Used),
     }
     let mut offset = SEGMENT_HEADER_BYTES as u64;
     while offset < length {
         let part = (length - offset).min(SEGMENT_HEADER_BYTES as u64) as usize;
         file.read_at(&mut block[..part], offset)?;
         if block[..part].iter().any(|byte| *byte != 0) {
-            return Ok(Use::Log);
+            return Ok(SegmentContent::Used);
         }
         offset += part as u64;
     }
-    Ok(Use::None)
+    Ok(SegmentContent::Unused)
 }
 
 fn lock<D: Disk>(disk: &D, dir: &Path) -> Result<D::File, DirectoryError> {
@@ -276,7 +279,7 @@ fn lock<D: Disk>(disk: &D, dir: &Path) -> Result<D::File, DirectoryError> {
     Ok(file)
 }
 
-/// Reads the identity in a directory; `None` where there is none.
+/// Reads the identity in a directory; `None` if there is none.
 pub(super) fn read_identity<D: Disk>(disk: &D, dir: &Path) -> Result<Option<Identity>, Problem> {
     let file = dir.join(IDENTITY);
     let found = match read_up_to(disk, &file, IDENTITY_BYTES_MAX) {
@@ -285,16 +288,16 @@ pub(super) fn read_identity<D: Disk>(disk: &D, dir: &Path) -> Result<Option<Iden
             IdentityError::NotOurs => Damage::NotOurs,
             IdentityError::Damaged => Damage::Header,
             IdentityError::Newer(found) => Damage::Newer { found, known: IDENTITY_FORMAT },
-            IdentityError::Meaningless(error) => Damage::Identity { reason: error.to_string() },
+            IdentityError::Invalid(error) => Damage::Identity { reason: error.to_string() },
         }),
         Err(error) if error.is_missing() => Ok(None),
-        // Rule 14: what cannot be read is not "nothing there".
+        // A read error does not mean "no identity" (rule *unreadable is damage*).
         Err(error) => Err(Damage::Unreadable { reason: error.source.to_string() }),
     };
     found.map_err(|damage| Problem { file, offset: 0, damage })
 }
 
-/// A file's bytes; `None` where there are more than `max`.
+/// A file's bytes; `None` if there are more than `max`.
 fn read_up_to<D: Disk>(disk: &D, path: &Path, max: u64) -> Result<Option<Bytes>, DiskError> {
     let file = disk.open_read(path)?;
     let length = file.len()?;

@@ -1,25 +1,25 @@
-//! A batch of records as it lies in a segment.
+//! The bytes of a batch of records in a segment.
 //!
 //! | at | bytes | field | why |
 //! |---|---|---|---|
-//! | 0 | 4 | magic | finds frames after a damaged one |
-//! | 4 | 4 | checksum of bytes 8 to 48 | a header vouches by itself, though its payload be torn |
-//! | 8 | 4 | checksum of payload and padding | |
-//! | 12 | 4 | chain: the header checksum of the frame before | sees lost and left-over writes (rule 7) |
-//! | 16 | 4 | payload length, without padding | |
-//! | 20 | 4 | position in the file, in units of 16 | sees misdirected writes |
-//! | 24 | 8 | id of the segment | sees what another file, or an earlier life of this one, left over |
-//! | 32 | 8 | batch number, one more than the frame before | |
-//! | 40 | 8 | highest batch known to be synced when this was written | tells damage from a torn tail (rule 6) |
-//! | 48 | | payload, then zeros up to the next multiple of 16 | |
+//! | 0 | 4 | magic `rfrm` | finds frames behind a damaged one |
+//! | 4 | 4 | checksum of bytes 8 to 48 | a header counts even if its payload is torn |
+//! | 8 | 4 | checksum of payload and padding | damage is detected |
+//! | 12 | 4 | chain: the header checksum of the previous frame | lost writes and left-over bytes are detected (rule *chain*) |
+//! | 16 | 4 | payload length, without padding | the next frame begins behind it |
+//! | 20 | 4 | position in the file, in units of 16 | misdirected writes are detected |
+//! | 24 | 8 | id of the segment | frames of another file, or of an earlier use of this one, are ignored |
+//! | 32 | 8 | batch number, one more than the previous frame's | names a batch in `synced` and in messages |
+//! | 40 | 8 | `synced`: the highest batch known to be synced when this was written | distinguishes damage from a torn tail (rule *synced watermark*) |
+//! | 48 | | payload, then zeros up to the next multiple of 16 | frames can be searched at multiples of 16 |
 //!
-//! Checksums are CRC32C; integers little-endian. A frame without payload is an idle marker: it says that all
-//! before it is synced. Everything here is pure: bytes in, bytes out, and no bytes make it panic.
+//! Checksums are CRC32C; integers are little-endian. A frame without payload is an idle marker: it only confirms
+//! that everything before it is synced. All functions here are pure, and no bytes make them panic.
 
 use crate::planted::planted;
 use bytes::Bytes;
 
-/// Bytes of a frame before its payload.
+/// Length of a frame's header.
 pub(super) const FRAME_HEADER_BYTES: usize = 48;
 /// Frames begin at multiples of this.
 pub(super) const FRAME_ALIGN_BYTES: usize = 16;
@@ -28,10 +28,10 @@ pub(super) const PAYLOAD_BYTES_MAX: usize = u32::MAX as usize - FRAME_ALIGN_BYTE
 
 const MAGIC: [u8; 4] = *b"rfrm";
 
-/// What a frame says of itself.
+/// The header of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct FrameHeader {
-    /// This frame's link in the chain.
+    /// The next frame repeats it as its `previous`.
     pub(super) checksum: u32,
     pub(super) payload_checksum: u32,
     pub(super) previous: u32,
@@ -40,22 +40,22 @@ pub(super) struct FrameHeader {
     pub(super) synced: u64,
 }
 
-/// Bytes that a payload of this length takes with header and padding.
+/// Length of a frame with a payload of this length: header and padding included.
 pub(super) fn frame_bytes(payload_bytes: usize) -> usize {
     FRAME_HEADER_BYTES + payload_bytes.next_multiple_of(FRAME_ALIGN_BYTES)
 }
 
-/// Makes room for a frame's header at the end of the buffer; the payload is appended next. Returns the place
-/// for [`seal_frame`].
+/// Makes room for a frame's header at the end of the buffer; the caller appends the payload. Returns the start
+/// of the frame, for [`seal_frame`].
 pub(super) fn begin_frame(buffer: &mut Vec<u8>) -> usize {
     let start = buffer.len();
     buffer.resize(start + FRAME_HEADER_BYTES, 0);
     start
 }
 
-/// Where a frame lies and what comes before it.
+/// The place of a frame in its file and in the chain.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Placement {
+pub(super) struct FramePosition {
     pub(super) segment: u64,
     /// Byte in the file at which the frame begins.
     pub(super) offset: u64,
@@ -64,11 +64,11 @@ pub(super) struct Placement {
     pub(super) synced: u64,
 }
 
-/// Pads the payload and fills in the header. Returns the frame's link in the chain.
-pub(super) fn seal_frame(buffer: &mut Vec<u8>, start: usize, at: Placement) -> u32 {
+/// Pads the payload and fills in the header. Returns the chain value for the next frame.
+pub(super) fn seal_frame(buffer: &mut Vec<u8>, start: usize, at: FramePosition) -> u32 {
     let payload_bytes = buffer.len() - start - FRAME_HEADER_BYTES;
-    assert!(payload_bytes <= PAYLOAD_BYTES_MAX, "a payload of {payload_bytes} bytes fits no frame");
-    assert!(at.synced < at.batch, "batch {} cannot vouch for {}", at.batch, at.synced);
+    assert!(payload_bytes <= PAYLOAD_BYTES_MAX, "a payload of {payload_bytes} bytes is too long for a frame");
+    assert!(at.synced < at.batch, "batch {} cannot confirm batch {}", at.batch, at.synced);
     buffer.resize(start + frame_bytes(payload_bytes), 0);
     let (header, payload) = buffer[start..].split_at_mut(FRAME_HEADER_BYTES);
     header[0..4].copy_from_slice(&MAGIC);
@@ -84,7 +84,8 @@ pub(super) fn seal_frame(buffer: &mut Vec<u8>, start: usize, at: Placement) -> u
     checksum
 }
 
-/// Reads the header at an offset of a segment's bytes; `None` where there is none of this segment and place.
+/// Reads the header at an offset of a segment's bytes; `None` if there is none that belongs to this segment and
+/// place.
 pub(super) fn header_at(image: &[u8], offset: usize, segment: u64) -> Option<FrameHeader> {
     let header: &[u8; FRAME_HEADER_BYTES] = image.get(offset..)?.first_chunk()?;
     let word = |at: usize| u32::from_le_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]);
@@ -106,7 +107,7 @@ pub(super) fn header_at(image: &[u8], offset: usize, segment: u64) -> Option<Fra
     })
 }
 
-/// The payload behind a header read at `offset`, sharing the image; `None` where it is torn or damaged.
+/// The payload behind a header read at `offset`, a slice of the image; `None` if it is torn or damaged.
 pub(super) fn payload_at(image: &Bytes, offset: usize, header: &FrameHeader) -> Option<Bytes> {
     let payload_bytes = usize::try_from(header.payload_bytes).ok()?;
     let start = offset + FRAME_HEADER_BYTES;
@@ -117,8 +118,9 @@ pub(super) fn payload_at(image: &Bytes, offset: usize, header: &FrameHeader) -> 
     Some(image.slice(start..start + payload_bytes))
 }
 
-/// The highest batch that any header from `offset` on vouches for, of those whose batch comes after `batch`.
-pub(super) fn vouched_after(image: &[u8], offset: usize, segment: u64, batch: u64) -> Option<u64> {
+/// The highest batch that any header from `offset` on confirms as synced. Only headers of batches after `batch`
+/// count.
+pub(super) fn confirmed_after(image: &[u8], offset: usize, segment: u64, batch: u64) -> Option<u64> {
     (offset..image.len())
         .step_by(FRAME_ALIGN_BYTES)
         .filter_map(|at| header_at(image, at, segment))
@@ -137,18 +139,19 @@ fn position(offset: u64) -> u32 {
 mod tests {
     use super::*;
 
-    const PLACE: Placement = Placement { segment: 7, offset: 64, previous: 3, batch: 9, synced: 8 };
+    const POSITION: FramePosition =
+        FramePosition { segment: 7, offset: 64, previous: 3, batch: 9, synced: 8 };
 
     fn image(payload: &[u8]) -> Bytes {
         let mut buffer = vec![0; 64];
         let start = begin_frame(&mut buffer);
         buffer.extend_from_slice(payload);
-        seal_frame(&mut buffer, start, PLACE);
+        seal_frame(&mut buffer, start, POSITION);
         Bytes::from(buffer)
     }
 
     #[test]
-    fn a_frame_comes_back() {
+    fn a_frame_round_trips() {
         for length in [0, 1, 15, 16, 17, 1000] {
             let payload = vec![5; length];
             let image = image(&payload);
@@ -159,9 +162,9 @@ mod tests {
         }
     }
 
-    // If this breaks, damage is read as data.
+    // Breaks: damage is read as data.
     #[test]
-    fn no_flipped_bit_and_no_cut_passes() {
+    fn every_flipped_bit_and_every_truncation_is_detected() {
         let good = image(b"twenty-one bytes long");
         let read = |image: &Bytes| payload_at(image, 64, &header_at(image, 64, 7)?);
         assert!(read(&good).is_some());
@@ -178,14 +181,14 @@ mod tests {
     }
 
     #[test]
-    fn a_frame_elsewhere_or_of_another_segment_is_none() {
+    fn a_frame_at_another_place_or_of_another_segment_is_ignored() {
         let good = image(b"payload");
         assert_eq!(header_at(&good, 64, 8), None);
         let mut moved = vec![0; 16];
         moved.extend_from_slice(&good);
         assert_eq!(header_at(&moved, 80, 7), None);
-        assert_eq!(vouched_after(&moved, 0, 7, 0), None);
-        assert_eq!(vouched_after(&good, 0, 7, 8), Some(8));
-        assert_eq!(vouched_after(&good, 0, 7, 9), None);
+        assert_eq!(confirmed_after(&moved, 0, 7, 0), None);
+        assert_eq!(confirmed_after(&good, 0, 7, 8), Some(8));
+        assert_eq!(confirmed_after(&good, 0, 7, 9), None);
     }
 }

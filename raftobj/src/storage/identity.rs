@@ -1,25 +1,26 @@
-//! Who a node is: the small file that makes a directory one node's.
+//! The identity file: it binds a data directory to one node.
 //!
 //! | at | bytes | field | why |
 //! |---|---|---|---|
-//! | 0 | 8 | magic `raftobjI` | a name proves nothing |
-//! | 8 | 4 | format version | a newer one is refused |
-//! | 12 | 4 | length of the body | |
-//! | 16 | 4 | CRC32C of bytes 0 to 16 and of the body | |
+//! | 0 | 8 | magic `raftobjI` | the file name proves nothing |
+//! | 8 | 4 | format version | a newer format is refused, not guessed |
+//! | 12 | 4 | length of the body | a truncated file is detected |
+//! | 16 | 4 | CRC32C of bytes 0 to 16 and of the body | damage is detected |
 //! | 20 | | body: | |
-//! | | 8 | node id | drawn with the directory |
-//! | | 8 | incarnation | drawn with the directory: a wiped disk comes back with another |
+//! | | 8 | node id | random, drawn with the directory |
+//! | | 8 | incarnation | random, drawn with the directory: a wiped disk comes back with another one |
 //! | | 8 | boot | numbers this node's sessions |
-//! | | string | object's name | a directory holds one kind of object |
-//! | | string | own advertised address | |
-//! | | varint, strings | founding list | compared with the command line at each start |
-//! | | 0, or 1 and a membership | proposal | what this node has told the others it would found: told is durable |
-//! | | 0, or 1, 8 bytes and a membership | cluster id and first membership | the node is formed, and votes |
+//! | | string | object's name | a directory holds one type of object |
+//! | | string | own advertised address | compared with the options at each start |
+//! | | varint, strings | founding list | compared with the options at each start |
+//! | | 0, or 1 and a membership | proposal | the membership that this node proposed to the others: durable before it is sent |
+//! | | 0, or 1, 8 bytes and a membership | cluster id and first membership | the cluster is formed, and this node votes |
 //!
-//! A membership is as in `codec::membership`; a string is a varint length and UTF-8. Magic, version, length and
-//! checksum keep their places in all versions.
+//! Integers are little-endian; a membership is as in `codec::membership`; a string is a varint length and UTF-8.
+//! Magic, version, length and checksum keep their places in every version, so that an old reader distinguishes
+//! "newer" from "damaged".
 //!
-//! The file is never written in place: a whole new one takes its name.
+//! The file is never written in place. A new file replaces it (rule *durable names*).
 
 use crate::codec::membership::{put_membership, take_membership};
 use crate::codec::{DecodeError, Put, Take};
@@ -33,28 +34,28 @@ pub(super) const IDENTITY_FORMAT: u32 = 1;
 const MAGIC: [u8; 8] = *b"raftobjI";
 const HEADER_BYTES: usize = 20;
 
-/// Who a node is, and what became of its founding.
+/// A node's ids, its configuration at the founding, and how far the founding got.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Identity {
-    /// The member.
+    /// The node's permanent id.
     pub(crate) node: NodeId,
-    /// Its disk.
+    /// The id of its disk.
     pub(crate) incarnation: Incarnation,
-    /// The last start; zero before the first.
+    /// The number of the last start; zero before the first.
     pub(crate) boot: Boot,
     /// The name of the object's type.
     pub(crate) object: String,
-    /// The address the others know it by.
+    /// The address that the peers know.
     pub(crate) address: String,
     /// The addresses of all founders, as the caller normalised them.
     pub(crate) founding: Vec<String>,
-    /// What this node proposed to found.
+    /// The membership that this node proposed to found.
     pub(crate) proposal: Option<Membership>,
-    /// The cluster it is part of.
+    /// The cluster that the node is a member of.
     pub(crate) formed: Option<FormedCluster>,
 }
 
-/// A cluster, as it was founded.
+/// A formed cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct FormedCluster {
     /// Hash of the founding membership.
@@ -63,13 +64,13 @@ pub(crate) struct FormedCluster {
     pub(crate) membership: Membership,
 }
 
-/// Why bytes are no identity.
+/// Why bytes are not an identity that this code can read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum IdentityError {
     NotOurs,
     Damaged,
     Newer(u32),
-    Meaningless(DecodeError),
+    Invalid(DecodeError),
 }
 
 impl Identity {
@@ -122,9 +123,7 @@ impl Identity {
         if version != IDENTITY_FORMAT {
             return Err(IdentityError::Newer(version));
         }
-        Identity::take(&mut input)
-            .and_then(|it| input.finish().map(|()| it))
-            .map_err(IdentityError::Meaningless)
+        Identity::take(&mut input).and_then(|it| input.finish().map(|()| it)).map_err(IdentityError::Invalid)
     }
 
     fn take(input: &mut Bytes) -> Result<Identity, DecodeError> {
@@ -132,7 +131,7 @@ impl Identity {
             node: NodeId(input.take_u64("node")?),
             incarnation: Incarnation(input.take_u64("incarnation")?),
             boot: match input.take_u64("boot")? {
-                // Each start counts one more.
+                // The next start has no number.
                 u64::MAX => return Err(DecodeError::Invalid { field: "boot", value: u64::MAX }),
                 boot => Boot(boot),
             },
@@ -140,7 +139,7 @@ impl Identity {
             address: input.take_string("address")?,
             founding: {
                 let count = input.take_varint("founding list")?;
-                // Collected one by one: a damaged count ends with the input, and allocates nothing before.
+                // Collected one by one: a damaged count fails at the end of the input and preallocates nothing.
                 (0..count).map(|_| input.take_string("founding list")).collect::<Result<_, _>>()?
             },
             proposal: match take_flag(input, "proposal")? {
@@ -188,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn an_identity_comes_back_and_no_flipped_byte_or_cut_passes() {
+    fn an_identity_round_trips_and_every_flipped_byte_and_truncation_is_detected() {
         let young = Identity { proposal: None, formed: None, founding: vec![], ..identity() };
         for identity in [identity(), young] {
             let bytes = Bytes::from(identity.encode());
@@ -202,16 +201,16 @@ mod tests {
         }
     }
 
-    // Breaks: the next start cannot be counted, and the node panics at each.
+    // Breaks: the next start cannot be counted, and every start panics.
     #[test]
-    fn a_boot_that_nothing_can_follow_is_refused() {
+    fn the_largest_boot_number_is_refused() {
         let last = Identity { boot: Boot(u64::MAX), ..identity() };
         let refused = DecodeError::Invalid { field: "boot", value: u64::MAX };
-        assert_eq!(Identity::decode(&last.encode().into()), Err(IdentityError::Meaningless(refused)));
+        assert_eq!(Identity::decode(&last.encode().into()), Err(IdentityError::Invalid(refused)));
     }
 
     #[test]
-    fn damage_is_told_from_a_newer_format() {
+    fn damage_is_distinguished_from_a_newer_format() {
         let mut bytes = identity().encode();
         bytes[8] = 9;
         assert_eq!(Identity::decode(&Bytes::from(bytes.clone())), Err(IdentityError::Damaged));

@@ -13,7 +13,7 @@
 //! | `*.tmp` | something that a crash left unfinished; removed at the next start |
 //!
 //! The way through it at a start: `Directory::open` (lock, identity) → the caller compares what it finds with
-//! what it was told → `Directory::begin_boot` → `Wal::open` ([`recovery`] says what is torn and what is damage)
+//! what it was told → `Directory::begin_boot` → `Wal::open` ([`scan`] says what is torn and what is damage)
 //! → `append` and `sync`.
 //!
 //! What is promised, on a disk that keeps what it said it synced, and writes sectors of 512 bytes whole:
@@ -21,10 +21,11 @@
 //! - What was appended and not synced may be there or not, from the end backwards; nothing else appears.
 //! - A bad disk makes an error, never a panic, and never a second try of a sync.
 //!
-//! Limits are in [`recovery`]. Segments are not released yet: that comes with snapshots.
+//! Limits are in [`scan`]. Segments are not released yet: that comes with snapshots.
 //!
 //! Begin reading at [`wal`], then [`recovery`].
 
+mod damage;
 pub(crate) mod directory;
 pub(crate) mod disk;
 mod frame;
@@ -32,38 +33,41 @@ mod frame;
 pub(crate) mod fuzz;
 mod identity;
 pub mod inspect;
+mod prepare;
 mod record;
 mod recovery;
 mod replay;
+mod scan;
 mod segment;
 #[cfg(test)]
 mod tests;
 pub(crate) mod wal;
 
+pub(crate) use damage::TornTail;
 pub(crate) use directory::{Directory, NewIdentity};
 pub(crate) use disk::RealDisk;
 pub(crate) use identity::{FormedCluster, Identity};
+pub(crate) use prepare::{PrepareJob, PreparedSegment};
 pub(crate) use record::Record;
-pub(crate) use recovery::TornTail;
-pub(crate) use wal::{PreparedSegment, Wal};
+pub(crate) use wal::Wal;
 
 use crate::raft::types::{Boot, Incarnation, NodeId};
 
-/// Whose log it is: every segment says so.
+/// The owner of a log. Every segment names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Owner {
-    /// The member.
+    /// The node's permanent id.
     pub(crate) node: NodeId,
-    /// Its disk.
+    /// The id of its disk.
     pub(crate) incarnation: Incarnation,
-    /// Its start: segment ids are unique by it.
+    /// The number of this start. Makes segment ids unique.
     pub(crate) boot: Boot,
 }
 
-/// What can be chosen about the log.
+/// Options of the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct WalOptions {
-    /// Size of a segment, at least 5 KiB; a batch that does not fit gets a segment of its own size.
+    /// Size of a segment, at least 5 KiB. A batch that does not fit gets a larger segment.
     pub(crate) segment_bytes: u64,
 }
 

@@ -1,18 +1,18 @@
-//! What a log amounts to: its records from the first to the last, in memory.
+//! Turns the records of a log into its entries and hard state, in memory.
 
-use super::record::{Record, Stored};
-use super::recovery::Place;
+use super::record::{Record, StoredRecord};
+use super::scan::RecordLocation;
 use crate::marks::mark;
 use crate::planted::planted;
 use crate::raft::types::{Entry, HardState};
 use bytes::Bytes;
 
-/// Gathers records in order.
+/// Collects records in order.
 #[derive(Debug, Default)]
 pub(super) struct Replay {
     pub(super) hard_state: HardState,
     pub(super) entries: Vec<Entry>,
-    /// One for each entry: where its payload's bytes live.
+    /// For each entry, the frame that its payload is a slice of.
     origins: Vec<Origin>,
 }
 
@@ -24,14 +24,13 @@ struct Origin {
 }
 
 impl Replay {
-    /// Takes one record. Those that cannot follow the ones before are the survey's to find; here they do no
-    /// harm.
-    pub(super) fn take(&mut self, place: Place<'_>, stored: Stored) {
+    /// Takes one record. The scan rejects records that are out of order; here they do no harm.
+    pub(super) fn take(&mut self, location: RecordLocation<'_>, stored: StoredRecord) {
         match stored {
-            Stored::Opening(_) => {}
-            Stored::Record(Record::HardState(state)) => self.hard_state = state,
-            Stored::Record(Record::Entry(entry)) => {
-                // Rule 11: an entry removes those at its index and after it.
+            StoredRecord::Opening(_) => {}
+            StoredRecord::Record(Record::HardState(state)) => self.hard_state = state,
+            StoredRecord::Record(Record::Entry(entry)) => {
+                // An entry removes those at its index and after it (rule *append only*).
                 if let Some(first) = self.entries.first()
                     && !planted!(TruncationNotReplayed)
                 {
@@ -40,15 +39,15 @@ impl Replay {
                     self.entries.truncate(kept);
                     self.origins.truncate(kept);
                 }
-                let Place { batch, record_bytes, payload_bytes, .. } = place;
+                let RecordLocation { batch, record_bytes, payload_bytes, .. } = location;
                 self.entries.push(entry);
                 self.origins.push(Origin { batch, record_bytes, payload_bytes });
             }
         }
     }
 
-    /// The entries. Payloads share the buffer of the frame they came in, except where most of that frame was
-    /// overwritten since: few bytes would keep many.
+    /// The entries. Payloads share the buffer of their frame. Where later entries replaced more than half of that
+    /// frame, its remaining payloads are copied instead, so that few bytes do not keep many in memory.
     pub(super) fn into_entries(mut self) -> Vec<Entry> {
         let mut start = 0;
         for batch in self.origins.chunk_by(|a, b| a.batch == b.batch) {
@@ -72,17 +71,17 @@ mod tests {
 
     fn take(replay: &mut Replay, frame: &Bytes, batch: u64, index: u64, bytes: std::ops::Range<usize>) {
         let record_bytes = bytes.len();
-        let place =
-            Place { file: Path::new("f"), offset: 0, batch, payload_bytes: frame.len(), record_bytes };
+        let payload_bytes = frame.len();
+        let location = RecordLocation { file: Path::new("f"), offset: 0, batch, payload_bytes, record_bytes };
         let id = EntryId { term: Term(batch), index: Index(index) };
         let payload = frame.slice(bytes);
         let entry = Entry { id, time: Time(0), kind: EntryKind::Command, payload };
-        replay.take(place, Stored::Record(Record::Entry(entry)));
+        replay.take(location, StoredRecord::Record(Record::Entry(entry)));
     }
 
-    // If it breaks, an overwritten megabyte lives on behind ten bytes.
+    // Breaks: ten live bytes keep an overwritten megabyte in memory.
     #[test]
-    fn overwritten_bytes_are_not_kept_by_the_few_that_live() {
+    fn a_mostly_overwritten_frame_is_freed() {
         let mut replay = Replay::default();
         let (first, second) = (Bytes::from(vec![1; 1000]), Bytes::from(vec![2; 1000]));
         take(&mut replay, &first, 1, 1, 0..10);
@@ -92,13 +91,13 @@ mod tests {
         let entries = replay.into_entries();
         assert_eq!(entries.len(), 3);
         assert_eq!((&entries[0].payload[..], entries[1].id.term), (&[1; 10][..], Term(2)));
-        assert!(first.is_unique(), "nothing shares the frame that was mostly overwritten");
-        assert!(!second.is_unique(), "the other is shared, and not copied");
+        assert!(first.is_unique(), "no entry shares the mostly overwritten frame");
+        assert!(!second.is_unique(), "the other frame is shared, not copied");
     }
 
-    // The bound itself, and frames after the first.
+    // Exactly at the bound, and in frames after the first.
     #[test]
-    fn a_frame_of_which_half_lives_is_shared() {
+    fn a_half_overwritten_frame_is_shared() {
         let mut replay = Replay::default();
         let frames: Vec<Bytes> = (1..=3).map(|byte| Bytes::from(vec![byte; 1000])).collect();
         take(&mut replay, &frames[0], 1, 1, 0..500);

@@ -1,40 +1,30 @@
-//! A file of the log: one block that says what it is, then room for frames.
+//! A file of the log: a header block that identifies it, then frames.
 //!
 //! | at | bytes | field | why |
 //! |---|---|---|---|
-//! | 0 | 8 | magic `raftobjW` | a name proves nothing (rule 8) |
-//! | 8 | 4 | format version | a newer one is refused, not guessed |
-//! | 12 | 4 | CRC32C of the block without these four bytes | |
-//! | 16 | 8 | segment id, never used twice in a directory | frames carry it: what a file's earlier life left is not theirs |
+//! | 0 | 8 | magic `raftobjW` | the file name proves nothing (rule *segments identify themselves*) |
+//! | 8 | 4 | format version | a newer format is refused, not guessed |
+//! | 12 | 4 | CRC32C of the block without these four bytes | damage to the header is detected |
+//! | 16 | 8 | segment id, never used twice in a directory | frames carry it: those that an earlier file left here are ignored |
 //! | 24 | 8 | node id | a file of another node is refused |
-//! | 32 | 8 | incarnation | and one of another life of its disk |
-//! | 40 | 8 | sequence, from 1, without gaps | a missing or renamed file is seen |
-//! | 48 | 8 | length of the file | a truncated file is seen |
+//! | 32 | 8 | incarnation | a file of another disk of this node is refused |
+//! | 40 | 8 | sequence, from 1, without gaps | a missing or renamed file is detected |
+//! | 48 | 8 | length of the file | a truncated file is detected |
 //! | 56 | | zeros up to 4096 | later writes never touch the header's page |
-//! | 4096 | | frames, then zeros | |
+//! | 4096 | | frames ([`super::frame`]), then zeros | zeros mark the end without a length to update |
 //!
-//! Magic, version and checksum keep their places in every version, so that an old reader tells "newer" from
-//! "damaged".
+//! Integers are little-endian. Magic, version and checksum keep their places in every version, so that an old
+//! reader distinguishes "newer" from "damaged".
 //!
-//! A segment is filled with zeros and synced under a `.tmp` name before it gets its own: whoever finds
-//! `wal-<sequence>` finds a whole header, and a sync of a frame has no metadata to write (rule 9: 83–106 µs
-//! against 129–175 µs in a growing file). What the log was when a segment began (chain, next index, hard
-//! state) is not known when it is prepared; it stands in the segment's first frame, the *opening*.
+//! The state of the log when a segment begins (chain, next index, hard state) is unknown while the segment is
+//! prepared. The segment's first frame, the *opening*, holds it.
 //!
-//! ```text
-//! make (any thread)          publish (log's thread)      first append
-//! *.tmp, zeros, synced ────▶ wal-<sequence>, unused ───▶ opening frame + batch: in use
-//! ```
-//!
-//! The segment before it is synced before anything but zeros is written behind a header. So bytes there prove
-//! that all before them was complete.
+//! A segment is synced before the next one gets its first frame. Bytes other than zeros behind a header therefore
+//! prove that all earlier segments are complete.
 
 use super::Owner;
-use super::disk::{Disk, DiskError, DiskFile};
 use crate::hash::mix;
-use crate::planted::planted;
 use crate::raft::types::{Incarnation, NodeId};
-use std::path::{Path, PathBuf};
 
 /// Where frames begin.
 pub(super) const SEGMENT_HEADER_BYTES: usize = 4096;
@@ -46,7 +36,7 @@ pub(super) const FIRST_SEQUENCE: u64 = 1;
 
 const MAGIC: [u8; 8] = *b"raftobjW";
 
-/// What a segment says of itself.
+/// The header of a segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct SegmentHeader {
     pub(super) id: u64,
@@ -57,7 +47,7 @@ pub(super) struct SegmentHeader {
     pub(super) bytes: u64,
 }
 
-/// Why a file's first block is not a header that this code reads.
+/// Why a file's first block is not a header that this code can read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum HeaderError {
     NotOurs,
@@ -66,7 +56,7 @@ pub(super) enum HeaderError {
 }
 
 impl SegmentHeader {
-    /// A header for a new segment. `attempt` tells apart files made for one sequence in one boot.
+    /// A header for a new segment. `attempt` distinguishes files made for the same sequence in the same boot.
     pub(super) fn new(owner: Owner, sequence: u64, attempt: u64, bytes: u64) -> SegmentHeader {
         let words = [owner.node.0, owner.incarnation.0, owner.boot.0, sequence, attempt];
         let id = words.into_iter().fold(0, mix);
@@ -113,61 +103,15 @@ fn checksum(block: &[u8]) -> u32 {
     crc32c::crc32c_append(crc32c::crc32c(&block[..12]), &block[16..])
 }
 
-/// The name of a segment.
+/// The file name of a segment.
 pub(super) fn segment_name(sequence: u64) -> String {
     format!("wal-{sequence:016x}")
 }
 
-/// The sequence in a name that [`segment_name`] makes.
+/// The sequence in a file name; `None` if [`segment_name`] does not make such names.
 pub(super) fn sequence_in(name: &str) -> Option<u64> {
     let sequence = u64::from_str_radix(name.strip_prefix("wal-")?, 16).ok()?;
     (segment_name(sequence) == name).then_some(sequence)
-}
-
-/// Whether this is a name under which segments are made: what a crash left of it may be removed.
-pub(super) fn is_unfinished(name: &str) -> bool {
-    name.starts_with("wal-") && name.ends_with(".tmp")
-}
-
-/// Makes a file with this header and zeros behind it, and syncs it. It has no place in the log yet.
-pub(super) fn make<D: Disk>(disk: &D, path: &Path, header: &SegmentHeader) -> Result<(), DiskError> {
-    match disk.remove(path) {
-        Err(error) if !error.is_missing() => return Err(error),
-        _ => {}
-    }
-    let file = disk.create(path)?;
-    file.write_at(&header.encode(), 0)?;
-    fill_with_zeros(&file, SEGMENT_HEADER_BYTES as u64, header.bytes)?;
-    file.sync()
-}
-
-/// Writes zeros from one offset up to another.
-pub(super) fn fill_with_zeros<F: DiskFile>(file: &F, from: u64, to: u64) -> Result<(), DiskError> {
-    static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
-    let mut offset = from;
-    while offset < to {
-        let zeros = &ZEROS[..ZEROS.len().min((to - offset) as usize)];
-        file.write_at(zeros, offset)?;
-        offset += zeros.len() as u64;
-    }
-    Ok(())
-}
-
-/// Gives a file that was made its name in the log, durably, and opens it by that name. Another unused
-/// segment of that name is replaced.
-pub(super) fn publish<D: Disk>(
-    disk: &D,
-    dir: &Path,
-    made: &Path,
-    header: &SegmentHeader,
-) -> Result<(PathBuf, D::File), DiskError> {
-    let path = dir.join(segment_name(header.sequence));
-    disk.rename(made, &path)?;
-    if !planted!(SegmentNameNotSynced) {
-        disk.sync_dir(dir)?;
-    }
-    let file = disk.open(&path)?;
-    Ok((path, file))
 }
 
 #[cfg(test)]
@@ -176,7 +120,7 @@ mod tests {
     use crate::raft::types::Boot;
 
     #[test]
-    fn a_header_comes_back_and_no_flipped_byte_passes() {
+    fn a_header_round_trips_and_every_flipped_byte_is_detected() {
         let owner = Owner { node: NodeId(1), incarnation: Incarnation(2), boot: Boot(3) };
         let header = SegmentHeader::new(owner, 4, 0, 8 << 20);
         let block: [u8; SEGMENT_HEADER_BYTES] = header.encode().try_into().unwrap();
@@ -194,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn ids_are_of_one_file_only() {
+    fn every_file_gets_its_own_id() {
         let owner = Owner { node: NodeId(1), incarnation: Incarnation(2), boot: Boot(3) };
         let next = Owner { boot: Boot(4), ..owner };
         let id = |owner, sequence, attempt| SegmentHeader::new(owner, sequence, attempt, 0).id;
@@ -204,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn only_names_that_we_make_are_segments() {
+    fn only_names_made_by_segment_name_are_segments() {
         assert_eq!(sequence_in("wal-000000000000001f"), Some(31));
         for name in [
             "wal-1f",

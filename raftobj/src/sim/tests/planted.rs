@@ -162,7 +162,7 @@ const ELSEWHERE: &[Bug] = &[
     // Ids are random, so that no other disk has a member's: `node::stories`,
     // planted_incarnations_not_compared_are_found.
     Bug::IncarnationIgnored,
-    // Numbers of batches hide it from power cuts, checksums from flipped bits: `storage::tests::damage`,
+    // Numbers of batches hide it from power cuts, checksums from flipped bits: `storage::tests::chain`,
     // planted_frames_that_are_not_linked_are_found.
     Bug::ChainNotChecked,
     // There are no sockets here: `net::frame`, planted_frames_without_a_limit_are_found.

@@ -1,20 +1,21 @@
-//! Without faults: what is written comes back.
+//! Without faults: what is appended is read back, and segments are made and used in time.
 
 use super::*;
 
+// Rule *append only*.
 #[test]
-fn what_was_appended_comes_back_across_starts_and_segments() {
+fn appended_records_are_read_back_across_starts_and_segments() {
     let disk = SimDisk::new();
-    let mut model = Model::default();
+    let mut log = NaiveLog::default();
     let mut term = 1;
     for round in 0..12 {
         let mut started = start(&disk).unwrap();
-        assert_eq!(Model::of(&started.recovered), model, "round {round}");
+        assert_eq!(NaiveLog::of(&started.recovered), log, "round {round}");
         assert_eq!(started.recovered.first, Index(1));
         assert_eq!(started.recovered.torn_tail, None);
         assert_eq!(started.directory.identity().boot.0, round + 1);
         let next = started.wal.last_index().next().0;
-        // Every third round a leader overwrites some of what is there.
+        // Every third round a leader overwrites a part of the log.
         let from = if round % 3 == 2 { next - 3 } else { next };
         term += u64::from(round % 3 == 2);
         for batch in [
@@ -26,7 +27,7 @@ fn what_was_appended_comes_back_across_starts_and_segments() {
             started.wal.append(&batch).unwrap();
             started.wal.sync().unwrap();
             started.wal.mark_idle().unwrap();
-            model.take(&batch);
+            log.take(&batch);
         }
         term += 1;
     }
@@ -35,23 +36,24 @@ fn what_was_appended_comes_back_across_starts_and_segments() {
 }
 
 #[test]
-fn a_batch_larger_than_a_segment_gets_one_of_its_own() {
+fn a_batch_larger_than_a_segment_gets_a_larger_segment() {
     let disk = SimDisk::new();
     let mut started = start(&disk).unwrap();
-    let mut model = Model::default();
+    let mut log = NaiveLog::default();
     for batch in [vec![entry(1, 1, 10)], vec![entry(2, 1, 100_000), entry(3, 1, 1)], vec![entry(4, 1, 10)]] {
         started.wal.append(&batch).unwrap();
-        model.take(&batch);
+        log.take(&batch);
     }
     started.wal.sync().unwrap();
     drop(started);
-    assert_eq!(Model::of(&start(&disk).unwrap().recovered), model);
+    assert_eq!(NaiveLog::of(&start(&disk).unwrap().recovered), log);
     let big = disk.bytes(&dir().join(segment_name(2))).len();
     assert!((100_000..120_000).contains(&big), "{big}");
 }
 
+// Rule *zero-filled segments*.
 #[test]
-fn a_prepared_segment_is_taken_and_a_late_one_is_not() {
+fn a_prepared_segment_is_used_and_a_late_one_is_not() {
     let disk = SimDisk::new();
     let mut started = start(&disk).unwrap();
     let wal = &mut started.wal;
@@ -82,7 +84,7 @@ fn a_prepared_segment_is_taken_and_a_late_one_is_not() {
     let job = started.wal.prepare_next().unwrap();
     started.wal.install_prepared(job.run()).unwrap();
     drop(started);
-    // A prepared segment is found again, and too small a one is replaced.
+    // The next start finds a prepared segment. If it is too small, it is replaced.
     let mut started = start(&disk).unwrap();
     assert!(started.wal.prepare_next().is_none());
     started.wal.append(&[entry(5, 1, 30_000)]).unwrap();
@@ -90,22 +92,22 @@ fn a_prepared_segment_is_taken_and_a_late_one_is_not() {
     assert_eq!(start(&disk).unwrap().recovered.entries.len(), 5);
 }
 
-// Snapshots will release segments by it: too much, and entries are lost that nothing else has.
+// Snapshots will release segments by it. Breaks: entries are released that no snapshot covers.
 #[test]
-fn full_segments_know_where_the_log_stood_before_and_after_a_restart() {
+fn full_segments_know_their_next_index_before_and_after_a_restart() {
     let disk = SimDisk::new();
     let mut started = start(&disk).unwrap();
     for (index, term) in [(1, 1), (2, 1), (3, 1), (2, 2), (3, 2)] {
         started.wal.append(&[entry(index, term, 3000)]).unwrap();
     }
-    let closed = vec![(1, Index(2)), (2, Index(3)), (3, Index(4)), (4, Index(3))];
-    assert_eq!(started.wal.closed(), closed);
+    let full = vec![(1, Index(2)), (2, Index(3)), (3, Index(4)), (4, Index(3))];
+    assert_eq!(started.wal.full_segments(), full);
     drop(started);
-    assert_eq!(start(&disk).unwrap().wal.closed(), closed);
+    assert_eq!(start(&disk).unwrap().wal.full_segments(), full);
 }
 
 #[test]
-fn an_idle_marker_is_written_once_and_only_when_all_is_synced() {
+fn an_idle_marker_is_written_once_and_only_when_everything_is_synced() {
     let disk = SimDisk::new();
     let mut started = start(&disk).unwrap();
     let calls = |disk: &SimDisk, act: &mut dyn FnMut()| {
@@ -114,7 +116,7 @@ fn an_idle_marker_is_written_once_and_only_when_all_is_synced() {
         disk.calls() - before
     };
     let wal = &mut started.wal;
-    assert_eq!(calls(&disk, &mut || wal.mark_idle().unwrap()), 0, "an empty log has nothing to vouch for");
+    assert_eq!(calls(&disk, &mut || wal.mark_idle().unwrap()), 0, "an empty log has nothing to confirm");
     wal.append(&[entry(1, 1, 1)]).unwrap();
     assert_eq!(calls(&disk, &mut || wal.mark_idle().unwrap()), 0);
     wal.sync().unwrap();
@@ -124,7 +126,7 @@ fn an_idle_marker_is_written_once_and_only_when_all_is_synced() {
     assert_eq!(calls(&disk, &mut || wal.mark_idle().unwrap()), 0);
     assert_eq!(calls(&disk, &mut || wal.sync().unwrap()), 0, "nothing was written since");
     drop(started);
-    // The next start sees it.
+    // The next start finds the marker.
     let mut started = start(&disk).unwrap();
     assert_eq!(calls(&disk, &mut || started.wal.mark_idle().unwrap()), 0);
     started.wal.append(&[entry(2, 1, 1)]).unwrap();
@@ -134,10 +136,10 @@ fn an_idle_marker_is_written_once_and_only_when_all_is_synced() {
     assert_eq!(calls(&disk, &mut || started.wal.mark_idle().unwrap()), 1);
 }
 
-// Breaks: the log panics when it goes idle, because its last batch left no room for the marker; or segments are left
-// before they are full.
+// Breaks: the log panics when it goes idle, because its last batch left no room for the marker; or the log moves to the
+// next segment before one is full.
 #[test]
-fn a_segment_is_filled_to_its_last_byte_and_has_room_for_the_marker() {
+fn a_segment_is_filled_to_its_last_byte_and_has_room_for_an_idle_marker() {
     let mut full = 0;
     for payload_bytes in 3_700..4_100 {
         let disk = SimDisk::new();
@@ -149,7 +151,7 @@ fn a_segment_is_filled_to_its_last_byte_and_has_room_for_the_marker() {
         let last = &disk.bytes(&dir().join(segment_name(1)))[SMALL.segment_bytes as usize - 48..];
         full += usize::from(last.starts_with(b"rfrm"));
     }
-    assert_eq!(full, 16, "so many payloads are padded to the one length that fits");
+    assert_eq!(full, 16, "16 payload lengths are padded to the one that fits");
 }
 
 #[test]
@@ -159,9 +161,9 @@ fn a_segments_size_has_bounds_and_is_in_whole_sectors() {
     assert_eq!(size(WalOptions::default().segment_bytes), 8 << 20);
 }
 
-// Breaks: a segment that was made for a place which is taken by now takes that place: what is in the log there is gone.
+// Breaks: a late segment replaces the one in use, and the records in that are lost.
 #[test]
-fn a_segment_that_comes_late_does_not_replace_the_one_in_use() {
+fn a_late_segment_does_not_replace_the_one_in_use() {
     let disk = SimDisk::new();
     let mut started = start(&disk).unwrap();
     let wal = &mut started.wal;
@@ -172,7 +174,7 @@ fn a_segment_that_comes_late_does_not_replace_the_one_in_use() {
     wal.append(&[entry(2, 1, 3000)]).unwrap();
     let id = |bytes: &[u8]| SegmentHeader::decode(bytes.first_chunk().unwrap()).unwrap().id;
     let in_use = disk.bytes(&dir().join(segment_name(2)));
-    assert_ne!(id(&made), id(&in_use), "frames of the one are never read in the other");
+    assert_ne!(id(&made), id(&in_use), "the frames of one are ignored in the other");
 
     let next = wal.prepare_next().unwrap();
     wal.install_prepared(late).unwrap();
@@ -184,10 +186,9 @@ fn a_segment_that_comes_late_does_not_replace_the_one_in_use() {
     assert_eq!(start(&disk).unwrap().recovered.entries.len(), 3);
 }
 
-// Breaks: one that comes late and has failed, too, ends the making of segments beforehand: each batch that needs one
-// then waits for it.
+// Breaks: a late job that failed stops the preparation of segments, and every batch that needs a new one waits for it.
 #[test]
-fn a_late_segment_that_failed_is_not_taken_for_the_one_under_way() {
+fn a_late_failed_job_does_not_replace_the_one_under_way() {
     let disk = SimDisk::new();
     let mut started = start(&disk).unwrap();
     let wal = &mut started.wal;
@@ -203,9 +204,9 @@ fn a_late_segment_that_failed_is_not_taken_for_the_one_under_way() {
     assert!(disk.list(dir()).unwrap().unwrap().contains(&segment_name(3)));
 }
 
-// Breaks: ten bytes that live keep the megabyte in memory that they were written with; or every payload is copied.
+// Breaks: ten live bytes keep the megabyte in memory that they were written with; or every payload is copied.
 #[test]
-fn what_was_mostly_overwritten_is_copied_at_a_start_and_the_rest_is_shared() {
+fn payloads_of_mostly_overwritten_frames_are_copied_and_others_are_shared() {
     let disk = SimDisk::new();
     let mut started = start(&disk).unwrap();
     started.wal.append(&[entry(1, 1, 10), entry(2, 1, 10), entry(3, 1, 1000)]).unwrap();
@@ -213,57 +214,26 @@ fn what_was_mostly_overwritten_is_copied_at_a_start_and_the_rest_is_shared() {
     started.wal.sync().unwrap();
     drop(started);
     let entries = start(&disk).unwrap().recovered.entries;
-    let alone: Vec<bool> = entries.iter().map(|entry| entry.payload.is_unique()).collect();
-    assert_eq!(alone, [true, true, false, false]);
+    let copied: Vec<bool> = entries.iter().map(|entry| entry.payload.is_unique()).collect();
+    assert_eq!(copied, [true, true, false, false]);
 }
 
-// §5.1: if it breaks, a node votes twice in a term.
+// §5.2. Breaks: a node votes twice in a term.
 #[test]
 #[should_panic(expected = "the hard state goes back")]
-fn a_second_vote_in_a_term_is_not_written() {
+fn a_second_vote_in_a_term_panics() {
     let mut started = start(&SimDisk::new()).unwrap();
     let _ = started.wal.append(&[vote(2, Some(1)), vote(2, Some(2))]);
 }
 
 #[test]
 #[should_panic(expected = "entry 3 cannot follow")]
-fn a_gap_is_not_written() {
+fn a_gap_between_entries_panics() {
     let mut started = start(&SimDisk::new()).unwrap();
     let _ = started.wal.append(&[entry(1, 1, 1), entry(3, 1, 1)]);
 }
 
-#[test]
-fn inspection_tells_what_is_there_and_changes_nothing() {
-    let disk = SimDisk::new();
-    let mut started = start(&disk).unwrap();
-    started.wal.append(&[vote(3, Some(7)), entry(1, 2, 5), entry(2, 2, 5)]).unwrap();
-    started.wal.append(&[entry(2, 3, 6)]).unwrap();
-    started.wal.sync().unwrap();
-    let locked = inspect::inspect(&disk, dir(), &mut |_| {});
-    assert!(matches!(locked, Err(inspect::InspectError::Locked { .. })));
-    drop(started);
-
-    let before = disk.snapshot();
-    let mut lines = Vec::new();
-    let report = inspect::inspect(&disk, dir(), &mut |line| lines.push(line.to_string())).unwrap();
-    assert_eq!(disk.snapshot(), before);
-    assert_eq!(report.entries, Some((Index(1), Index(2))));
-    assert_eq!((report.entries_written, report.batches, report.term.0), (3, 3, 3));
-    assert!(report.problems.is_empty() && report.torn_tail.is_none());
-    assert_eq!(
-        lines,
-        [
-            "wal-0000000000000001 +4096 batch 1: segment opens before entry 1",
-            "wal-0000000000000001 +4096 batch 1: term 0, no vote",
-            "wal-0000000000000001 +4160 batch 2: term 3, vote for 00000000",
-            "wal-0000000000000001 +4160 batch 2: entry 1@2 command of 5 bytes",
-            "wal-0000000000000001 +4160 batch 2: entry 2@2 command of 5 bytes",
-            "wal-0000000000000001 +4256 batch 3: entry 2@3 command of 6 bytes",
-        ]
-    );
-}
-
-// If it breaks, directories that exist cannot be read any more: bump the versions, and say so.
+// Breaks: existing directories cannot be read any more. A change of format increments its version and is announced.
 #[test]
 fn the_bytes_of_the_formats_are_pinned() {
     let disk = SimDisk::new();
@@ -281,12 +251,12 @@ fn the_bytes_of_the_formats_are_pinned() {
     assert_eq!(checksum("identity"), 1280002842, "identity");
 }
 
-// The driver's threads: the log on its own, the next segment's making anywhere.
+// The driver runs the log on a thread of its own and prepares segments on another.
 #[test]
-fn the_log_and_its_jobs_go_to_other_threads() {
-    fn goes<T: Send + 'static>() {}
-    goes::<Wal<RealDisk>>();
-    goes::<PrepareJob<RealDisk>>();
-    goes::<PreparedSegment>();
-    goes::<Directory<RealDisk>>();
+fn the_log_and_its_jobs_can_move_to_other_threads() {
+    fn is_send<T: Send + 'static>() {}
+    is_send::<Wal<RealDisk>>();
+    is_send::<PrepareJob<RealDisk>>();
+    is_send::<PreparedSegment>();
+    is_send::<Directory<RealDisk>>();
 }

@@ -1,4 +1,4 @@
-//! Directories: new, kept, somebody else's.
+//! Data directories: new ones, existing ones, and directories that are not ours.
 
 use super::*;
 use crate::marks::{Counts, Mark};
@@ -12,8 +12,9 @@ fn membership() -> Membership {
     Membership { members: [member(1), member(2), member(3)].into() }
 }
 
+// Rule *durable names*.
 #[test]
-fn a_new_directory_is_made_durably_with_all_above_it() {
+fn a_new_directory_is_durable_with_all_its_ancestors() {
     let disk = SimDisk::new();
     let path = Path::new("/a/b/c");
     let directory = Directory::open(disk.clone(), path, SMALL, new_identity()).unwrap();
@@ -22,12 +23,12 @@ fn a_new_directory_is_made_durably_with_all_above_it() {
     disk.cut_power(&mut |_| false);
     let other = NewIdentity { node: NodeId(9), incarnation: Incarnation(9), ..new_identity() };
     let mut directory = Directory::open(disk, path, SMALL, other).unwrap();
-    assert_eq!(directory.identity().incarnation, Incarnation(0x2222), "the ids of an old directory stay");
+    assert_eq!(directory.identity().incarnation, Incarnation(0x2222), "an existing directory keeps its ids");
     assert_eq!(directory.begin_boot().unwrap().boot, Boot(1));
 }
 
 #[test]
-fn what_was_proposed_and_formed_is_durable_on_return() {
+fn proposal_and_formed_cluster_are_durable_on_return() {
     let disk = SimDisk::new();
     let mut directory = open(&disk).unwrap();
     directory.begin_boot().unwrap();
@@ -45,9 +46,9 @@ fn what_was_proposed_and_formed_is_durable_on_return() {
     assert_eq!(directory.identity().founding, ["a:1", "b:2"]);
 }
 
-// Planted bug 23 among them. If it breaks, a node comes back as somebody else, or as nobody.
+// Breaks: a node comes back with another identity or none. Rule *durable names*.
 #[test]
-fn the_identity_is_the_old_or_the_new_one_at_every_power_cut() {
+fn after_every_power_cut_the_identity_is_the_old_or_the_new_one() {
     for unit_mask in 0..32_u32 {
         for call in 0.. {
             let disk = SimDisk::new();
@@ -70,8 +71,9 @@ fn the_identity_is_the_old_or_the_new_one_at_every_power_cut() {
     }
 }
 
+// Rule *one owner*.
 #[test]
-fn a_directory_is_used_by_one_at_a_time() {
+fn a_directory_is_used_by_one_process_at_a_time() {
     let disk = SimDisk::new();
     let directory = open(&disk).unwrap();
     let before = disk.snapshot();
@@ -84,7 +86,7 @@ fn a_directory_is_used_by_one_at_a_time() {
 }
 
 #[test]
-fn what_is_not_ours_is_refused_and_left_as_it_is() {
+fn a_directory_that_is_not_ours_is_refused_and_stays_unchanged() {
     for name in ["thesis.tex", "wal-0000000000000001", "LOCK", "identity.tmp", "wal-x.tmp", ".hidden"] {
         let disk = SimDisk::new();
         disk.create_dir(dir()).unwrap();
@@ -97,7 +99,7 @@ fn what_is_not_ours_is_refused_and_left_as_it_is() {
         );
         assert_eq!(disk.snapshot(), before, "{name}");
     }
-    // A directory that is ours may hold other things beside.
+    // A directory that is ours may contain other files, too.
     let disk = SimDisk::new();
     drop(open(&disk).unwrap());
     disk.set_bytes(&dir().join("notes.txt"), b"mine");
@@ -106,7 +108,7 @@ fn what_is_not_ours_is_refused_and_left_as_it_is() {
 }
 
 #[test]
-fn a_file_called_identity_that_is_none_is_refused() {
+fn an_identity_file_that_is_not_ours_is_refused() {
     let disk = SimDisk::new();
     disk.create_dir(dir()).unwrap();
     disk.set_bytes(&dir().join("identity"), b"Elvis");
@@ -116,7 +118,7 @@ fn a_file_called_identity_that_is_none_is_refused() {
     assert!(error.to_string().contains("/data/identity"), "{error}");
     assert_eq!(disk.snapshot(), before);
 
-    // Nor is a lock touched that is not ours, where there is an identity that is.
+    // Beside an identity of ours, a lock file that is not ours is not changed.
     let disk = SimDisk::new();
     drop(open(&disk).unwrap());
     disk.set_bytes(&dir().join("LOCK"), b"?");
@@ -124,7 +126,7 @@ fn a_file_called_identity_that_is_none_is_refused() {
     assert_eq!(disk.bytes(&dir().join("LOCK")), b"?");
 }
 
-// Rule 15. If it breaks, a node that lost its identity comes back with its votes forgotten.
+// Breaks: a node that lost its identity comes back without its votes. Rule *one owner*.
 #[test]
 fn a_log_without_an_identity_is_refused() {
     let disk = SimDisk::new();
@@ -142,7 +144,7 @@ fn a_log_without_an_identity_is_refused() {
 }
 
 #[test]
-fn a_newer_identity_is_refused_as_that() {
+fn a_newer_identity_is_reported_as_newer() {
     let disk = SimDisk::new();
     drop(open(&disk).unwrap());
     let path = dir().join("identity");
@@ -157,7 +159,7 @@ fn a_newer_identity_is_refused_as_that() {
 }
 
 #[test]
-fn a_real_directory_works_like_a_simulated_one() {
+fn a_directory_on_the_real_disk_works_like_a_simulated_one() {
     let path = std::env::temp_dir().join(format!("raftobj-founding-{}", std::process::id()));
     let inner = path.join("deep/data");
     for boot in 1..4 {
@@ -178,17 +180,17 @@ fn a_real_directory_works_like_a_simulated_one() {
     let report = inspect::verify(&inner).unwrap();
     assert!(report.problems.is_empty(), "{report}");
     assert_eq!(report.entries, Some((Index(1), Index(9))));
-    let mut lines = 0;
-    inspect::dump(&inner, |_| lines += 1).unwrap();
-    assert!(lines > 9);
+    let mut records = 0;
+    inspect::dump(&inner, |_| records += 1).unwrap();
+    assert!(records > 9);
     assert!(inspect::verify(path.join("nowhere")).is_err());
     std::fs::remove_dir_all(&path).unwrap();
 }
 
-// Breaks: a copy of a directory, without the lock file that is not part of it, is refused for what lies beside; a lock
-// that a crash left is taken for a stranger's.
+// Breaks: a copy of a directory without its lock file is refused because of other files in it; a directory in which a
+// crash left only the lock file is refused as foreign.
 #[test]
-fn the_lock_file_may_be_missing_or_be_all_there_is() {
+fn the_lock_file_may_be_missing_or_the_only_file() {
     let disk = SimDisk::new();
     let mut started = start(&disk).unwrap();
     started.wal.append(&[vote(1, Some(1))]).unwrap();
@@ -206,22 +208,22 @@ fn the_lock_file_may_be_missing_or_be_all_there_is() {
     assert_eq!(Counts::take().of(Mark::DirectoryBegunAgain), 1);
 }
 
-// Breaks: while a node runs, whoever starts a second one is told that its files are damaged or a stranger's.
+// Breaks: while a node runs, the start of a second one reports damaged or foreign files.
 #[test]
-fn that_a_directory_is_in_use_is_told_before_anything_else() {
+fn a_directory_in_use_is_reported_before_anything_else() {
     let disk = SimDisk::new();
     let _running = open(&disk).unwrap();
     disk.set_bytes(&dir().join("identity"), b"Elvis");
     assert!(matches!(open(&disk), Err(DirectoryError::Locked { .. })));
-    // One that is just being made.
+    // Another process is just creating the directory.
     disk.remove(&dir().join("identity")).unwrap();
     disk.set_bytes(&dir().join("thesis.tex"), b"years of work");
     assert!(matches!(open(&disk), Err(DirectoryError::Locked { .. })));
 }
 
-// Breaks: a log whose first block was lost is taken for a new one, and begun again.
+// Breaks: a log whose first block was lost is taken for an unused one, and begun again.
 #[test]
-fn a_log_is_looked_through_to_its_end_before_it_is_called_unused() {
+fn a_segment_is_read_to_its_end_before_it_counts_as_unused() {
     let disk = SimDisk::new();
     let mut started = start(&disk).unwrap();
     started.wal.append(&[entry(1, 1, 3900)]).unwrap();
@@ -235,5 +237,5 @@ fn a_log_is_looked_through_to_its_end_before_it_is_called_unused() {
     disk.set_bytes(&path, &bytes);
     let before = disk.calls();
     assert!(matches!(open(&disk), Err(DirectoryError::Refused { .. })));
-    assert!(disk.calls() - before < 30, "block by block");
+    assert!(disk.calls() - before < 30, "it is read block by block");
 }

@@ -1,19 +1,19 @@
-//! The power is cut between any two calls, and any subset of what was not synced survives.
+//! The power is cut between any two calls, and any subset of the unsynced writes survives.
 
-use super::script::{Step, Told, random_life, run, short_life};
+use super::script::{Expected, Step, random_script, run, short_script};
 use super::*;
 
-/// Up to so many unsynced units every subset is tried; beyond, a sample.
+/// Up to this number of unsynced units every subset is tried; beyond it, a sample.
 const UNITS_EXHAUSTIVE: usize = 11;
 
-/// How many calls a life makes when nothing fails.
-fn calls_of(life: &[Step]) -> u64 {
+/// How many calls a script makes if nothing fails.
+fn calls_of(script: &[Step]) -> u64 {
     let disk = SimDisk::new();
-    run(&disk, life);
+    run(&disk, script);
     disk.calls()
 }
 
-/// The subsets to try of so many units.
+/// The subsets of so many units that are tried.
 fn subsets(units: usize, random: &mut Random) -> Vec<Vec<bool>> {
     if units <= UNITS_EXHAUSTIVE {
         return (0..1_u32 << units)
@@ -22,7 +22,7 @@ fn subsets(units: usize, random: &mut Random) -> Vec<Vec<bool>> {
     }
     let mut subsets = vec![vec![false; units], vec![true; units]];
     for _ in 0..60 {
-        // One lost of all, one kept of all, and a coin each.
+        // All but one unit, only one unit, and each unit by chance.
         let one = random.below(units as u64) as usize;
         subsets.push((0..units).map(|unit| unit != one).collect());
         subsets.push((0..units).map(|unit| unit == one).collect());
@@ -31,98 +31,104 @@ fn subsets(units: usize, random: &mut Random) -> Vec<Vec<bool>> {
     subsets
 }
 
-fn again(told: &Told) -> Told {
-    Told { appended: told.appended.clone(), ..*told }
+fn copy(expected: &Expected) -> Expected {
+    Expected { appended: expected.appended.clone(), ..*expected }
 }
 
-/// Goes on after a recovery: what is written then must be durable as ever.
-fn goes_on(disk: &SimDisk, told: &mut Told, mut started: Started, context: &dyn Fn() -> String) {
+/// After a recovery, what is written and synced is durable as before.
+fn check_writes_are_durable(
+    disk: &SimDisk,
+    expected: &mut Expected,
+    mut started: StartedStorage,
+    context: &dyn Fn() -> String,
+) {
     let term = started.recovered.hard_state.term.0 + 100;
     let next = started.wal.last_index().next().0;
     let batch = vec![vote(term, Some(5)), entry(next, term, 60)];
     started.wal.append(&batch).unwrap();
     started.wal.sync().unwrap();
-    told.appended.push(batch);
-    told.synced = told.appended.len();
+    expected.appended.push(batch);
+    expected.synced = expected.appended.len();
     drop(started);
     disk.cut_power(&mut |_| false);
-    told.check_start(disk, context);
+    expected.check_start(disk, context);
 }
 
-// STORAGE.md rule 19. If it breaks, acknowledged writes or votes are lost, or made up, by a power cut.
+// Breaks: a power cut loses acknowledged writes or votes, or makes up others.
 #[test]
-fn at_every_call_any_subset_of_what_was_unsynced_may_survive() {
-    let life = short_life();
+fn any_subset_of_unsynced_writes_may_survive_a_power_cut_at_every_call() {
+    let script = short_script();
     let mut random = Random(1);
     let mut cases = 0;
-    for call in 0..=calls_of(&life) {
+    for call in 0..=calls_of(&script) {
         let disk = SimDisk::new();
         disk.power_off_at(call);
-        let told = run(&disk, &life);
+        let expected = run(&disk, &script);
         for keep in subsets(disk.unsynced_units(), &mut random) {
             let context = || format!("power off at call {call}, kept {keep:?}");
-            let (disk, mut told) = (disk.fork(), again(&told));
+            let (disk, mut expected) = (disk.fork(), copy(&expected));
             disk.cut_power(&mut |unit| keep[unit]);
-            let started = told.check_start(&disk, &context);
-            // What was shown may be acknowledged now: a second cut must not take it back.
+            let started = expected.check_start(&disk, &context);
+            // What a start has shown may be acknowledged: a second power cut must not lose it.
             drop(started);
             disk.cut_power(&mut |_| false);
-            let started = told.check_start(&disk, &context);
-            goes_on(&disk, &mut told, started, &context);
+            let started = expected.check_start(&disk, &context);
+            check_writes_are_durable(&disk, &mut expected, started, &context);
             cases += 1;
         }
     }
     assert!(cases > 1500, "only {cases} cases");
 }
 
-// If it breaks, a second power cut while the first is being repaired loses what the first did not.
+// Breaks: a power cut during the repair loses what an earlier power cut did not lose.
 #[test]
 fn the_power_may_fail_again_during_recovery() {
-    let life = short_life();
-    let calls = calls_of(&life);
+    let script = short_script();
+    let calls = calls_of(&script);
     for seed in 0..1500 {
         let mut random = Random(seed);
         let context = || format!("seed {seed}");
         let disk = SimDisk::new();
         disk.power_off_at(random.below(calls));
-        let mut told = run(&disk, &life);
+        let mut expected = run(&disk, &script);
         disk.cut_power(&mut |_| random.below(2) == 0);
         for _ in 0..3 {
             disk.power_off_at(disk.calls() + random.below(40));
-            // It may succeed: then what it shows is told.
+            // If the start succeeds, what it shows may be acknowledged.
             if let Ok(started) = start(&disk) {
-                let batches =
-                    told.check(&started.recovered).unwrap_or_else(|error| panic!("{}: {error}", context()));
-                told.appended.truncate(batches);
-                told.synced = batches;
-                told.boot = started.directory.identity().boot;
+                let batches = expected
+                    .check(&started.recovered)
+                    .unwrap_or_else(|error| panic!("{}: {error}", context()));
+                expected.appended.truncate(batches);
+                expected.synced = batches;
+                expected.boot = started.directory.identity().boot;
             }
             disk.cut_power(&mut |_| random.below(2) == 0);
         }
-        let started = told.check_start(&disk, &context);
-        goes_on(&disk, &mut told, started, &context);
+        let started = expected.check_start(&disk, &context);
+        check_writes_are_durable(&disk, &mut expected, started, &context);
     }
 }
 
 #[test]
-fn random_lives_survive_random_power_cuts() {
+fn random_scripts_survive_random_power_cuts() {
     for seed in 0..1500 {
         let mut random = Random(seed);
-        let life = random_life(&mut random, 40);
+        let script = random_script(&mut random, 40);
         let context = || format!("seed {seed}");
         let disk = SimDisk::new();
         disk.power_off_at(20 + random.below(150));
-        let mut told = run(&disk, &life);
+        let mut expected = run(&disk, &script);
         let bias = 1 + random.below(4);
         disk.cut_power(&mut |_| random.below(bias + 1) < bias);
-        let started = told.check_start(&disk, &context);
-        goes_on(&disk, &mut told, started, &context);
+        let started = expected.check_start(&disk, &context);
+        check_writes_are_durable(&disk, &mut expected, started, &context);
     }
 }
 
-// Rule 6. If it breaks, every crash under load makes a node that refuses to start.
+// Breaks: a node that crashes under load refuses to start. Rule *synced watermark*.
 #[test]
-fn a_lost_batch_under_a_later_one_of_the_same_commit_is_a_torn_tail() {
+fn a_batch_lost_before_a_later_one_of_the_same_sync_is_a_torn_tail() {
     let disk = SimDisk::new();
     let mut started = start(&disk).unwrap();
     started.wal.append(&[entry(1, 1, 10)]).unwrap();
@@ -130,15 +136,15 @@ fn a_lost_batch_under_a_later_one_of_the_same_commit_is_a_torn_tail() {
     started.wal.append(&[entry(2, 1, 1000)]).unwrap();
     started.wal.append(&[entry(3, 1, 1000)]).unwrap();
     let units = disk.unsynced_units();
-    // The first sectors go, with the head of the second batch; the third batch is whole.
+    // The first sectors are lost, with the beginning of the second entry's batch. The third entry's batch is whole.
     disk.cut_power(&mut |unit| unit >= units - 3);
     let report = inspect::inspect(&disk, dir(), &mut |_| {}).unwrap();
     assert!(report.problems.is_empty());
     let started = start(&disk).unwrap();
     assert_eq!(started.wal.last_index(), Index(1));
-    let cut = started.recovered.torn_tail.unwrap();
-    assert_eq!(Some(&cut), report.torn_tail.as_ref());
-    assert_eq!((cut.file, cut.batch), (dir().join(segment_name(1)), 3));
+    let tail = started.recovered.torn_tail.unwrap();
+    assert_eq!(Some(&tail), report.torn_tail.as_ref());
+    assert_eq!((tail.file, tail.batch), (dir().join(segment_name(1)), 3));
     drop(started.directory);
-    assert_eq!(start(&disk).unwrap().recovered.torn_tail, None, "a tail is cut once");
+    assert_eq!(start(&disk).unwrap().recovered.torn_tail, None, "a tail is cut off once");
 }

@@ -1,36 +1,37 @@
-//! A life of a log as a list of steps, which faults are then thrown at.
+//! Scripts: what a node asks of its storage, as a list of steps. The tests run them under faults and power cuts.
 
 use super::*;
 
-/// What a node's storage is asked to do.
+/// One request to a node's storage.
 #[derive(Clone, Debug)]
 pub(super) enum Step {
     Append(Vec<Record>),
     Sync,
     Idle,
     Prepare,
-    /// The process is killed and comes back; the power stays.
+    /// The process is killed and started again; the power stays on.
     Restart,
 }
 
-/// What a run of a script can claim afterwards.
+/// What the next start must find after a run of a script, and what it may find.
 #[derive(Debug, Default)]
-pub(super) struct Told {
-    /// All batches handed to `append`, the one that failed included.
+pub(super) struct Expected {
+    /// All batches passed to `append`, including one that failed.
     pub(super) appended: Vec<Vec<Record>>,
-    /// How many of them a sync, or a start that showed them, has covered.
+    /// How many of them must be there: a sync covered them, or an earlier start has shown them.
     pub(super) synced: usize,
-    /// The last boot that a start has told.
+    /// The number of the last start.
     pub(super) boot: Boot,
     /// Whether an append or a sync failed.
     pub(super) failed: bool,
 }
 
-impl Told {
-    /// What a start after a crash or an error may show: some batch after the last synced one is the last.
+impl Expected {
+    /// Checks what a start after a crash or an error found: a prefix of the batches that includes every synced one.
+    /// Returns its length.
     pub(super) fn check(&self, recovered: &Recovered) -> Result<usize, String> {
-        let found = Model::of(recovered);
-        let mut model = Model::default();
+        let found = NaiveLog::of(recovered);
+        let mut model = NaiveLog::default();
         for batches in 0..=self.appended.len() {
             if batches > 0 {
                 model.take(&self.appended[batches - 1]);
@@ -48,8 +49,8 @@ impl Told {
         ))
     }
 
-    /// Starts after a crash, which must succeed, and checks what it shows. From then on that is all there is.
-    pub(super) fn check_start(&mut self, disk: &SimDisk, context: &dyn Fn() -> String) -> Started {
+    /// Starts after a crash, which must succeed, and checks what it finds. From then on exactly that is expected.
+    pub(super) fn check_start(&mut self, disk: &SimDisk, context: &dyn Fn() -> String) -> StartedStorage {
         let started = start(disk).unwrap_or_else(|error| panic!("{}: {error}", context()));
         let batches = self.check(&started.recovered).unwrap_or_else(|error| panic!("{}: {error}", context()));
         self.appended.truncate(batches);
@@ -62,17 +63,17 @@ impl Told {
 }
 
 /// Runs the steps until one fails.
-pub(super) fn run(disk: &SimDisk, steps: &[Step]) -> Told {
-    let mut told = Told::default();
-    let Ok(mut started) = start(disk) else { return told };
-    told.boot = started.directory.identity().boot;
+pub(super) fn run(disk: &SimDisk, steps: &[Step]) -> Expected {
+    let mut expected = Expected::default();
+    let Ok(mut started) = start(disk) else { return expected };
+    expected.boot = started.directory.identity().boot;
     for step in steps {
         let done = match step {
             Step::Append(records) => {
-                told.appended.push(records.clone());
+                expected.appended.push(records.clone());
                 started.wal.append(records)
             }
-            Step::Sync => started.wal.sync().inspect(|()| told.synced = told.appended.len()),
+            Step::Sync => started.wal.sync().inspect(|()| expected.synced = expected.appended.len()),
             Step::Idle => started.wal.mark_idle(),
             Step::Prepare => match started.wal.prepare_next() {
                 Some(job) => started.wal.install_prepared(job.run()),
@@ -80,24 +81,24 @@ pub(super) fn run(disk: &SimDisk, steps: &[Step]) -> Told {
             },
             Step::Restart => {
                 disk.restart();
-                let Ok(again) = start(disk) else { return told };
+                let Ok(again) = start(disk) else { return expected };
                 started = again;
-                told.boot = started.directory.identity().boot;
-                told.check(&started.recovered).expect("nothing was lost without a fault");
-                told.synced = told.appended.len();
+                expected.boot = started.directory.identity().boot;
+                expected.check(&started.recovered).expect("without a fault nothing is lost");
+                expected.synced = expected.appended.len();
                 Ok(())
             }
         };
         if done.is_err() {
-            told.failed = true;
+            expected.failed = true;
             assert_closed(disk, &mut started.wal);
             break;
         }
     }
-    told
+    expected
 }
 
-// Rules 3 and 4: after an error nothing is tried again.
+/// After an error every call fails and the disk is not touched: rule *an error closes the log*.
 fn assert_closed(disk: &SimDisk, wal: &mut Wal<SimDisk>) {
     let before = disk.calls();
     let next = wal.last_index().next().0;
@@ -109,8 +110,8 @@ fn assert_closed(disk: &SimDisk, wal: &mut Wal<SimDisk>) {
     assert_eq!(disk.calls(), before);
 }
 
-/// A short life with everything in it: group commits, conflicts, full and prepared segments, restarts.
-pub(super) fn short_life() -> Vec<Step> {
+/// A short script with group commits, conflicts, full and prepared segments, and restarts.
+pub(super) fn short_script() -> Vec<Step> {
     use Step::*;
     vec![
         Append(vec![vote(1, Some(1)), entry(1, 1, 10)]),
@@ -138,12 +139,12 @@ pub(super) fn short_life() -> Vec<Step> {
     ]
 }
 
-/// A longer life, drawn from a seed.
-pub(super) fn random_life(random: &mut Random, steps: usize) -> Vec<Step> {
+/// A longer script, drawn from a seed.
+pub(super) fn random_script(random: &mut Random, steps: usize) -> Vec<Step> {
     let (mut next, mut term) = (1, 1);
-    let mut life = Vec::new();
+    let mut script = Vec::new();
     for _ in 0..steps {
-        life.push(match random.below(20) {
+        script.push(match random.below(20) {
             0 => Step::Restart,
             1..=2 => Step::Prepare,
             3..=4 => Step::Idle,
@@ -155,7 +156,7 @@ pub(super) fn random_life(random: &mut Random, steps: usize) -> Vec<Step> {
                     batch.push(vote(term, Some(random.below(3))));
                 }
                 if random.below(6) == 0 {
-                    // A new leader overwrites some of the tail.
+                    // A new leader overwrites a part of the tail.
                     next = 1 + random.below(next);
                 }
                 for _ in 0..random.below(4) {
@@ -172,5 +173,5 @@ pub(super) fn random_life(random: &mut Random, steps: usize) -> Vec<Step> {
             }
         });
     }
-    life
+    script
 }
