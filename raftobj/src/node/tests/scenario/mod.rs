@@ -54,8 +54,9 @@ scenarios! {
         a_candidate_that_was_cut_off_concedes
         a_follower_that_can_only_receive_follows
         a_follower_that_can_only_send_does_not_disturb
+        a_granted_vote_delays_the_voters_own_campaign
         a_larger_term_is_taken_over_in_every_role
-        a_late_request_of_the_leaders_own_term_is_refused
+        a_late_vote_request_of_the_current_term_is_refused
         a_leader_is_elected
         a_leader_keeps_its_followers_quiet
         a_leader_that_can_only_receive_is_replaced
@@ -63,23 +64,23 @@ scenarios! {
         a_leader_without_a_majority_steps_down
         a_majority_of_all_members_elects
         a_newer_log_of_a_minority_is_overwritten
+        a_pre_vote_changes_no_state
         a_pre_vote_counts_from_a_voter_of_a_lower_term
-        a_pre_vote_is_refused_beside_a_live_leader
-        a_pre_vote_leaves_no_trace
-        a_refused_pre_vote_teaches_the_term
-        a_refused_vote_is_not_kept
+        a_pre_vote_is_refused_while_a_leader_is_heard
+        a_refused_pre_vote_reports_the_term
+        a_refused_vote_is_not_persisted
+        a_repeated_vote_counts_once
+        a_repeated_vote_request_gets_the_same_answer
         a_request_of_an_old_term_is_refused
         a_restarted_voter_is_asked_again
-        a_returning_node_of_a_higher_term_is_heard
+        a_returning_node_of_a_higher_term_rejoins
         a_ring_keeps_the_leader
+        a_server_in_any_role_can_vote_in_a_later_term
         a_single_node_leads_itself
         a_split_vote_is_retried
-        a_vote_asked_for_twice_is_given_to_the_same
-        a_vote_puts_the_voters_own_campaign_off
-        a_vote_request_beside_a_live_leader_is_ignored
+        a_vote_of_an_earlier_campaign_does_not_count
+        a_vote_request_is_ignored_while_a_leader_is_heard
         after_the_last_fault_a_leader_serves
-        an_answer_to_an_earlier_campaign_does_not_count
-        an_answer_told_twice_counts_once
         duelling_candidates
         duelling_pre_candidates
         every_node_can_lead_in_turn
@@ -87,7 +88,6 @@ scenarios! {
         the_more_up_to_date_log_wins
         timeouts_are_drawn_anew
         two_of_two_are_needed
-        whoever_has_not_voted_votes_in_a_later_term
     }
     replication {
         a_call_is_appended_committed_and_applied
@@ -96,60 +96,60 @@ scenarios! {
         a_conflict_backs_off_at_both_ends
         a_conflict_backs_off_by_terms
         a_deposed_leaders_entry_is_replaced_and_its_call_sent_again
-        a_follower_whose_disk_has_forgotten_is_not_asked_without_pause
+        a_follower_that_lost_durable_entries_is_probed_with_pauses
         a_hung_follower_does_not_block
+        a_late_acknowledgement_does_not_decrease_match_index
         a_late_commit_index_counts_after_a_campaign
-        a_late_refusal_takes_nothing_back
-        a_lost_commit_index_is_told_by_the_next_heartbeat
+        a_late_conflict_does_not_decrease_match_index
         a_lost_connection_goes_back_to_probing
         a_member_that_was_never_up_gets_the_whole_log
         a_new_leader_commits_what_its_predecessor_left
         a_probe_is_alone_and_is_repeated_when_lost
         a_restarted_follower_catches_up
         a_stale_append_does_not_truncate
-        a_window_bounds_what_is_on_its_way
-        a_window_whose_answers_are_lost_opens_again
+        a_window_bounds_the_appends_in_flight
+        a_window_whose_acknowledgements_are_lost_opens_again
         acknowledgements_of_an_old_term_do_not_count
-        acknowledgements_out_of_order_do_not_go_back
-        an_append_of_a_deposed_leader_is_not_taken
+        an_append_acknowledged_before_a_crash_is_repeated
+        an_append_of_a_deposed_leader_is_refused
         an_append_that_is_lost_is_sent_again
-        an_append_whose_answer_was_lost_in_a_crash_comes_again
         an_entry_on_a_minority_is_not_committed
-        commit_is_the_middle_of_what_is_acknowledged
+        commit_is_the_median_of_the_match_indexes
         committed_entries_are_applied_in_order_and_once
         figure_7_followers_of_all_kinds
         figure_8_an_entry_of_its_own_term_commits_those_before
         figure_8_an_old_entry_is_not_committed_by_counting
-        late_acknowledgements_after_a_reconnection_are_true_still
+        late_acknowledgements_after_a_reconnection_are_valid
         only_confirmed_entries_are_committed
+        the_next_heartbeat_repeats_a_lost_commit_index
     }
     disk {
-        a_candidate_asks_when_its_own_vote_is_on_disk
+        a_candidate_requests_votes_after_its_own_is_durable
         a_deposed_leaders_writes_come_late
-        a_follower_applies_only_what_is_on_its_own_disk
+        a_follower_applies_only_entries_on_its_own_disk
         a_followers_disk_fails_and_it_acknowledges_nothing
         a_leaders_disk_fails
         a_leaders_disk_hangs
-        a_refusal_tells_its_term_when_it_is_on_disk
+        a_refusal_is_sent_when_its_term_is_durable
+        a_restarted_leader_has_its_term_and_vote
         a_tail_overwritten_before_it_was_written_does_not_count
-        a_vote_is_durable_before_it_is_told
+        a_vote_is_durable_before_it_is_sent
         all_nodes_crash_at_once
         an_acknowledgement_waits_for_its_own_write
-        entries_to_apply_are_handed_out_in_portions
-        term_and_vote_outlive_a_leader
+        committed_entries_are_applied_in_bounded_batches
         the_leader_sends_before_its_own_fsync
     }
     read {
         a_follower_reads_what_is_committed_at_the_leader
         a_read_after_a_restart_waits_for_the_replay
-        a_read_at_a_deposed_leader_is_not_served_from_the_past
+        a_read_at_a_deposed_leader_is_not_stale
         a_read_sees_every_call_acknowledged_before_it
-        a_read_sent_to_a_deposed_leader_is_asked_anew
+        a_read_sent_to_a_deposed_leader_is_retried
         a_read_waits_for_the_no_op
         a_read_without_a_majority_ends
-        a_retry_has_a_fresh_id
+        a_reply_to_an_earlier_round_confirms_nothing
+        a_retried_read_has_a_new_id
         a_single_node_reads_when_its_first_entry_is_committed
-        an_answer_to_an_earlier_round_confirms_nothing
         reads_share_a_round
     }
     sessions {
@@ -163,13 +163,13 @@ scenarios! {
     }
     calls {
         a_call_made_during_an_election_waits_for_the_leader
-        a_leader_whose_log_is_full_is_busy
-        a_node_that_does_not_lead_refuses
+        a_leader_with_a_full_log_is_busy
+        a_node_that_does_not_lead_refuses_calls
         a_panic_is_an_outcome
+        a_reply_over_the_limit_is_reported_by_its_size
         a_reply_that_cannot_be_encoded_is_an_outcome
         an_unknown_method_stops_the_node_that_lacks_it
         every_call_ends_when_its_node_stops
-        replies_too_large_are_told_by_their_size
         without_a_majority_a_call_ends
     }
     founding {
@@ -182,7 +182,7 @@ scenarios! {
         two_wiped_nodes_of_three_are_refused
     }
     divergence {
-        a_leader_that_is_alone_stops
-        the_node_that_is_alone_stops
+        a_diverged_follower_stops
+        a_diverged_leader_stops
     }
 }
