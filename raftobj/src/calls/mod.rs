@@ -5,7 +5,7 @@
 //! Each node is a client of its own cluster, with a session as in thesis §6.3. This room is the client's half: it
 //! numbers the calls of this process, sends them to the leader as [`Command`]s, and sends them again until they are
 //! decided. The other half is the session table, `object::sessions`, which is replicated and applies each number once.
-//! A call is decided when **this node** applies its entry; no reply travels from the leader to the origin.
+//! A call is decided when **this node** applies its entry; no result is sent from the leader to the origin.
 //!
 //! ```text
 //!  submit                  leader known, window has room           decided
@@ -17,12 +17,15 @@
 //! ```
 //!
 //! A call gets its number when it leaves the queue. From then on a leader may have it in its log, so its outcome is
-//! unknown until it is decided here. A call that is sent again keeps its number, so it takes effect at most once.
-//! Each command carries `lowest`, the first number without an answer. The session table admits no number below it, and
-//! numbers only in order, so a call that was given up cannot take effect after a later one.
+//! unknown until it is decided here. A call that is sent again keeps its number, so it takes effect at most once. Each
+//! command carries `lowest`, the first number without an answer. Once it is applied, no number below `lowest` takes
+//! effect, and the others do so only in order. A call that was given up therefore never takes effect after a later one.
 //!
-//! Calls are sent again when there is a new leader, a new connection to the leader, a gap (the session table got a
-//! number before an earlier one), a refusal by the leader, or no decision for too long.
+//! Calls are sent again after a new leader, a new connection to the leader, a gap (an entry had no effect, because
+//! an earlier number was missing), a refusal by the leader, or a long time without a decision.
+//!
+//! `queue` has the calls without a number, `window` those with one; `retry` decides when to send; `outcome` has the
+//! errors for callers.
 
 mod config;
 pub(crate) mod limits;
@@ -64,7 +67,9 @@ pub(crate) struct Calls {
     config: CallsConfig,
     now: Ticks,
     leader: Option<LeaderId>,
+    /// While the cluster is not formed: the addresses that the node waits for.
     founding: Option<Vec<String>>,
+    /// Why the node has stopped.
     stopped: Option<String>,
     /// The last refusal by this leader since a call was decided.
     refusal: Option<CallsRefusal>,
@@ -75,6 +80,7 @@ pub(crate) struct Calls {
     open: BTreeMap<CallId, OpenCall>,
     deadlines: BTreeSet<(Ticks, CallId)>,
     reads: Reads,
+    /// Results since the last [`Calls::ready`].
     done: CallsReady,
 }
 
@@ -265,8 +271,8 @@ impl Calls {
         }
     }
 
-    /// The leader's reply to a read index request. Reads of it are served once `index` is applied; `None`: request
-    /// again.
+    /// The leader's reply to a read index request: its reads are served once `index` is applied. `None`: it is replaced
+    /// by a new request.
     pub(crate) fn read_index_reply(&mut self, id: ReadId, index: Option<Index>) {
         self.reads.reply(id, index, self.now);
         self.serve_reads();
@@ -311,8 +317,8 @@ impl Calls {
         }
     }
 
-    /// What the owner must do now. It sends commands and read index request to the leader, in order, or proposes them
-    /// itself if this node leads.
+    /// What the owner must do now. Commands and the read index request go to the leader, in order; a node that leads
+    /// handles them itself.
     pub(crate) fn ready(&mut self) -> CallsReady {
         let mut ready = std::mem::take(&mut self.done);
         ready.leader = self.leader;
@@ -431,6 +437,7 @@ impl Calls {
         self.report(call, outcome);
     }
 
+    /// Reports an outcome to the owner.
     fn report(&mut self, call: CallId, outcome: Outcome) {
         self.done.completions.push((call, outcome));
     }

@@ -80,37 +80,27 @@ impl Sessions {
     pub(crate) fn receive(&mut self, id: SessionId, number: Number, lowest: Number) -> CommandStatus<'_> {
         assert!(lowest <= number, "lowest {} beyond number {}", lowest.0, number.0);
         let session = self.by_node.entry(id.node).or_insert_with(|| Session::new(id));
-        let retired = id.boot < session.boot && !planted!(RetiredBootAdmitted);
-        if id.incarnation != session.incarnation || retired {
+        if session.has_retired(id) {
             mark!(CallOfRetiredBoot);
             return CommandStatus::Retired;
         }
-        if id.boot > session.boot || planted!(RetiredBootAdmitted if id.boot != session.boot) {
+        if session.is_retired_by(id) {
             mark!(BootRetired);
             *session = Session::new(id);
         }
-        if !planted!(LowestIgnored) {
-            session.raise_lowest(lowest);
-        }
-        if planted!(GapAccepted if number > session.expected()) {
-            session.raise_lowest(number);
-        }
+        session.raise_lowest(lowest, number);
         if number < session.lowest {
             mark!(RepeatForgotten);
-            return CommandStatus::Forgotten;
-        }
-        if planted!(RetryAppliedTwice if number <= session.last) {
-            return CommandStatus::Fresh;
-        }
-        if number <= session.last {
+            CommandStatus::Forgotten
+        } else if session.has_applied(number) {
             mark!(RepeatAnswered);
-            return CommandStatus::Duplicate(session.kept(number));
+            CommandStatus::Duplicate(session.kept(number))
+        } else if session.may_apply(number) {
+            CommandStatus::Fresh
+        } else {
+            mark!(CallAfterGap);
+            CommandStatus::Gap
         }
-        if number == session.expected() && number.0 - session.lowest.0 < SESSION_CALLS_MAX {
-            return CommandStatus::Fresh;
-        }
-        mark!(CallAfterGap);
-        CommandStatus::Gap
     }
 
     /// Records the reply of a call that has just taken effect.
@@ -171,13 +161,45 @@ impl Session {
         }
     }
 
+    /// A lower boot than the registered one, or another disk: its commands have no effect.
+    fn has_retired(&self, id: SessionId) -> bool {
+        id.incarnation != self.incarnation || (id.boot < self.boot && !planted!(RetiredBootAdmitted))
+    }
+
+    /// The first command of a higher boot: it begins a new session.
+    fn is_retired_by(&self, id: SessionId) -> bool {
+        id.boot > self.boot || planted!(RetiredBootAdmitted if id.boot != self.boot)
+    }
+
+    /// Whether a number, at least `lowest`, has taken effect: then the command is a duplicate.
+    fn has_applied(&self, number: Number) -> bool {
+        number <= self.last && !planted!(RetryAppliedTwice)
+    }
+
+    /// Whether a number that has not taken effect may do so now: all earlier ones from `lowest` on have taken effect,
+    /// and it is within the session's window.
+    fn may_apply(&self, number: Number) -> bool {
+        let is_next = number == self.expected() || planted!(RetryAppliedTwice if number <= self.last);
+        is_next && number.0 - self.lowest.0 < SESSION_CALLS_MAX
+    }
+
     /// The only number that can take effect next.
     fn expected(&self) -> Number {
         Number(self.last.0.max(self.lowest.0 - 1).saturating_add(1))
     }
 
-    /// No caller waits for a number below `lowest` any more.
-    fn raise_lowest(&mut self, lowest: Number) {
+    /// A command with this `lowest` and `number`: no caller waits for a number below `lowest` any more.
+    fn raise_lowest(&mut self, lowest: Number, number: Number) {
+        if planted!(LowestIgnored) {
+            return;
+        }
+        self.drop_below(lowest);
+        if planted!(GapAccepted if number > self.expected()) {
+            self.drop_below(number);
+        }
+    }
+
+    fn drop_below(&mut self, lowest: Number) {
         while self.lowest < lowest {
             let Some(kept) = self.replies.pop_front() else {
                 mark!(NumberSkipped);
