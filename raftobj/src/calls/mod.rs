@@ -41,7 +41,7 @@ use crate::codec::command::{COMMAND_OVERHEAD_MAX, Command, Number, ObjectId, Ses
 use crate::codec::message::CallsRefusal;
 use crate::codec::method::MethodId;
 use crate::marks::mark;
-use crate::object::reply::{Decision, Reply, Verdict};
+use crate::object::reply::{CallVerdict, Decision, Reply};
 use crate::planted::planted;
 use crate::raft::message::ReadId;
 use crate::raft::types::{EntryId, Index, NodeId, Ticks};
@@ -242,10 +242,10 @@ impl Calls {
     pub(crate) fn decided(&mut self, decision: Decision) {
         let Decision { number, verdict } = decision;
         let outcome = match verdict {
-            Verdict::Replied { entry, reply } => outcome_of(entry, reply),
+            CallVerdict::Replied { entry, reply } => outcome_of(entry, reply),
             // An earlier call was lost. All calls behind it are gaps too. One resend repairs them all, so there is one
             // until a call is decided.
-            Verdict::Gap => {
+            CallVerdict::Gap => {
                 if self.window.is_sent(number) && self.retry.is_new_gap(self.window.lowest()) {
                     mark!(ResentAfterGap);
                     self.resend_all();
@@ -256,8 +256,8 @@ impl Calls {
             }
             // Only calls that have ended here are below our own `lowest`. If one is open all the same, its outcome is
             // unknown.
-            Verdict::Forgotten => Err(CallError::Unknown { reason: UnknownReason::Deadline }),
-            Verdict::Retired => {
+            CallVerdict::Forgotten => Err(CallError::Unknown { reason: UnknownReason::Deadline }),
+            CallVerdict::Retired => {
                 let reason = "another process runs as this node, from a copy of its directory".to_owned();
                 Err(CallError::Unknown { reason: UnknownReason::Stopped(reason) })
             }

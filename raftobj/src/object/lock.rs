@@ -127,14 +127,14 @@ impl<T> DerefMut for WriteGuard<'_, T> {
 struct Turns {
     /// The key of this lock in [`HELD`].
     id: u64,
-    counts: Mutex<Counts>,
+    counts: Mutex<TurnCounts>,
     readable: Condvar,
     writable: Condvar,
 }
 
 /// Who is inside, and who waits. Invariant: nobody writes while `readers > 0`.
 #[derive(Debug, Default)]
-struct Counts {
+struct TurnCounts {
     /// How many read guards there are.
     readers: usize,
     readers_waiting: usize,
@@ -162,7 +162,7 @@ impl Turns {
         }
     }
 
-    fn counts(&self) -> MutexGuard<'_, Counts> {
+    fn counts(&self) -> MutexGuard<'_, TurnCounts> {
         self.counts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

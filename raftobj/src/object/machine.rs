@@ -7,7 +7,7 @@ use super::context::ApplyContext;
 use super::describe::method_name;
 use super::digest::Checkpoint;
 use super::lock::{StateLock, WriteGuard};
-use super::reply::{Decision, Reply, Verdict};
+use super::reply::{CallVerdict, Decision, Reply};
 use super::sessions::{CommandStatus, Sessions};
 use super::{MethodError, Object};
 use crate::codec::DecodeError;
@@ -200,19 +200,19 @@ impl<T: Object> Machine<T> {
                 }
                 self.sessions.record(session, number, entry.id, reply.to_kept());
                 if own {
-                    let verdict = Verdict::Replied { entry: entry.id, reply };
+                    let verdict = CallVerdict::Replied { entry: entry.id, reply };
                     applied.decisions.push(Decision { number, verdict });
                 }
                 return Ok(checkpoint);
             }
             // A duplicate is answered with the entry and the reply of the first one.
             CommandStatus::Duplicate(kept) if own => {
-                Verdict::Replied { entry: kept.entry, reply: kept.reply.clone() }
+                CallVerdict::Replied { entry: kept.entry, reply: kept.reply.clone() }
             }
             CommandStatus::Duplicate(_) => return Ok(self.checkpoint.without_effect(index)),
-            CommandStatus::Forgotten => Verdict::Forgotten,
-            CommandStatus::Gap => Verdict::Gap,
-            CommandStatus::Retired => Verdict::Retired,
+            CommandStatus::Forgotten => CallVerdict::Forgotten,
+            CommandStatus::Gap => CallVerdict::Gap,
+            CommandStatus::Retired => CallVerdict::Retired,
         };
         if own {
             applied.decisions.push(Decision { number, verdict });
@@ -262,7 +262,7 @@ impl<T: Object> Machine<T> {
     /// The decisions on this node's own calls that the session table keeps, from `first` on.
     fn answers(&self, first: crate::codec::command::Number) -> Vec<Decision> {
         let decided = self.sessions.decided(self.config.own, first);
-        let replied = |kept: &super::sessions::KeptReply| Verdict::Replied {
+        let replied = |kept: &super::sessions::KeptReply| CallVerdict::Replied {
             entry: kept.entry,
             reply: kept.reply.clone(),
         };

@@ -54,12 +54,12 @@ pub(crate) struct Decision {
     /// The call.
     pub(crate) number: Number,
     /// Its result.
-    pub(crate) verdict: Verdict,
+    pub(crate) verdict: CallVerdict,
 }
 
 /// The result of a call, by its [`CommandStatus`](super::sessions::CommandStatus).
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Verdict {
+pub(crate) enum CallVerdict {
     /// It took effect, at this entry or at an earlier one.
     Replied {
         /// The entry at which it took effect: for a duplicate, the first one.

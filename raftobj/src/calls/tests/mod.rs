@@ -43,13 +43,13 @@ fn sent(calls: &mut Calls) -> Vec<(u64, u64)> {
 
 fn replied(calls: &mut Calls, number: u64) {
     let entry = EntryId { term: Term(3), index: Index(100 + number) };
-    let verdict = Verdict::Replied { entry, reply: Reply::Value(Bytes::from_static(b"value")) };
+    let verdict = CallVerdict::Replied { entry, reply: Reply::Value(Bytes::from_static(b"value")) };
     calls.decided(Decision { number: Number(number), verdict });
     calls.check_invariants();
 }
 
 fn gap(calls: &mut Calls, number: u64) {
-    calls.decided(Decision { number: Number(number), verdict: Verdict::Gap });
+    calls.decided(Decision { number: Number(number), verdict: CallVerdict::Gap });
 }
 
 /// How calls ended, in short: `7 ok 107@3`, `7 not applied: …`.
@@ -470,7 +470,7 @@ fn a_call_without_a_reply_is_reported_as_applied() {
         Reply::Forgotten,
     ];
     for (number, reply) in (1..).zip(replies) {
-        calls.decided(Decision { number: Number(number), verdict: Verdict::Replied { entry, reply } });
+        calls.decided(Decision { number: Number(number), verdict: CallVerdict::Replied { entry, reply } });
     }
     assert_eq!(
         ended(&mut calls),
@@ -489,7 +489,7 @@ fn a_retired_session_ends_its_calls_as_unknown() {
     calls.set_leader(led_by(HERE, 1));
     submit(&mut calls, 1..=1, 500);
     assert_eq!(sent(&mut calls).len(), 1);
-    calls.decided(Decision { number: Number(1), verdict: Verdict::Retired });
+    calls.decided(Decision { number: Number(1), verdict: CallVerdict::Retired });
     assert!(ended(&mut calls)[0].starts_with("1 outcome unknown: the node stopped"));
 }
 

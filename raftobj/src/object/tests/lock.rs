@@ -10,7 +10,7 @@ const BOUND: Duration = Duration::from_secs(20);
 
 impl<T> StateLock<T> {
     /// Spins until the condition holds.
-    fn wait_until(&self, what: &str, condition: impl Fn(&Counts) -> bool) {
+    fn wait_until(&self, what: &str, condition: impl Fn(&TurnCounts) -> bool) {
         for _ in 0..2_000_000 {
             if condition(&self.turns.counts()) {
                 return;

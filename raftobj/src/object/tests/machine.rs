@@ -20,7 +20,7 @@ fn apply(machine: &mut Machine<Tally>, entries: &[Entry]) -> Applied {
 
 fn replied(applied: &Applied) -> Vec<(u64, u64, Reply)> {
     let reply = |decision: &Decision| match &decision.verdict {
-        Verdict::Replied { entry, reply } => Some((decision.number.0, entry.index.0, reply.clone())),
+        CallVerdict::Replied { entry, reply } => Some((decision.number.0, entry.index.0, reply.clone())),
         _ => None,
     };
     applied.decisions.iter().filter_map(reply).collect()
@@ -45,7 +45,7 @@ fn a_duplicate_is_answered_with_the_first_entry_and_reply() {
     let first = apply(&mut machine, &[noop(1, 1), entry(1, 2, &call)]);
     let again = apply(&mut machine, &[noop(2, 3), entry(2, 4, &call)]);
     let at = EntryId { term: Term(1), index: Index(2) };
-    let verdict = Verdict::Replied { entry: at, reply: count(1) };
+    let verdict = CallVerdict::Replied { entry: at, reply: count(1) };
     assert_eq!(first.decisions, [Decision { number: Number(1), verdict: verdict.clone() }]);
     assert_eq!(again.decisions, [Decision { number: Number(1), verdict }]);
     assert_eq!(machine.state.read().counts[&5], 1);
@@ -62,7 +62,7 @@ fn there_are_decisions_only_for_this_nodes_own_session() {
         entry(1, 4, &command(session(2, 1), 5, 1, ADD, 5)),
     ];
     let applied = apply(&mut machine, &entries);
-    assert_eq!(applied.decisions[0], Decision { number: Number(2), verdict: Verdict::Gap });
+    assert_eq!(applied.decisions[0], Decision { number: Number(2), verdict: CallVerdict::Gap });
     assert_eq!(replied(&applied), [(1, 3, count(2))]);
     assert_eq!(machine.answers(Number(1)).len(), 1);
     assert_eq!(machine.answers(Number(2)), []);
@@ -71,7 +71,7 @@ fn there_are_decisions_only_for_this_nodes_own_session() {
         entry(1, 6, &command(session(1, 1), 2, 1, ADD, 5)),
     ];
     let applied = apply(&mut machine, &retired);
-    assert_eq!(applied.decisions, [Decision { number: Number(2), verdict: Verdict::Retired }]);
+    assert_eq!(applied.decisions, [Decision { number: Number(2), verdict: CallVerdict::Retired }]);
     assert_eq!(machine.answers(Number(1)), []);
 }
 
