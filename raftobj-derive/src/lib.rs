@@ -63,7 +63,7 @@ fn expand_attribute(options: TokenStream, item: TokenStream) -> TokenStream {
             block.map(|block| expand::block::expand(&block))
         }
         Ok(parse::Item::Function(signature)) => {
-            errors.extend(check::misplaced(&signature));
+            errors.extend(check::function_outside_block(&signature));
             None
         }
         Err(error) => {
@@ -72,9 +72,9 @@ fn expand_attribute(options: TokenStream, item: TokenStream) -> TokenStream {
         }
     };
     let derive = generated.as_ref().and_then(|generated| generated.before.clone());
-    let beside = generated.map(|generated| generated.beside);
-    let item = if is_block { tokens::without_marks(item) } else { item };
-    quote::quote!(#derive #item #errors #beside)
+    let items = generated.map(|generated| generated.items);
+    let item = if is_block { tokens::without_replicated(item) } else { item };
+    quote::quote!(#derive #item #errors #items)
 }
 
 #[cfg(test)]

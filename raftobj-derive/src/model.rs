@@ -5,7 +5,7 @@ use quote::quote;
 use syn::{Attribute, GenericParam, Generics, ItemStruct, Type, Visibility};
 
 /// A struct.
-pub(crate) struct Structure {
+pub(crate) struct Struct {
     /// The path of raftobj in the user's crate.
     pub(crate) raftobj: TokenStream,
     pub(crate) item: ItemStruct,
@@ -14,7 +14,7 @@ pub(crate) struct Structure {
 }
 
 /// An inherent impl block.
-pub(crate) struct Block {
+pub(crate) struct ImplBlock {
     /// The path of raftobj in the user's crate.
     pub(crate) raftobj: TokenStream,
     /// The block's own `#[cfg]`s, which hold for what is generated too.
@@ -25,11 +25,11 @@ pub(crate) struct Block {
     /// The struct's name without its generics.
     pub(crate) name: Ident,
     pub(crate) methods: Vec<Method>,
-    pub(crate) locals: Vec<Local>,
+    pub(crate) local_reads: Vec<LocalRead>,
 }
 
-/// What methods and local reads share: the face that the user gave them.
-pub(crate) struct Face {
+/// What methods and local reads share: the declaration that the user gave them.
+pub(crate) struct Declaration {
     pub(crate) ident: Ident,
     /// Docs, `#[cfg]`s and `#[deprecated]`.
     pub(crate) attributes: Vec<Attribute>,
@@ -41,7 +41,7 @@ pub(crate) struct Face {
 
 /// A replicated method.
 pub(crate) struct Method {
-    pub(crate) face: Face,
+    pub(crate) declaration: Declaration,
     /// The name whose hash is the id in the log.
     pub(crate) log_name: String,
     pub(crate) id: u32,
@@ -63,21 +63,21 @@ pub(crate) struct Argument {
     pub(crate) name: Ident,
     /// The type as written.
     pub(crate) ty: Box<Type>,
-    pub(crate) kind: Kind,
+    pub(crate) kind: ArgumentKind,
 }
 
 /// How an argument travels.
 #[cfg_attr(test, derive(Debug, PartialEq))]
-pub(crate) enum Kind {
+pub(crate) enum ArgumentKind {
     /// Given and taken by value.
     Owned,
     /// `&str`: taken from the entry without a copy.
-    Text,
+    Str,
     /// `&[u8]`: taken from the entry without a copy.
     Bytes,
-    /// `Option<&str>`, as [`Kind::Text`].
-    OptionalText,
-    /// `Option<&[u8]>`, as [`Kind::Bytes`].
+    /// `Option<&str>`, as [`ArgumentKind::Str`].
+    OptionalStr,
+    /// `Option<&[u8]>`, as [`ArgumentKind::Bytes`].
     OptionalBytes,
     /// `&T`: a `T` is decoded, and lent to the method.
     Reference(Box<Type>),
@@ -86,12 +86,12 @@ pub(crate) enum Kind {
 }
 
 /// A local read that the handle forwards.
-pub(crate) struct Local {
-    pub(crate) face: Face,
+pub(crate) struct LocalRead {
+    pub(crate) declaration: Declaration,
     pub(crate) arguments: Vec<(Ident, Type)>,
 }
 
-impl Structure {
+impl Struct {
     /// Whether it has parameters: types and constants, because lifetimes are refused.
     pub(crate) fn is_generic(&self) -> bool {
         self.item.generics.params.iter().any(|parameter| !matches!(parameter, GenericParam::Lifetime(_)))
@@ -108,9 +108,9 @@ impl Method {
     }
 }
 
-impl Face {
+impl Declaration {
     /// What generated code allows itself where it calls the method: to use what the user deprecated for others.
-    pub(crate) fn allowances(&self) -> Option<TokenStream> {
+    pub(crate) fn allow_deprecated(&self) -> Option<TokenStream> {
         let is_deprecated = self.attributes.iter().any(|attribute| attribute.path().is_ident("deprecated"));
         is_deprecated.then(|| quote!(#[allow(deprecated)]))
     }
@@ -123,6 +123,6 @@ impl Face {
 
 /// The id of a method of this name in the log: FNV-1a of 32 bits, as `raftobj::MethodId::of`. Generated code
 /// asserts that both agree.
-pub(crate) fn id_of(name: &str) -> u32 {
+pub(crate) fn method_id(name: &str) -> u32 {
     name.bytes().fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
 }

@@ -20,7 +20,7 @@ pub(crate) struct MethodOptions {
     /// The name that gives the method its id, instead of its own.
     pub(crate) name: Option<LitStr>,
     /// The `local` of `local = false`, which keeps a `&self` method out of the handle.
-    pub(crate) not_local: Option<Ident>,
+    pub(crate) local_false: Option<Ident>,
 }
 
 /// Reads the options of a struct or of an impl block; what is wrong is as if it were not there.
@@ -66,14 +66,14 @@ pub(crate) fn parse_method(mark: &Attribute, errors: &mut Errors) -> MethodOptio
                 Ok(name) => options.name = Some(name),
                 Err(error) => errors.extend(error),
             },
-            "local" if options.not_local.is_none() => {
+            "local" if options.local_false.is_none() => {
                 if !matches!(&option.value, Lit::Bool(value) if !value.value) {
                     errors.push(
                         &option.value,
                         "`local = false` is all that can be said; without it a `&self` method is a local read by itself",
                     );
                 }
-                options.not_local = Some(option.key);
+                options.local_false = Some(option.key);
             }
             "name" | "local" => errors.push(&option.key, format!("`{}` is given twice", option.key)),
             "crate" => errors.push(
@@ -86,7 +86,7 @@ pub(crate) fn parse_method(mark: &Attribute, errors: &mut Errors) -> MethodOptio
             ),
         }
     }
-    if let (Some(key), Some(_)) = (&options.not_local, &options.name) {
+    if let (Some(key), Some(_)) = (&options.local_false, &options.name) {
         errors
             .push(key, "a method that is left out has no name in the log: remove `name`, or `local = false`");
     }

@@ -1,7 +1,7 @@
 //! Splits the annotated item. Method bodies stay the tokens that they are: what stands in them is the compiler's
 //! business, and newer syntax there must not stop an older parser.
 
-use crate::tokens::is_mark;
+use crate::tokens::is_replicated;
 use proc_macro2::{Delimiter, TokenStream, TokenTree};
 use quote::ToTokens;
 use syn::parse::discouraged::Speculative;
@@ -11,27 +11,27 @@ use syn::{Attribute, Generics, Ident, ItemStruct, Signature, Token, Type, Visibi
 /// What `#[replicated]` can stand on.
 pub(crate) enum Item {
     Struct(ItemStruct),
-    Block(RawBlock),
+    Block(ParsedBlock),
     /// A function or method: the attribute inside a block that has none itself.
     Function(Signature),
 }
 
 /// An impl block.
-pub(crate) struct RawBlock {
+pub(crate) struct ParsedBlock {
     pub(crate) attributes: Vec<Attribute>,
     pub(crate) generics: Generics,
     /// The trait and its `for`, which a block that can be replicated has not.
     pub(crate) of_trait: Option<TokenStream>,
     pub(crate) self_type: Type,
-    pub(crate) functions: Vec<RawFunction>,
+    pub(crate) functions: Vec<ParsedFunction>,
     /// Marks on what is no function.
-    pub(crate) stray_marks: Vec<Attribute>,
+    pub(crate) misplaced: Vec<Attribute>,
     /// Signatures that do not parse.
     pub(crate) broken: Vec<syn::Error>,
 }
 
 /// A function of a block, without its body.
-pub(crate) struct RawFunction {
+pub(crate) struct ParsedFunction {
     pub(crate) attributes: Vec<Attribute>,
     /// Those of the attributes that are `#[replicated]`.
     pub(crate) marks: Vec<Attribute>,
@@ -44,15 +44,15 @@ pub(crate) struct RawFunction {
 /// # Errors
 /// Where it is none that can be replicated, or does not parse.
 pub(crate) fn item(tokens: TokenStream) -> syn::Result<Item> {
-    let start = |input: ParseStream<'_>| -> syn::Result<Start> {
+    let start = |input: ParseStream<'_>| -> syn::Result<ItemKind> {
         Attribute::parse_outer(input)?;
         input.parse::<Visibility>()?;
         let start = if is_function(input) {
-            Start::Function
+            ItemKind::Function
         } else if input.peek(Token![struct]) {
-            Start::Struct
+            ItemKind::Struct
         } else if input.peek(Token![impl]) || (input.peek(Token![unsafe]) && input.peek2(Token![impl])) {
-            Start::Block
+            ItemKind::Block
         } else {
             let found = input.cursor().token_tree().map(|(tree, _)| tree.to_token_stream());
             return Err(syn::Error::new_spanned(
@@ -64,13 +64,13 @@ pub(crate) fn item(tokens: TokenStream) -> syn::Result<Item> {
         Ok(start)
     };
     match start.parse2(tokens.clone())? {
-        Start::Struct => syn::parse2(tokens).map(Item::Struct),
-        Start::Block => syn::parse2(tokens).map(Item::Block),
-        Start::Function => parse_function.parse2(tokens).map(Item::Function),
+        ItemKind::Struct => syn::parse2(tokens).map(Item::Struct),
+        ItemKind::Block => syn::parse2(tokens).map(Item::Block),
+        ItemKind::Function => parse_function.parse2(tokens).map(Item::Function),
     }
 }
 
-enum Start {
+enum ItemKind {
     Struct,
     Block,
     Function,
@@ -84,8 +84,8 @@ fn parse_function(input: ParseStream<'_>) -> syn::Result<Signature> {
     Ok(signature)
 }
 
-impl Parse for RawBlock {
-    fn parse(input: ParseStream<'_>) -> syn::Result<RawBlock> {
+impl Parse for ParsedBlock {
+    fn parse(input: ParseStream<'_>) -> syn::Result<ParsedBlock> {
         let attributes = Attribute::parse_outer(input)?;
         input.parse::<Option<Token![unsafe]>>()?;
         input.parse::<Token![impl]>()?;
@@ -105,13 +105,13 @@ impl Parse for RawBlock {
 
         let items;
         braced!(items in input);
-        let mut block = RawBlock {
+        let mut block = ParsedBlock {
             attributes,
             generics,
             of_trait,
             self_type,
             functions: Vec::new(),
-            stray_marks: Vec::new(),
+            misplaced: Vec::new(),
             broken: Vec::new(),
         };
         block.attributes.extend(Attribute::parse_inner(&items)?);
@@ -122,20 +122,20 @@ impl Parse for RawBlock {
     }
 }
 
-impl RawBlock {
+impl ParsedBlock {
     fn parse_item(&mut self, input: ParseStream<'_>) -> syn::Result<()> {
         let (marks, attributes): (Vec<_>, Vec<_>) =
-            Attribute::parse_outer(input)?.into_iter().partition(|attribute| is_mark(attribute.path()));
+            Attribute::parse_outer(input)?.into_iter().partition(|attribute| is_replicated(attribute.path()));
         let visibility = input.parse()?;
         if !is_function(input) {
-            self.stray_marks.extend(marks);
+            self.misplaced.extend(marks);
             return skip_item(input);
         }
         let ahead = input.fork();
         match ahead.parse::<Signature>() {
             Ok(signature) => {
                 input.advance_to(&ahead);
-                self.functions.push(RawFunction { attributes, marks, visibility, signature });
+                self.functions.push(ParsedFunction { attributes, marks, visibility, signature });
             }
             Err(error) => self.broken.push(error),
         }

@@ -5,14 +5,14 @@ use quote::{ToTokens, quote};
 use syn::{Generics, Path};
 
 /// Whether a path is that of our attribute, under whatever prefix.
-pub(crate) fn is_mark(path: &Path) -> bool {
+pub(crate) fn is_replicated(path: &Path) -> bool {
     path.segments.last().is_some_and(|segment| segment.ident == "replicated")
 }
 
 /// An impl block without the `#[replicated]` of its methods, and else as written. Bodies are not looked into.
 ///
 /// The attribute's own token is gone when the item gets here; those inside would each be expanded again.
-pub(crate) fn without_marks(block: TokenStream) -> TokenStream {
+pub(crate) fn without_replicated(block: TokenStream) -> TokenStream {
     let mut trees: Vec<TokenTree> = block.into_iter().collect();
     if let Some(TokenTree::Group(body)) = trees.last_mut()
         && body.delimiter() == Delimiter::Brace
@@ -30,7 +30,7 @@ fn strip(items: TokenStream) -> TokenStream {
     while let Some(tree) = trees.next() {
         let is_hash = matches!(&tree, TokenTree::Punct(punct) if punct.as_char() == '#');
         match trees.peek() {
-            Some(TokenTree::Group(group)) if is_hash && is_mark_group(group) => {
+            Some(TokenTree::Group(group)) if is_hash && is_replicated_group(group) => {
                 trees.next();
             }
             _ => kept.push(tree),
@@ -40,7 +40,7 @@ fn strip(items: TokenStream) -> TokenStream {
 }
 
 /// Whether a group is the `[replicated(…)]` of an attribute.
-fn is_mark_group(group: &Group) -> bool {
+fn is_replicated_group(group: &Group) -> bool {
     if group.delimiter() != Delimiter::Bracket {
         return false;
     }
@@ -49,11 +49,11 @@ fn is_mark_group(group: &Group) -> bool {
         TokenTree::Punct(punct) => punct.as_char() == ':',
         _ => false,
     });
-    syn::parse2::<Path>(path.collect()).is_ok_and(|path| is_mark(&path))
+    syn::parse2::<Path>(path.collect()).is_ok_and(|path| is_replicated(&path))
 }
 
 /// `tokens` with the type `Self` spelled out, for use outside of its impl block.
-pub(crate) fn spell_self_out(tokens: impl ToTokens, self_type: &TokenStream) -> TokenStream {
+pub(crate) fn replace_self(tokens: impl ToTokens, self_type: &TokenStream) -> TokenStream {
     let trees: Vec<TokenTree> = tokens.into_token_stream().into_iter().collect();
     let mut spelled = TokenStream::new();
     for (i, tree) in trees.iter().enumerate() {
@@ -64,7 +64,7 @@ pub(crate) fn spell_self_out(tokens: impl ToTokens, self_type: &TokenStream) -> 
                 spelled.extend(if is_path { quote!(<#self_type>) } else { self_type.clone() });
             }
             TokenTree::Group(group) => {
-                let mut inner = Group::new(group.delimiter(), spell_self_out(group.stream(), self_type));
+                let mut inner = Group::new(group.delimiter(), replace_self(group.stream(), self_type));
                 inner.set_span(group.span());
                 spelled.extend([TokenTree::Group(inner)]);
             }
@@ -75,10 +75,10 @@ pub(crate) fn spell_self_out(tokens: impl ToTokens, self_type: &TokenStream) -> 
 }
 
 /// The generics with `Self` spelled out, for items outside of the block.
-pub(crate) fn spell_generics_out(generics: &Generics, self_type: &TokenStream) -> Generics {
-    let parameters = spell_self_out(generics, self_type);
+pub(crate) fn replace_self_in_generics(generics: &Generics, self_type: &TokenStream) -> Generics {
+    let parameters = replace_self(generics, self_type);
     let mut spelled: Generics = syn::parse2(parameters).unwrap_or_else(|_| generics.clone());
-    let bounds = spell_self_out(&generics.where_clause, self_type);
+    let bounds = replace_self(&generics.where_clause, self_type);
     spelled.where_clause = syn::parse2(bounds).unwrap_or_else(|_| generics.where_clause.clone());
     spelled
 }
@@ -114,13 +114,13 @@ mod tests {
             impl A { #[doc = "d"] #[replicated(name = "x")] fn a() { #[replicated] fn b() {} } #[raftobj::replicated] fn c() {} }
         };
         let expected = quote!(impl A { #[doc = "d"] fn a() { #[replicated] fn b() {} } fn c() {} });
-        assert_eq!(text(without_marks(item)), text(expected));
+        assert_eq!(text(without_replicated(item)), text(expected));
     }
 
     #[test]
     fn self_is_spelled_out_in_types_and_in_paths() {
         let self_type = quote!(Map<K, V>);
-        let spelled = spell_self_out(quote!(Option<(Self, [u8; Self::N])>), &self_type);
+        let spelled = replace_self(quote!(Option<(Self, [u8; Self::N])>), &self_type);
         assert_eq!(crate::spelling::spell(spelled), "Option<(Map<K, V>, [u8; <Map<K, V>>::N])>");
     }
 }

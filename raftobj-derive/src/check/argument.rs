@@ -1,22 +1,22 @@
 //! How an argument travels: what is encoded for it, what is decoded, and what the method is given.
 
-use super::types::{Shown, bare, shown};
-use crate::model::Kind;
+use super::types::{Obstacle, find_obstacle, ungroup};
+use crate::model::ArgumentKind;
 use syn::{GenericArgument, PathArguments, Type, TypePath};
 
 /// What a parameter's type says.
 #[cfg_attr(test, derive(Debug, PartialEq))]
-pub(crate) enum Class {
+pub(crate) enum ParameterKind {
     Context,
-    Argument(Kind),
+    Argument(ArgumentKind),
 }
 
 /// Sorts a parameter by its type.
 ///
 /// # Errors
 /// At the token which shows that the type cannot travel, saying what to write instead.
-pub(crate) fn classify(ty: &Type) -> syn::Result<Class> {
-    let ty = bare(ty);
+pub(crate) fn classify(ty: &Type) -> syn::Result<ParameterKind> {
+    let ty = ungroup(ty);
     if let Type::ImplTrait(_) = ty {
         let message = "a replicated method cannot take `impl Trait`: an entry of the log does not carry types; \
                        write the type";
@@ -27,15 +27,15 @@ pub(crate) fn classify(ty: &Type) -> syn::Result<Class> {
     }
     let Type::Reference(reference) = ty else {
         if let Some(kind) = optional_borrow(ty) {
-            return Ok(Class::Argument(kind));
+            return Ok(ParameterKind::Argument(kind));
         }
-        refuse_borrows(ty)?;
-        return Ok(Class::Argument(Kind::Owned));
+        refuse_obstacles(ty)?;
+        return Ok(ParameterKind::Argument(ArgumentKind::Owned));
     };
-    let target = bare(&reference.elem);
+    let target = ungroup(&reference.elem);
     if is_named(target, "ApplyContext") {
         return match &reference.mutability {
-            None => Ok(Class::Context),
+            None => Ok(ParameterKind::Context),
             Some(_) => {
                 Err(syn::Error::new_spanned(reference, "the context is only read: take `&ApplyContext`"))
             }
@@ -47,20 +47,20 @@ pub(crate) fn classify(ty: &Type) -> syn::Result<Class> {
         return Err(syn::Error::new_spanned(reference, message));
     }
     match target {
-        Type::Slice(slice) if is_u8(&slice.elem) => return Ok(Class::Argument(Kind::Bytes)),
+        Type::Slice(slice) if is_u8(&slice.elem) => return Ok(ParameterKind::Argument(ArgumentKind::Bytes)),
         Type::Slice(slice) => {
-            refuse_borrows(&slice.elem)?;
-            return Ok(Class::Argument(Kind::Slice(slice.elem.clone())));
+            refuse_obstacles(&slice.elem)?;
+            return Ok(ParameterKind::Argument(ArgumentKind::Slice(slice.elem.clone())));
         }
-        _ if is_str(target) => return Ok(Class::Argument(Kind::Text)),
+        _ if is_str(target) => return Ok(ParameterKind::Argument(ArgumentKind::Str)),
         _ => {}
     }
-    refuse_borrows(target)?;
-    Ok(Class::Argument(Kind::Reference(Box::new(target.clone()))))
+    refuse_obstacles(target)?;
+    Ok(ParameterKind::Argument(ArgumentKind::Reference(Box::new(target.clone()))))
 }
 
 /// `Option<&str>` and `Option<&[u8]>`, the only borrows that may be inside another type.
-fn optional_borrow(ty: &Type) -> Option<Kind> {
+fn optional_borrow(ty: &Type) -> Option<ArgumentKind> {
     let Type::Path(TypePath { qself: None, path, .. }) = ty else { return None };
     let segment = path.segments.last().filter(|segment| segment.ident == "Option")?;
     let PathArguments::AngleBracketed(arguments) = &segment.arguments else { return None };
@@ -68,28 +68,28 @@ fn optional_borrow(ty: &Type) -> Option<Kind> {
     let (Some(GenericArgument::Type(inner)), None) = (arguments.next(), arguments.next()) else {
         return None;
     };
-    let Type::Reference(reference) = bare(inner) else { return None };
+    let Type::Reference(reference) = ungroup(inner) else { return None };
     if reference.mutability.is_some() {
         return None;
     }
-    match bare(&reference.elem) {
-        Type::Slice(slice) if is_u8(&slice.elem) => Some(Kind::OptionalBytes),
-        target if is_str(target) => Some(Kind::OptionalText),
+    match ungroup(&reference.elem) {
+        Type::Slice(slice) if is_u8(&slice.elem) => Some(ArgumentKind::OptionalBytes),
+        target if is_str(target) => Some(ArgumentKind::OptionalStr),
         _ => None,
     }
 }
 
-fn refuse_borrows(ty: &Type) -> syn::Result<()> {
-    let Some((kind, token)) = shown(ty) else { return Ok(()) };
+fn refuse_obstacles(ty: &Type) -> syn::Result<()> {
+    let Some((kind, token)) = find_obstacle(ty) else { return Ok(()) };
     let message = match kind {
-        Shown::Borrow => {
+        Obstacle::Borrow => {
             "a replicated method cannot take a reference inside another type, but for `Option<&str>` and \
              `Option<&[u8]>`: take the owned type, such as `Vec<String>` for `Vec<&str>`"
         }
-        Shown::Impl => {
+        Obstacle::Impl => {
             "a replicated method cannot take `impl Trait`: an entry of the log does not carry types; write the type"
         }
-        Shown::Dyn => {
+        Obstacle::Dyn => {
             "a replicated method cannot take `dyn Trait`: an entry of the log does not carry types; take an enum or \
              a struct with serde"
         }
@@ -107,7 +107,7 @@ fn is_str(ty: &Type) -> bool {
 }
 
 fn is_u8(ty: &Type) -> bool {
-    is_named(bare(ty), "u8")
+    is_named(ungroup(ty), "u8")
 }
 
 #[cfg(test)]
@@ -115,9 +115,9 @@ mod tests {
     use super::*;
     use syn::parse_quote;
 
-    fn kind(ty: Type) -> Kind {
+    fn kind(ty: Type) -> ArgumentKind {
         match classify(&ty) {
-            Ok(Class::Argument(kind)) => kind,
+            Ok(ParameterKind::Argument(kind)) => kind,
             other => panic!("not an argument: {other:?}"),
         }
     }
@@ -128,15 +128,15 @@ mod tests {
 
     #[test]
     fn borrowed_text_and_bytes_are_told_from_other_references() {
-        assert_eq!(kind(parse_quote!(&str)), Kind::Text);
-        assert_eq!(kind(parse_quote!(&'a str)), Kind::Text);
-        assert_eq!(kind(parse_quote!(&[u8])), Kind::Bytes);
-        assert_eq!(kind(parse_quote!(Option<&str>)), Kind::OptionalText);
-        assert_eq!(kind(parse_quote!(std::option::Option<&[u8]>)), Kind::OptionalBytes);
-        assert_eq!(kind(parse_quote!(&String)), Kind::Reference(parse_quote!(String)));
-        assert_eq!(kind(parse_quote!(&[u8; 4])), Kind::Reference(parse_quote!([u8; 4])));
-        assert_eq!(kind(parse_quote!(&[String])), Kind::Slice(parse_quote!(String)));
-        assert_eq!(kind(parse_quote!((&str))), Kind::Text);
+        assert_eq!(kind(parse_quote!(&str)), ArgumentKind::Str);
+        assert_eq!(kind(parse_quote!(&'a str)), ArgumentKind::Str);
+        assert_eq!(kind(parse_quote!(&[u8])), ArgumentKind::Bytes);
+        assert_eq!(kind(parse_quote!(Option<&str>)), ArgumentKind::OptionalStr);
+        assert_eq!(kind(parse_quote!(std::option::Option<&[u8]>)), ArgumentKind::OptionalBytes);
+        assert_eq!(kind(parse_quote!(&String)), ArgumentKind::Reference(parse_quote!(String)));
+        assert_eq!(kind(parse_quote!(&[u8; 4])), ArgumentKind::Reference(parse_quote!([u8; 4])));
+        assert_eq!(kind(parse_quote!(&[String])), ArgumentKind::Slice(parse_quote!(String)));
+        assert_eq!(kind(parse_quote!((&str))), ArgumentKind::Str);
     }
 
     #[test]
@@ -147,7 +147,7 @@ mod tests {
             parse_quote!((u8, Vec<u8>)),
             parse_quote!(Cow<'static, str>),
         ] {
-            assert_eq!(kind(ty), Kind::Owned);
+            assert_eq!(kind(ty), ArgumentKind::Owned);
         }
     }
 
@@ -158,7 +158,7 @@ mod tests {
             parse_quote!(&raftobj::ApplyContext),
             parse_quote!(&'a ApplyContext),
         ] {
-            assert_eq!(classify(&ty).expect("a context"), Class::Context);
+            assert_eq!(classify(&ty).expect("a context"), ParameterKind::Context);
         }
         assert!(refusal(parse_quote!(ApplyContext)).contains("&ApplyContext"));
         assert!(refusal(parse_quote!(&mut ApplyContext)).contains("&ApplyContext"));

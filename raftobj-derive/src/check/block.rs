@@ -1,22 +1,22 @@
 //! Checks an impl block.
 
 use super::method::{self, Checked};
-use super::types::bare;
+use super::types::ungroup;
 use crate::errors::Errors;
-use crate::model::{Block, Method};
+use crate::model::{ImplBlock, Method};
 use crate::options::ItemOptions;
-use crate::parse::RawBlock;
-use crate::tokens::spell_generics_out;
+use crate::parse::ParsedBlock;
+use crate::tokens::replace_self_in_generics;
 use quote::ToTokens;
 use syn::Type;
 
 /// Checks a block and its methods. Methods with errors are left out of the model; the rest is there, so that
 /// code that uses the others has no errors of its own. `None` where nothing sensible can be generated.
-pub(crate) fn check(block: RawBlock, options: ItemOptions, errors: &mut Errors) -> Option<Block> {
+pub(crate) fn check(block: ParsedBlock, options: ItemOptions, errors: &mut Errors) -> Option<ImplBlock> {
     for error in block.broken {
         errors.extend(error);
     }
-    for mark in &block.stray_marks {
+    for mark in &block.misplaced {
         errors.push(mark, "inside an impl block `#[replicated]` goes on methods; remove it here");
     }
     if let Some(of_trait) = &block.of_trait {
@@ -35,7 +35,7 @@ pub(crate) fn check(block: RawBlock, options: ItemOptions, errors: &mut Errors) 
             "a replicated struct owns its state, which outlives every caller: use owned types instead of a lifetime",
         );
     }
-    let name = match bare(&block.self_type) {
+    let name = match ungroup(&block.self_type) {
         Type::Path(path) => path.path.segments.last().map(|last| last.ident.clone()),
         _ => None,
     };
@@ -48,20 +48,20 @@ pub(crate) fn check(block: RawBlock, options: ItemOptions, errors: &mut Errors) 
 
     let self_type = block.self_type.to_token_stream();
     let mut methods = Vec::new();
-    let mut locals = Vec::new();
-    let hopeless = errors.len() > before;
+    let mut local_reads = Vec::new();
+    let is_unusable = errors.len() > before;
     for function in block.functions {
         match method::check(function, &self_type, errors) {
             Checked::Replicated(method) => methods.push(method),
-            Checked::Local(local) => locals.push(local),
+            Checked::LocalRead(local) => local_reads.push(local),
             Checked::Neither => {}
         }
     }
     refuse_collisions(&mut methods, errors);
     let cfgs = block.attributes.into_iter().filter(|attribute| attribute.path().is_ident("cfg")).collect();
-    let generics = spell_generics_out(&block.generics, &self_type);
-    let name = name.filter(|_| !hopeless)?;
-    Some(Block { raftobj: options.raftobj, cfgs, generics, self_type, name, methods, locals })
+    let generics = replace_self_in_generics(&block.generics, &self_type);
+    let name = name.filter(|_| !is_unusable)?;
+    Some(ImplBlock { raftobj: options.raftobj, cfgs, generics, self_type, name, methods, local_reads })
 }
 
 /// Refuses a method whose id an earlier one has. Of methods under `#[cfg]` only one may be there: for them the
@@ -71,7 +71,7 @@ fn refuse_collisions(methods: &mut Vec<Method>, errors: &mut Errors) {
     for method in methods.drain(..) {
         let is_certain = |other: &&Method| {
             other.id == method.id
-                && (other.face.cfgs().next().is_none() && method.face.cfgs().next().is_none())
+                && (other.declaration.cfgs().next().is_none() && method.declaration.cfgs().next().is_none())
         };
         let Some(other) = seen.iter().find(is_certain) else {
             seen.push(method);
@@ -84,9 +84,9 @@ fn refuse_collisions(methods: &mut Vec<Method>, errors: &mut Errors) {
         };
         let message = format!(
             "`{}` and `{}` have the same id: {reason}; give one another name with `#[replicated(name = \"…\")]`",
-            other.face.ident, method.face.ident
+            other.declaration.ident, method.declaration.ident
         );
-        errors.push(&method.face.ident, message);
+        errors.push(&method.declaration.ident, message);
     }
     *methods = seen;
 }

@@ -1,13 +1,13 @@
 //! Checks a method: whether it can be replicated, or else read locally.
 
-use super::argument::{Class, classify};
-use super::reserved::why_reserved;
-use super::types::{Shown, bare, shown, shows_any};
+use super::argument::{ParameterKind, classify};
+use super::reserved::reserved_by;
+use super::types::{Obstacle, find_obstacle, has_obstacle_or_lifetime, ungroup};
 use crate::errors::Errors;
-use crate::model::{Argument, Face, Local, Method, Parameter, id_of};
+use crate::model::{Argument, Declaration, LocalRead, Method, Parameter, method_id};
 use crate::options::{self, MethodOptions};
-use crate::parse::RawFunction;
-use crate::tokens::{hygienic, spell_generics_out};
+use crate::parse::ParsedFunction;
+use crate::tokens::{hygienic, replace_self_in_generics};
 use proc_macro2::{Ident, TokenStream};
 use quote::{ToTokens, quote};
 use syn::ext::IdentExt;
@@ -16,13 +16,13 @@ use syn::{Attribute, FnArg, GenericParam, Pat, Receiver, ReceiverKind, ReturnTyp
 /// What becomes of a function of the block.
 pub(super) enum Checked {
     Replicated(Method),
-    Local(Local),
+    LocalRead(LocalRead),
     /// It stays in the user's block, and nowhere else.
     Neither,
 }
 
 /// Checks a function of the block.
-pub(super) fn check(function: RawFunction, self_type: &TokenStream, errors: &mut Errors) -> Checked {
+pub(super) fn check(function: ParsedFunction, self_type: &TokenStream, errors: &mut Errors) -> Checked {
     let Some((mark, more)) = function.marks.split_first() else {
         return check_local(function, self_type, errors);
     };
@@ -30,37 +30,37 @@ pub(super) fn check(function: RawFunction, self_type: &TokenStream, errors: &mut
         errors.push(mark, "`#[replicated]` is here twice; put all options into one");
     }
     let options = options::parse_method(mark, errors);
-    if options.not_local.is_some() {
-        return check_left_out(&function, mark, errors);
+    if options.local_false.is_some() {
+        return check_excluded(&function, mark, errors);
     }
     check_replicated(function, options, errors)
 }
 
 /// How a function takes the object.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Taken {
-    Not,
+enum SelfParameter {
+    Missing,
     ByValue,
     Shared,
     Exclusive,
 }
 
-fn taken(signature: &Signature) -> Taken {
-    let Some(receiver) = signature.receiver() else { return Taken::Not };
+fn self_parameter(signature: &Signature) -> SelfParameter {
+    let Some(receiver) = signature.receiver() else { return SelfParameter::Missing };
     match &receiver.kind {
-        ReceiverKind::Reference(_, _, None) => Taken::Shared,
-        ReceiverKind::Reference(_, _, Some(_)) => Taken::Exclusive,
-        ReceiverKind::Typed(_, ty) => match bare(ty) {
-            Type::Reference(reference) if reference.mutability.is_some() => Taken::Exclusive,
-            Type::Reference(_) => Taken::Shared,
-            _ => Taken::ByValue,
+        ReceiverKind::Reference(_, _, None) => SelfParameter::Shared,
+        ReceiverKind::Reference(_, _, Some(_)) => SelfParameter::Exclusive,
+        ReceiverKind::Typed(_, ty) => match ungroup(ty) {
+            Type::Reference(reference) if reference.mutability.is_some() => SelfParameter::Exclusive,
+            Type::Reference(_) => SelfParameter::Shared,
+            _ => SelfParameter::ByValue,
         },
-        _ => Taken::ByValue,
+        _ => SelfParameter::ByValue,
     }
 }
 
-fn check_left_out(function: &RawFunction, mark: &Attribute, errors: &mut Errors) -> Checked {
-    if taken(&function.signature) != Taken::Shared {
+fn check_excluded(function: &ParsedFunction, mark: &Attribute, errors: &mut Errors) -> Checked {
+    if self_parameter(&function.signature) != SelfParameter::Shared {
         errors.push(
             mark,
             "`local = false` keeps a `&self` method from being a local read; this one is none, so remove it",
@@ -69,25 +69,25 @@ fn check_left_out(function: &RawFunction, mark: &Attribute, errors: &mut Errors)
     Checked::Neither
 }
 
-fn check_local(function: RawFunction, self_type: &TokenStream, errors: &mut Errors) -> Checked {
-    let RawFunction { attributes, visibility, signature, .. } = function;
+fn check_local(function: ParsedFunction, self_type: &TokenStream, errors: &mut Errors) -> Checked {
+    let ParsedFunction { attributes, visibility, signature, .. } = function;
     let returns_owned = match &signature.output {
         ReturnType::Default => true,
-        ReturnType::Type(_, ty) => !shows_any(ty),
+        ReturnType::Type(_, ty) => !has_obstacle_or_lifetime(ty),
     };
     let is_plain = signature.asyncness.is_none() && matches!(signature.safety, Safety::Default);
-    if taken(&signature) != Taken::Shared || !returns_owned || !is_plain {
+    if self_parameter(&signature) != SelfParameter::Shared || !returns_owned || !is_plain {
         return Checked::Neither;
     }
     let mut arguments = Vec::new();
-    for (i, input) in typed(&signature).enumerate() {
+    for (i, input) in typed_parameters(&signature).enumerate() {
         // Only apply has a context, so only a replicated method can call this one.
-        if matches!(classify(&input.ty), Ok(Class::Context)) {
+        if matches!(classify(&input.ty), Ok(ParameterKind::Context)) {
             return Checked::Neither;
         }
         arguments.push((argument_name(&input.pat, i), (*input.ty).clone()));
     }
-    if let Some(reason) = why_reserved(&signature.ident.unraw().to_string()) {
+    if let Some(reason) = reserved_by(&signature.ident.unraw().to_string()) {
         let ident = &signature.ident;
         let message = format!(
             "a local read cannot be named `{ident}`, which {reason}: rename it, or leave it out of the replica with \
@@ -96,12 +96,15 @@ fn check_local(function: RawFunction, self_type: &TokenStream, errors: &mut Erro
         errors.push(ident, message);
         return Checked::Neither;
     }
-    let generics = spell_generics_out(&signature.generics, self_type);
-    Checked::Local(Local { face: face(attributes, visibility, &signature, generics), arguments })
+    let generics = replace_self_in_generics(&signature.generics, self_type);
+    Checked::LocalRead(LocalRead {
+        declaration: declaration(attributes, visibility, &signature, generics),
+        arguments,
+    })
 }
 
-fn check_replicated(function: RawFunction, options: MethodOptions, errors: &mut Errors) -> Checked {
-    let RawFunction { attributes, visibility, signature, .. } = function;
+fn check_replicated(function: ParsedFunction, options: MethodOptions, errors: &mut Errors) -> Checked {
+    let ParsedFunction { attributes, visibility, signature, .. } = function;
     let before = errors.len();
     check_name(&signature, errors);
     check_qualifiers(&signature, errors);
@@ -115,13 +118,13 @@ fn check_replicated(function: RawFunction, options: MethodOptions, errors: &mut 
     let log_name = options.name.map_or_else(|| signature.ident.unraw().to_string(), |name| name.value());
     // Only lifetimes are left.
     let generics = signature.generics.clone();
-    let face = face(attributes, visibility, &signature, generics);
-    Checked::Replicated(Method { id: id_of(&log_name), log_name, face, parameters })
+    let declaration = declaration(attributes, visibility, &signature, generics);
+    Checked::Replicated(Method { id: method_id(&log_name), log_name, declaration, parameters })
 }
 
 fn check_name(signature: &Signature, errors: &mut Errors) {
     let ident = &signature.ident;
-    if let Some(reason) = why_reserved(&ident.unraw().to_string()) {
+    if let Some(reason) = reserved_by(&ident.unraw().to_string()) {
         let message = format!(
             "a replicated method cannot be named `{ident}`, which {reason}: rename it (to keep its entries in a log, \
              add `#[replicated(name = \"{ident}\")]`)"
@@ -149,17 +152,17 @@ fn check_qualifiers(signature: &Signature, errors: &mut Errors) {
 
 fn check_receiver(signature: &Signature, errors: &mut Errors) {
     let receiver: Option<&Receiver> = signature.receiver();
-    match taken(signature) {
-        Taken::Exclusive => {}
-        Taken::Not => errors.push(
+    match self_parameter(signature) {
+        SelfParameter::Exclusive => {}
+        SelfParameter::Missing => errors.push(
             &signature.ident,
             "a replicated method changes the object: take `&mut self`, or remove `#[replicated]`",
         ),
-        Taken::ByValue => errors.push(
+        SelfParameter::ByValue => errors.push(
             receiver,
             "a replicated method cannot take the object by value, for it stays on its nodes: take `&mut self`",
         ),
-        Taken::Shared => errors.push(
+        SelfParameter::Shared => errors.push(
             receiver,
             "a replicated method changes the object: take `&mut self`; or, if it only reads, remove `#[replicated]`: \
              it then reads locally, and `linearizable()` makes sure that nothing is missed",
@@ -186,10 +189,10 @@ fn check_generics(signature: &Signature, errors: &mut Errors) {
 
 fn check_parameters(signature: &Signature, errors: &mut Errors) -> Vec<Parameter> {
     let mut parameters = Vec::new();
-    for (i, input) in typed(signature).enumerate() {
+    for (i, input) in typed_parameters(signature).enumerate() {
         match classify(&input.ty) {
-            Ok(Class::Context) => parameters.push(Parameter::Context),
-            Ok(Class::Argument(kind)) => {
+            Ok(ParameterKind::Context) => parameters.push(Parameter::Context),
+            Ok(ParameterKind::Argument(kind)) => {
                 let name = argument_name(&input.pat, i);
                 parameters.push(Parameter::Argument(Argument { name, ty: input.ty.clone(), kind }));
             }
@@ -211,28 +214,28 @@ const ARGUMENTS_MAX: usize = 16;
 
 fn check_output(signature: &Signature, errors: &mut Errors) {
     let ReturnType::Type(_, ty) = &signature.output else { return };
-    let Some((kind, token)) = shown(ty) else { return };
+    let Some((kind, token)) = find_obstacle(ty) else { return };
     let message = match kind {
-        Shown::Borrow => {
+        Obstacle::Borrow => {
             "a replicated method cannot return a reference, for its reply leaves the node: return the owned type, such \
              as `Option<String>` for `Option<&str>`"
         }
-        Shown::Impl => {
+        Obstacle::Impl => {
             "a replicated method cannot return `impl Trait`, for its reply is encoded: write the type, such as `Vec<T>` \
              for an iterator"
         }
-        Shown::Dyn => {
+        Obstacle::Dyn => {
             "a replicated method cannot return `dyn Trait`, for its reply is encoded: return an enum or a struct with \
              serde"
         }
     };
-    match bare(ty) {
+    match ungroup(ty) {
         Type::Reference(_) | Type::ImplTrait(_) | Type::TraitObject(_) => errors.push(ty, message),
         _ => errors.push(token, message),
     }
 }
 
-fn typed(signature: &Signature) -> impl Iterator<Item = &syn::PatType> {
+fn typed_parameters(signature: &Signature) -> impl Iterator<Item = &syn::PatType> {
     signature.inputs.iter().filter_map(|input| match input {
         FnArg::Typed(typed) => Some(typed),
         FnArg::Receiver(_) => None,
@@ -247,12 +250,12 @@ fn argument_name(pattern: &Pat, position: usize) -> Ident {
     }
 }
 
-fn face(
+fn declaration(
     attributes: Vec<Attribute>,
     visibility: syn::Visibility,
     signature: &Signature,
     generics: syn::Generics,
-) -> Face {
+) -> Declaration {
     let is_kept = |attribute: &Attribute| {
         ["doc", "cfg", "deprecated"].iter().any(|name| attribute.path().is_ident(name))
     };
@@ -260,7 +263,7 @@ fn face(
         ReturnType::Default => quote!(()),
         ReturnType::Type(_, ty) => ty.to_token_stream(),
     };
-    Face {
+    Declaration {
         ident: signature.ident.clone(),
         attributes: attributes.into_iter().filter(is_kept).collect(),
         visibility,

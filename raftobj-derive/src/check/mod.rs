@@ -11,7 +11,7 @@ use quote::quote;
 use syn::Signature;
 
 /// The error of an attribute on a function or method that no annotated block has claimed.
-pub(crate) fn misplaced(signature: &Signature) -> syn::Error {
+pub(crate) fn function_outside_block(signature: &Signature) -> syn::Error {
     let ident = &signature.ident;
     if signature.receiver().is_some() {
         let message =

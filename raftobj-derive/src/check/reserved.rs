@@ -7,7 +7,7 @@ pub(crate) const REPLICA_METHODS: &[&str] = &["linearizable", "node", "read", "r
 ///
 /// `Replica<T>` dereferences to the handle, so method lookup tries `Replica` first: its own methods, and those of traits
 /// that it or every type implements. They would silently hide a method of the handle.
-pub(crate) fn why_reserved(name: &str) -> Option<&'static str> {
+pub(crate) fn reserved_by(name: &str) -> Option<&'static str> {
     match name {
         _ if REPLICA_METHODS.contains(&name) => Some("is a method of `Replica` itself"),
         "clone" | "clone_from" => Some("is a method of `Clone`, which `Replica` implements"),

@@ -1,7 +1,7 @@
 //! Checks a struct.
 
 use crate::errors::Errors;
-use crate::model::Structure;
+use crate::model::Struct;
 use crate::options::ItemOptions;
 use proc_macro2::{TokenStream, TokenTree};
 use quote::ToTokens;
@@ -10,7 +10,7 @@ use syn::punctuated::Punctuated;
 use syn::{ItemStruct, Path, Token, Type};
 
 /// Checks a struct; `None` where nothing sensible can be generated for it.
-pub(crate) fn check(item: ItemStruct, options: ItemOptions, errors: &mut Errors) -> Option<Structure> {
+pub(crate) fn check(item: ItemStruct, options: ItemOptions, errors: &mut Errors) -> Option<Struct> {
     let before = errors.len();
     for lifetime in item.generics.lifetimes() {
         errors.push(
@@ -27,7 +27,7 @@ pub(crate) fn check(item: ItemStruct, options: ItemOptions, errors: &mut Errors)
         }
     }
     let field_bounds = field_bounds(&item);
-    (errors.len() == before).then_some(Structure { raftobj: options.raftobj, item, field_bounds })
+    (errors.len() == before).then_some(Struct { raftobj: options.raftobj, item, field_bounds })
 }
 
 /// The paths in the struct's `#[derive(…)]`s.
@@ -50,12 +50,12 @@ fn field_bounds(item: &ItemStruct) -> Option<Vec<Type>> {
     if parameters.is_empty() {
         return None;
     }
-    let says_serde =
+    let has_serde_attribute =
         |attributes: &[syn::Attribute]| attributes.iter().any(|attribute| attribute.path().is_ident("serde"));
     let is_recursive =
         |ty: &Type| mentions(ty.to_token_stream(), &|word| item.ident == word || word == "Self");
-    if says_serde(&item.attrs)
-        || item.fields.iter().any(|field| says_serde(&field.attrs) || is_recursive(&field.ty))
+    if has_serde_attribute(&item.attrs)
+        || item.fields.iter().any(|field| has_serde_attribute(&field.attrs) || is_recursive(&field.ty))
     {
         return None;
     }

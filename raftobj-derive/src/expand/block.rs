@@ -2,18 +2,18 @@
 
 use super::scope::Scope;
 use super::{Generated, handle, object};
-use crate::model::Block;
+use crate::model::ImplBlock;
 use quote::quote;
 
 /// The handle, and `impl Object`, in a constant without a name: nothing there meets the user's names, and the
 /// handle's methods are still as visible as the user's, for a constant is no module.
-pub(crate) fn expand(block: &Block) -> Generated {
+pub(crate) fn expand(block: &ImplBlock) -> Generated {
     let scope = Scope::new(block);
-    let Block { raftobj, cfgs, self_type, .. } = block;
+    let ImplBlock { raftobj, cfgs, self_type, .. } = block;
     let handle = handle::expand(block, &scope);
     let object = object::expand(block, &scope);
     let (parameters, _, bounds) = scope.generics.split_for_impl();
-    let beside = quote! {
+    let items = quote! {
         #(#cfgs)*
         const _: () = {
             #handle
@@ -22,5 +22,5 @@ pub(crate) fn expand(block: &Block) -> Generated {
             impl #parameters #raftobj::__private::OnlyOneReplicatedImplBlock for #self_type #bounds {}
         };
     };
-    Generated { before: None, beside }
+    Generated { before: None, items }
 }

@@ -1,19 +1,19 @@
 //! The handle: the user's methods, on a core.
 
 use super::scope::Scope;
-use crate::model::{Argument, Block, Face, Kind, Local, Method};
-use crate::tokens::{as_generated, hygienic, spell_self_out};
+use crate::model::{Argument, ArgumentKind, Declaration, ImplBlock, LocalRead, Method};
+use crate::tokens::{as_generated, hygienic, replace_self};
 use proc_macro2::{Span, TokenStream};
 use quote::{quote, quote_spanned};
 
 /// The handle's parameter is always the user's type. Without it, a private struct would leak through the public
 /// handle; with it, the handle is as private as the struct, which the attribute on the block cannot see.
-pub(super) fn expand(block: &Block, scope: &Scope) -> TokenStream {
+pub(super) fn expand(block: &ImplBlock, scope: &Scope) -> TokenStream {
     let Scope { private, handle, generics } = scope;
-    let Block { raftobj, self_type, name, .. } = block;
+    let ImplBlock { raftobj, self_type, name, .. } = block;
     let (parameters, _, bounds) = generics.split_for_impl();
     let methods = block.methods.iter().map(|method| expand_method(method, block, scope));
-    let locals = block.locals.iter().map(|local| expand_local(local, block));
+    let local_reads = block.local_reads.iter().map(|local| expand_local(local, block));
     let doc = format!("The methods of `{name}`, on a replica of it.");
     quote! {
         #[doc = #doc]
@@ -44,23 +44,23 @@ pub(super) fn expand(block: &Block, scope: &Scope) -> TokenStream {
         #[automatically_derived]
         impl #parameters #handle<#self_type> #bounds {
             #(#methods)*
-            #(#locals)*
+            #(#local_reads)*
         }
     }
 }
 
-fn expand_method(method: &Method, block: &Block, scope: &Scope) -> TokenStream {
+fn expand_method(method: &Method, block: &ImplBlock, scope: &Scope) -> TokenStream {
     let (raftobj, private) = (&block.raftobj, &scope.private);
-    let Method { face, id, .. } = method;
+    let Method { declaration, id, .. } = method;
     let (names, types): (Vec<_>, Vec<_>) = method
         .arguments()
-        .map(|argument| (&argument.name, spell_self_out(&argument.ty, &block.self_type)))
+        .map(|argument| (&argument.name, replace_self(&argument.ty, &block.self_type)))
         .unzip();
-    let bounded = method.arguments().filter_map(|argument| bounded_type(argument, block));
-    let encoded = method.arguments().map(|argument| encoded(argument, private));
-    let (attributes, head) = head(face, block, "Calls", "on every replica");
-    let generics = &face.generics;
-    let output = spell_self_out(&face.output, &block.self_type);
+    let bounded = method.arguments().filter_map(|argument| serialized_type(argument, block));
+    let encoded = method.arguments().map(|argument| encoded_argument(argument, private));
+    let (attributes, head) = head(declaration, block, "Calls", "on every replica");
+    let generics = &declaration.generics;
+    let output = replace_self(&declaration.output, &block.self_type);
     quote! {
         #attributes
         #head #generics (&self, #(#names: #types),*) -> #private::Call<#output>
@@ -81,41 +81,46 @@ fn expand_method(method: &Method, block: &Block, scope: &Scope) -> TokenStream {
 /// It is asked in the signature of the handle's method, under a `for<…>` without which the compiler refuses a bound that
 /// it can see to be false. So a type without serde is told once, at its place in the user's method, where `apply`
 /// decodes it, and not again for what encodes it.
-fn bounded_type(argument: &Argument, block: &Block) -> Option<TokenStream> {
+fn serialized_type(argument: &Argument, block: &ImplBlock) -> Option<TokenStream> {
     match &argument.kind {
-        Kind::Owned => Some(spell_self_out(&argument.ty, &block.self_type)),
-        Kind::Reference(ty) | Kind::Slice(ty) => Some(spell_self_out(ty, &block.self_type)),
-        Kind::Text | Kind::Bytes | Kind::OptionalText | Kind::OptionalBytes => None,
+        ArgumentKind::Owned => Some(replace_self(&argument.ty, &block.self_type)),
+        ArgumentKind::Reference(ty) | ArgumentKind::Slice(ty) => Some(replace_self(ty, &block.self_type)),
+        ArgumentKind::Str | ArgumentKind::Bytes | ArgumentKind::OptionalStr | ArgumentKind::OptionalBytes => {
+            None
+        }
     }
 }
 
 /// What stands for an argument in the encoded tuple: always a reference, so that nothing is cloned.
-fn encoded(argument: &Argument, private: &TokenStream) -> TokenStream {
+fn encoded_argument(argument: &Argument, private: &TokenStream) -> TokenStream {
     let name = &argument.name;
     match &argument.kind {
-        Kind::Owned => quote!(&#name),
-        Kind::Reference(_) | Kind::Slice(_) | Kind::Text | Kind::OptionalText => quote!(#name),
-        Kind::Bytes => quote!(#private::ByteSlice(#name)),
-        Kind::OptionalBytes => quote!(::core::option::Option::map(#name, #private::ByteSlice)),
+        ArgumentKind::Owned => quote!(&#name),
+        ArgumentKind::Reference(_)
+        | ArgumentKind::Slice(_)
+        | ArgumentKind::Str
+        | ArgumentKind::OptionalStr => quote!(#name),
+        ArgumentKind::Bytes => quote!(#private::ByteSlice(#name)),
+        ArgumentKind::OptionalBytes => quote!(::core::option::Option::map(#name, #private::ByteSlice)),
     }
 }
 
-fn expand_local(local: &Local, block: &Block) -> TokenStream {
-    let Local { face, arguments } = local;
+fn expand_local(local: &LocalRead, block: &ImplBlock) -> TokenStream {
+    let LocalRead { declaration, arguments } = local;
     let self_type = &block.self_type;
     let (names, types): (Vec<_>, Vec<_>) =
-        arguments.iter().map(|(name, ty)| (name, spell_self_out(ty, self_type))).unzip();
-    let (attributes, head) = head(face, block, "Reads", "from this node's copy");
-    let (generics, bounds) = (&face.generics, &face.generics.where_clause);
-    let output = spell_self_out(&face.output, self_type);
-    let (ident, guard) = (as_generated(&face.ident), hygienic("guard"));
+        arguments.iter().map(|(name, ty)| (name, replace_self(ty, self_type))).unzip();
+    let (attributes, head) = head(declaration, block, "Reads", "from this node's copy");
+    let (generics, bounds) = (&declaration.generics, &declaration.generics.where_clause);
+    let output = replace_self(&declaration.output, self_type);
+    let (ident, guard) = (as_generated(&declaration.ident), hygienic("guard"));
     // A borrow that the return type does not show is refused by the compiler: at the method's name, then.
-    let at = Span::call_site().located_at(face.ident.span());
-    let allowances = face.allowances();
+    let at = Span::call_site().located_at(declaration.ident.span());
+    let allow_deprecated = declaration.allow_deprecated();
     let read = quote_spanned!(at=> <#self_type>::#ident(&#guard, #(#names),*));
     quote! {
         #attributes
-        #allowances
+        #allow_deprecated
         #head #generics (&self, #(#names: #types),*) -> #output #bounds {
             let #guard = self.core.read();
             #read
@@ -125,8 +130,8 @@ fn expand_local(local: &Local, block: &Block) -> TokenStream {
 
 /// Attributes, and what stands before the generics. The words are the user's, so that docs and jumps lead there;
 /// without docs there is a line that says what this is.
-fn head(face: &Face, block: &Block, verb: &str, place: &str) -> (TokenStream, TokenStream) {
-    let Face { ident, attributes, visibility, .. } = face;
+fn head(declaration: &Declaration, block: &ImplBlock, verb: &str, place: &str) -> (TokenStream, TokenStream) {
+    let Declaration { ident, attributes, visibility, .. } = declaration;
     let has_docs = attributes.iter().any(|attribute| attribute.path().is_ident("doc"));
     let doc = (!has_docs).then(|| {
         let doc = format!("{verb} `{}::{ident}` {place}.", block.name);

@@ -13,5 +13,5 @@ pub(crate) struct Generated {
     /// Attributes in front of the user's item.
     pub(crate) before: Option<TokenStream>,
     /// Items beside it.
-    pub(crate) beside: TokenStream,
+    pub(crate) items: TokenStream,
 }

@@ -1,18 +1,18 @@
 //! `impl Object`: the method table, apply and describe.
 
 use super::scope::Scope;
-use crate::model::{Block, Kind, Method, Parameter};
+use crate::model::{ArgumentKind, ImplBlock, Method, Parameter};
 use crate::spelling::spell_all;
 use crate::tokens::{as_generated, hygienic};
 use proc_macro2::{Ident, TokenStream};
 use quote::quote;
 
-pub(super) fn expand(block: &Block, scope: &Scope) -> TokenStream {
+pub(super) fn expand(block: &ImplBlock, scope: &Scope) -> TokenStream {
     let Scope { private, handle, generics } = scope;
-    let Block { raftobj, self_type, name, methods, .. } = block;
+    let ImplBlock { raftobj, self_type, name, methods, .. } = block;
     let (parameters, _, bounds) = generics.split_for_impl();
     let name = name.to_string();
-    let table = methods.iter().map(|method| expand_entry(method, private));
+    let table = methods.iter().map(|method| expand_table_row(method, private));
     let apply = methods.iter().map(|method| expand_apply(method, private));
     let describe = methods.iter().map(|method| expand_describe(method, private));
     let result = quote!(::core::result::Result);
@@ -58,9 +58,9 @@ pub(super) fn expand(block: &Block, scope: &Scope) -> TokenStream {
     }
 }
 
-fn expand_entry(method: &Method, private: &TokenStream) -> TokenStream {
-    let Method { face, log_name, id, .. } = method;
-    let cfgs = face.cfgs();
+fn expand_table_row(method: &Method, private: &TokenStream) -> TokenStream {
+    let Method { declaration, log_name, id, .. } = method;
+    let cfgs = declaration.cfgs();
     let types: Vec<_> = method.arguments().map(|argument| &argument.ty).collect();
     let arity = u8::try_from(types.len()).unwrap_or(u8::MAX);
     let types = spell_all(types);
@@ -72,8 +72,8 @@ fn expand_entry(method: &Method, private: &TokenStream) -> TokenStream {
 
 /// The arm that decodes the arguments, calls the method, and encodes what it returns.
 fn expand_apply(method: &Method, private: &TokenStream) -> TokenStream {
-    let Method { face, log_name, id, parameters, .. } = method;
-    let cfgs = face.cfgs();
+    let Method { declaration, log_name, id, parameters, .. } = method;
+    let cfgs = declaration.cfgs();
     let decode = expand_decode(method, private);
     let mut position = 0;
     let given = parameters.iter().map(|parameter| match parameter {
@@ -82,18 +82,18 @@ fn expand_apply(method: &Method, private: &TokenStream) -> TokenStream {
             let name = decoded_name(position);
             position += 1;
             match argument.kind {
-                Kind::Reference(_) | Kind::Slice(_) => quote!(&#name),
+                ArgumentKind::Reference(_) | ArgumentKind::Slice(_) => quote!(&#name),
                 _ => quote!(#name),
             }
         }
     });
-    let allowances = face.allowances();
-    let (ident, output, value) = (as_generated(&face.ident), &face.output, hygienic("value"));
+    let allow_deprecated = declaration.allow_deprecated();
+    let (ident, output, value) = (as_generated(&declaration.ident), &declaration.output, hygienic("value"));
     quote! {
         #(#cfgs)*
         #private::MethodId(#id) => {
             #decode
-            #allowances
+            #allow_deprecated
             let #value = Self::#ident(self, #(#given),*);
             <#output as #private::ReplicatedReply>::encode(&#value, #log_name, reply)
         }
@@ -102,8 +102,8 @@ fn expand_apply(method: &Method, private: &TokenStream) -> TokenStream {
 
 /// The arm that decodes the arguments and renders them.
 fn expand_describe(method: &Method, private: &TokenStream) -> TokenStream {
-    let Method { face, id, .. } = method;
-    let cfgs = face.cfgs();
+    let Method { declaration, id, .. } = method;
+    let cfgs = declaration.cfgs();
     let decode = expand_decode(method, private);
     let names: Vec<_> = method.arguments().enumerate().map(|(position, _)| decoded_name(position)).collect();
     let mutable = (!names.is_empty()).then(|| quote!(mut));
@@ -124,20 +124,22 @@ fn expand_decode(method: &Method, private: &TokenStream) -> TokenStream {
     let take = method.arguments().enumerate().map(|(position, argument)| {
         let name = decoded_name(position);
         let value = match &argument.kind {
-            Kind::Owned => {
+            ArgumentKind::Owned => {
                 let ty = &argument.ty;
                 quote!(<#ty as #private::ReplicatedArgument>::decode(&mut arguments))
             }
-            Kind::Reference(target) => {
+            ArgumentKind::Reference(target) => {
                 quote!(<#target as #private::ReplicatedArgument>::decode(&mut arguments))
             }
-            Kind::Slice(item) => {
+            ArgumentKind::Slice(item) => {
                 quote!(<#item as #private::ReplicatedArgument>::decode_slice(&mut arguments))
             }
-            Kind::Text => quote!(arguments.take::<&::core::primitive::str>()),
-            Kind::Bytes => quote!(arguments.take::<&[::core::primitive::u8]>()),
-            Kind::OptionalText => quote!(arguments.take::<::core::option::Option<&::core::primitive::str>>()),
-            Kind::OptionalBytes => {
+            ArgumentKind::Str => quote!(arguments.take::<&::core::primitive::str>()),
+            ArgumentKind::Bytes => quote!(arguments.take::<&[::core::primitive::u8]>()),
+            ArgumentKind::OptionalStr => {
+                quote!(arguments.take::<::core::option::Option<&::core::primitive::str>>())
+            }
+            ArgumentKind::OptionalBytes => {
                 quote!(arguments.take::<::core::option::Option<&[::core::primitive::u8]>>())
             }
         };

@@ -1,6 +1,6 @@
 //! What all items beside an impl block share.
 
-use crate::model::Block;
+use crate::model::ImplBlock;
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{format_ident, quote};
 use syn::{Generics, parse_quote};
@@ -16,7 +16,7 @@ pub(super) struct Scope {
 }
 
 impl Scope {
-    pub(super) fn new(block: &Block) -> Scope {
+    pub(super) fn new(block: &ImplBlock) -> Scope {
         let raftobj = &block.raftobj;
         let private = quote!(#raftobj::__private);
         let mut generics = block.generics.clone();

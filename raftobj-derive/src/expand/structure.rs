@@ -1,14 +1,14 @@
 //! What stands in front of a struct, and beside it.
 
 use super::Generated;
-use crate::model::Structure;
+use crate::model::Struct;
 use crate::spelling::spell;
 use quote::quote;
 use syn::parse_quote;
 
 /// Serde's derives, and `impl Replicated`.
-pub(crate) fn expand(structure: &Structure) -> Generated {
-    let Structure { raftobj, item, field_bounds } = structure;
+pub(crate) fn expand(structure: &Struct) -> Generated {
+    let Struct { raftobj, item, field_bounds } = structure;
     let serde = quote!(#raftobj::serde);
     let serde_path = spell(&serde);
     let bounds = field_bounds.as_ref().map(|types| {
@@ -35,10 +35,10 @@ pub(crate) fn expand(structure: &Structure) -> Generated {
     }
     let (parameters, arguments, bounds) = generics.split_for_impl();
     let cfgs = item.attrs.iter().filter(|attribute| attribute.path().is_ident("cfg"));
-    let beside = quote! {
+    let items = quote! {
         #(#cfgs)*
         #[automatically_derived]
         impl #parameters #raftobj::Replicated for #ident #arguments #bounds {}
     };
-    Generated { before: Some(before), beside }
+    Generated { before: Some(before), items }
 }
