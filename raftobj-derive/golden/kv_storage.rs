@@ -34,7 +34,7 @@ impl KvStorage {
     }
 }
 const _: () = {
-    ///The methods of `KvStorage`, on a replica of it.
+    ///The methods of `KvStorage` on a `Replica` of it.
     pub struct __KvStorageHandle<T: ::raftobj::Object> {
         core: ::raftobj::__private::Core<T>,
     }

@@ -49,7 +49,7 @@ where
 }
 #[cfg(feature = "maps")]
 const _: () = {
-    ///The methods of `Map`, on a replica of it.
+    ///The methods of `Map` on a `Replica` of it.
     pub struct __MapHandle<T: other::raftobj::Object> {
         core: other::raftobj::__private::Core<T>,
     }

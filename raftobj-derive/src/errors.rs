@@ -1,25 +1,25 @@
-//! All of an item's errors, so that one compile shows them all.
+//! The errors of an item, collected so that one compile reports all of them.
 
 use proc_macro2::TokenStream;
 use quote::{ToTokens, TokenStreamExt};
 use std::fmt::Display;
 
-/// Errors found so far. As tokens: one `compile_error!` each.
+/// The errors found so far. As tokens: one `compile_error!` for each.
 #[derive(Default)]
 pub(crate) struct Errors(Vec<syn::Error>);
 
 impl Errors {
-    /// Adds an error that is shown at `tokens`.
+    /// Adds an error at `tokens`.
     pub(crate) fn push(&mut self, tokens: impl ToTokens, message: impl Display) {
         self.0.push(syn::Error::new_spanned(tokens, message));
     }
 
-    /// Adds errors that were made elsewhere.
+    /// Adds an error of a function that returned it.
     pub(crate) fn extend(&mut self, error: syn::Error) {
         self.0.push(error);
     }
 
-    /// How many there are: a check that added none found its subject in order.
+    /// The number of errors; it stays the same during a check that succeeds.
     pub(crate) fn len(&self) -> usize {
         self.0.len()
     }

@@ -1,9 +1,11 @@
-//! The `#[replicated]` attribute of raftobj. Users import it from there; its words for users are theirs.
+//! The `#[replicated]` attribute of raftobj, which re-exports it. Its doc is written for raftobj's users.
 //!
-//! In four steps, a file or a folder each: `parse` splits the item and leaves method bodies as the tokens they
-//! are; `check` turns it into the `model`, gathering every error at the user's own token; `expand` writes what
-//! the model says. The user's item is emitted as written, errors or not, so that one mistake is one message.
-//! Generated code names only `raftobj::__private`, the public traits and `core`, by full paths.
+//! The attribute expands in four steps. `parse` splits the item and leaves method bodies as tokens; `options` reads
+//! the attribute's options. `check` turns the result into the `model` and collects every error, each at the user's
+//! own token. `expand` generates code from the model. Begin with `expand_attribute`.
+//!
+//! The user's item is always emitted as written, so that one mistake is one error. Generated code names only
+//! `raftobj::__private`, raftobj's public traits, serde and the standard library, by full paths.
 
 mod check;
 mod errors;
@@ -18,27 +20,27 @@ use proc_macro2::TokenStream;
 
 /// Makes a struct, its impl block and the block's methods replicated.
 ///
-/// **On a struct**: derives serde's `Serialize` and `Deserialize` (through raftobj, so that serde need not be
-/// a dependency) and marks it as state that can be replicated. The struct owns its state: it has no lifetimes.
-/// For a generic struct the derived bounds are on the types of the fields.
+/// **On a struct**: derives serde's `Serialize` and `Deserialize` (through raftobj, so serde need not be a
+/// dependency) and implements `Replicated`. The struct owns its state: it has no lifetimes. For a generic struct the
+/// derived bounds are on the types of the fields.
 ///
-/// **On its inherent impl block** (one block a type): the methods marked inside become calls on
-/// `Replica<T>`, under the same names, with the same docs and visibility. The block itself stays as it is.
+/// **On its inherent impl block** (one block for each type): the block's annotated methods become calls on
+/// `Replica<T>`, with the same names, docs and visibility. The block itself stays unchanged.
 ///
-/// **On a method of that block**: each call becomes an entry of the log, applied on every replica. The method
-/// takes `&mut self` and arguments with serde; `&str`, `&[u8]`, `Option` of these, `&T` and `&[T]` are
-/// encoded from the reference. An argument `&ApplyContext`, anywhere, is filled in when the entry is
-/// applied. What is returned, a `Result` too, is the call's reply.
+/// **On a method of that block**: each call becomes an entry of the log, which every replica applies. The method
+/// takes `&mut self` and arguments that implement serde's traits; `&str`, `&[u8]`, `Option` of these, `&T` and `&[T]`
+/// are encoded from the reference. Apply supplies an argument `&ApplyContext`, at any position. The returned value,
+/// also a `Result`, is the call's reply.
 ///
-/// A `&self` method that is not marked is a local read on `Replica<T>`, with its generics, unless it is async or
-/// unsafe, takes an `ApplyContext`, or its return type shows a reference, a lifetime, `impl` or `dyn`: a borrow of
-/// the state needs the guard of `read()`.
+/// A `&self` method without the attribute is a local read on `Replica<T>`, with its generics. Exceptions: it is async
+/// or unsafe, takes an `ApplyContext`, or its return type contains a reference, a lifetime, `impl` or `dyn`. To borrow
+/// from the state, use the guard of `read()`.
 ///
 /// # Options
-/// - On a method: `#[replicated(name = "…")]` gives the name whose hash is the method's id in the log. With it a
-///   method can be renamed without losing its entries. `#[replicated(local = false)]` keeps a `&self`
-///   method from being a local read.
-/// - On the struct and on the block: `#[replicated(crate = "…")]` is the path of raftobj, if that has another name.
+/// - On a method: `#[replicated(name = "…")]` sets the method's name in the log; its hash is the method's id there. Use
+///   it to rename a method and keep its entries. `#[replicated(local = false)]` excludes a `&self` method from the
+///   local reads.
+/// - On the struct and on the block: `#[replicated(crate = "…")]` is the path of raftobj, if it has another name.
 #[proc_macro_attribute]
 pub fn replicated(
     options: proc_macro::TokenStream,
@@ -47,7 +49,7 @@ pub fn replicated(
     expand_attribute(options.into(), item.into()).into()
 }
 
-/// The attribute as a function of tokens, for tests too.
+/// The attribute as a function of `proc_macro2` tokens, which tests can call.
 fn expand_attribute(options: TokenStream, item: TokenStream) -> TokenStream {
     let mut errors = errors::Errors::default();
     let options = options::parse_item(options, &mut errors);
@@ -71,10 +73,10 @@ fn expand_attribute(options: TokenStream, item: TokenStream) -> TokenStream {
             None
         }
     };
-    let derive = generated.as_ref().and_then(|generated| generated.before.clone());
-    let items = generated.map(|generated| generated.items);
+    let (attributes, items) =
+        generated.map(|generated| (generated.attributes, generated.items)).unwrap_or_default();
     let item = if is_block { tokens::without_replicated(item) } else { item };
-    quote::quote!(#derive #item #errors #items)
+    quote::quote!(#attributes #item #errors #items)
 }
 
 #[cfg(test)]

@@ -1,10 +1,10 @@
-//! What the attribute stands on, checked: all that `expand` needs to know.
+//! The checked input of `expand`: a struct, or an impl block with its methods.
 
 use proc_macro2::{Ident, TokenStream};
 use quote::quote;
 use syn::{Attribute, GenericParam, Generics, ItemStruct, Type, Visibility};
 
-/// A struct.
+/// A replicated struct.
 pub(crate) struct Struct {
     /// The path of raftobj in the user's crate.
     pub(crate) raftobj: TokenStream,
@@ -13,13 +13,13 @@ pub(crate) struct Struct {
     pub(crate) field_bounds: Option<Vec<Type>>,
 }
 
-/// An inherent impl block.
+/// The inherent impl block of a replicated struct.
 pub(crate) struct ImplBlock {
     /// The path of raftobj in the user's crate.
     pub(crate) raftobj: TokenStream,
-    /// The block's own `#[cfg]`s, which hold for what is generated too.
+    /// The block's own `#[cfg]`s, which the generated items repeat.
     pub(crate) cfgs: Vec<Attribute>,
-    /// The block's generics, `Self` spelled out.
+    /// The block's generics, with `Self` replaced by the type.
     pub(crate) generics: Generics,
     pub(crate) self_type: TokenStream,
     /// The struct's name without its generics.
@@ -28,7 +28,7 @@ pub(crate) struct ImplBlock {
     pub(crate) local_reads: Vec<LocalRead>,
 }
 
-/// What methods and local reads share: the declaration that the user gave them.
+/// The user's declaration of a replicated method or of a local read.
 pub(crate) struct Declaration {
     pub(crate) ident: Ident,
     /// Docs, `#[cfg]`s and `#[deprecated]`.
@@ -42,22 +42,22 @@ pub(crate) struct Declaration {
 /// A replicated method.
 pub(crate) struct Method {
     pub(crate) declaration: Declaration,
-    /// The name whose hash is the id in the log.
+    /// The name whose hash is the method's id in the log.
     pub(crate) log_name: String,
     pub(crate) id: u32,
-    /// All parameters but `self`, in order.
+    /// All parameters except `self`, in order.
     pub(crate) parameters: Vec<Parameter>,
 }
 
 /// A parameter of a replicated method.
 pub(crate) enum Parameter {
-    /// `&ApplyContext`: given at apply, not by the caller.
+    /// `&ApplyContext`: supplied by apply, not by the caller.
     Context,
-    /// Anything else: it travels in the entry.
+    /// Any other: the entry contains it.
     Argument(Argument),
 }
 
-/// An argument.
+/// A parameter that the caller supplies and the entry contains.
 pub(crate) struct Argument {
     /// Its name in the handle's method.
     pub(crate) name: Ident,
@@ -66,40 +66,40 @@ pub(crate) struct Argument {
     pub(crate) kind: ArgumentKind,
 }
 
-/// How an argument travels.
+/// How an argument is encoded, and how it is passed to the method.
 #[cfg_attr(test, derive(Debug, PartialEq))]
 pub(crate) enum ArgumentKind {
-    /// Given and taken by value.
+    /// Passed by value.
     Owned,
-    /// `&str`: taken from the entry without a copy.
+    /// `&str`, borrowed from the entry.
     Str,
-    /// `&[u8]`: taken from the entry without a copy.
+    /// `&[u8]`, borrowed from the entry.
     Bytes,
-    /// `Option<&str>`, as [`ArgumentKind::Str`].
+    /// `Option<&str>`, borrowed from the entry.
     OptionalStr,
-    /// `Option<&[u8]>`, as [`ArgumentKind::Bytes`].
+    /// `Option<&[u8]>`, borrowed from the entry.
     OptionalBytes,
-    /// `&T`: a `T` is decoded, and lent to the method.
+    /// `&T`: a `T` is decoded and passed by reference.
     Reference(Box<Type>),
-    /// `&[T]`: a `Vec<T>` is decoded, and lent to the method.
+    /// `&[T]`: a `Vec<T>` is decoded and passed by reference.
     Slice(Box<Type>),
 }
 
-/// A local read that the handle forwards.
+/// A `&self` method that the handle calls on this node's object.
 pub(crate) struct LocalRead {
     pub(crate) declaration: Declaration,
     pub(crate) arguments: Vec<(Ident, Type)>,
 }
 
 impl Struct {
-    /// Whether it has parameters: types and constants, because lifetimes are refused.
+    /// Whether it has type or constant parameters. (Lifetimes are errors.)
     pub(crate) fn is_generic(&self) -> bool {
         self.item.generics.params.iter().any(|parameter| !matches!(parameter, GenericParam::Lifetime(_)))
     }
 }
 
 impl Method {
-    /// The parameters that travel in the entry.
+    /// The parameters that the entry contains.
     pub(crate) fn arguments(&self) -> impl Iterator<Item = &Argument> {
         self.parameters.iter().filter_map(|parameter| match parameter {
             Parameter::Context => None,
@@ -109,20 +109,20 @@ impl Method {
 }
 
 impl Declaration {
-    /// What generated code allows itself where it calls the method: to use what the user deprecated for others.
+    /// `#[allow(deprecated)]` for the generated call of a method that the user deprecated.
     pub(crate) fn allow_deprecated(&self) -> Option<TokenStream> {
         let is_deprecated = self.attributes.iter().any(|attribute| attribute.path().is_ident("deprecated"));
         is_deprecated.then(|| quote!(#[allow(deprecated)]))
     }
 
-    /// The `#[cfg]`s, for everything that is there only if the method is.
+    /// The `#[cfg]`s, for all code that must exist only if the method does.
     pub(crate) fn cfgs(&self) -> impl Iterator<Item = &Attribute> {
         self.attributes.iter().filter(|attribute| attribute.path().is_ident("cfg"))
     }
 }
 
-/// The id of a method of this name in the log: FNV-1a of 32 bits, as `raftobj::MethodId::of`. Generated code
-/// asserts that both agree.
+/// The id of a method of this name in the log: 32-bit FNV-1a, as in `raftobj::MethodId::of`. Generated code asserts
+/// that both agree.
 pub(crate) fn method_id(name: &str) -> u32 {
     name.bytes().fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
 }

@@ -1,4 +1,4 @@
-//! What may stand in the parentheses of `#[replicated(…)]`.
+//! The options in the parentheses of `#[replicated(…)]`.
 
 use crate::errors::Errors;
 use proc_macro2::TokenStream;
@@ -17,13 +17,13 @@ pub(crate) struct ItemOptions {
 /// The options of a method.
 #[derive(Default)]
 pub(crate) struct MethodOptions {
-    /// The name that gives the method its id, instead of its own.
+    /// The name whose hash is the method's id, if it is not the method's own name.
     pub(crate) name: Option<LitStr>,
-    /// The `local` of `local = false`, which keeps a `&self` method out of the handle.
+    /// The key of `local = false`, which excludes a `&self` method from the handle.
     pub(crate) local_false: Option<Ident>,
 }
 
-/// Reads the options of a struct or of an impl block; what is wrong is as if it were not there.
+/// Parses the options of a struct or of an impl block. Reports invalid options and ignores them.
 pub(crate) fn parse_item(tokens: TokenStream, errors: &mut Errors) -> ItemOptions {
     let mut raftobj = None;
     for option in parse(tokens, errors) {
@@ -34,27 +34,30 @@ pub(crate) fn parse_item(tokens: TokenStream, errors: &mut Errors) -> ItemOption
                     Err(error) => errors.extend(error),
                 }
             }
-            "crate" => errors.push(&option.key, "`crate` is given twice"),
+            "crate" => errors.push(&option.key, "`crate` is given twice: remove one"),
             "name" | "local" => errors.push(
                 &option.key,
                 format!(
-                    "`{}` is an option of a method; put `#[replicated({} = …)]` on it",
+                    "`{}` is an option of methods: write `#[replicated({} = …)]` on the method",
                     option.key, option.key
                 ),
             ),
-            other => errors.push(&option.key, format!("unknown option `{other}`; there is `crate = \"…\"`")),
+            other => errors.push(
+                &option.key,
+                format!("unknown option `{other}`: the only option here is `crate = \"…\"`"),
+            ),
         }
     }
     ItemOptions { raftobj: raftobj.unwrap_or_else(|| quote!(::raftobj)) }
 }
 
-/// Reads the options of a method; what is wrong is as if it were not there.
-pub(crate) fn parse_method(mark: &Attribute, errors: &mut Errors) -> MethodOptions {
-    let tokens = match &mark.meta {
+/// Parses the options of a method. Reports invalid options and ignores them.
+pub(crate) fn parse_method(attribute: &Attribute, errors: &mut Errors) -> MethodOptions {
+    let tokens = match &attribute.meta {
         Meta::Path(_) => TokenStream::new(),
         Meta::List(list) => list.tokens.clone(),
         Meta::NameValue(pair) => {
-            errors.push(pair, "options go in parentheses: `#[replicated(name = \"…\")]`");
+            errors.push(pair, "options belong in parentheses: write `#[replicated(name = \"…\")]`");
             TokenStream::new()
         }
     };
@@ -62,7 +65,7 @@ pub(crate) fn parse_method(mark: &Attribute, errors: &mut Errors) -> MethodOptio
     for option in parse(tokens, errors) {
         match option.key.to_string().as_str() {
             "name" if options.name.is_none() => match option.text("the method's name in the log") {
-                Ok(name) if name.value().is_empty() => errors.push(name, "a method's name in the log is not empty"),
+                Ok(name) if name.value().is_empty() => errors.push(name, "a method's name in the log cannot be empty: write a name, or remove `name`"),
                 Ok(name) => options.name = Some(name),
                 Err(error) => errors.extend(error),
             },
@@ -70,25 +73,25 @@ pub(crate) fn parse_method(mark: &Attribute, errors: &mut Errors) -> MethodOptio
                 if !matches!(&option.value, Lit::Bool(value) if !value.value) {
                     errors.push(
                         &option.value,
-                        "`local = false` is all that can be said; without it a `&self` method is a local read by itself",
+                        "a `&self` method is a local read by default: remove `local`, or write `local = false` to prevent that",
                     );
                 }
                 options.local_false = Some(option.key);
             }
-            "name" | "local" => errors.push(&option.key, format!("`{}` is given twice", option.key)),
+            "name" | "local" => errors.push(&option.key, format!("`{}` is given twice: remove one", option.key)),
             "crate" => errors.push(
                 &option.key,
-                "`crate` is an option of the struct and of the impl block; put `#[replicated(crate = \"…\")]` on them",
+                "`crate` is an option of the struct and of the impl block: write `#[replicated(crate = \"…\")]` there",
             ),
             other => errors.push(
                 &option.key,
-                format!("unknown option `{other}`; there are `name = \"…\"` and `local = false`"),
+                format!("unknown option `{other}`: the options of a method are `name = \"…\"` and `local = false`"),
             ),
         }
     }
     if let (Some(key), Some(_)) = (&options.local_false, &options.name) {
         errors
-            .push(key, "a method that is left out has no name in the log: remove `name`, or `local = false`");
+            .push(key, "a method with `local = false` is not in the log: remove `name`, or `local = false`");
     }
     options
 }
@@ -112,17 +115,20 @@ impl KeyValue {
     fn text(&self, what: &str) -> syn::Result<LitStr> {
         match &self.value {
             Lit::Str(text) => Ok(text.clone()),
-            other => Err(syn::Error::new_spanned(other, format!("`{}` takes {what} as a string", self.key))),
+            other => Err(syn::Error::new_spanned(
+                other,
+                format!("`{key}` takes {what} as a string: write `{key} = \"…\"`", key = self.key),
+            )),
         }
     }
 }
 
 impl Parse for KeyValue {
     fn parse(input: ParseStream<'_>) -> syn::Result<KeyValue> {
-        // `crate` is a keyword, and an option all the same.
+        // `parse_any`, because the option `crate` is a keyword.
         let key = Ident::parse_any(input)?;
         if !input.peek(Token![=]) {
-            return Err(syn::Error::new_spanned(&key, format!("`{key}` needs a value: `{key} = …`")));
+            return Err(syn::Error::new_spanned(&key, format!("`{key}` needs a value: write `{key} = …`")));
         }
         input.parse::<Token![=]>()?;
         Ok(KeyValue { key, value: input.parse()? })

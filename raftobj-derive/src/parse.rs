@@ -1,5 +1,5 @@
-//! Splits the annotated item. Method bodies stay the tokens that they are: what stands in them is the compiler's
-//! business, and newer syntax there must not stop an older parser.
+//! Splits the annotated item. Method bodies are not parsed: only the compiler judges them, and syntax newer than
+//! this parser is allowed there.
 
 use crate::tokens::is_replicated;
 use proc_macro2::{Delimiter, TokenStream, TokenTree};
@@ -8,11 +8,11 @@ use syn::parse::discouraged::Speculative;
 use syn::parse::{Parse, ParseStream, Parser};
 use syn::{Attribute, Generics, Ident, ItemStruct, Signature, Token, Type, Visibility, braced};
 
-/// What `#[replicated]` can stand on.
+/// An item with `#[replicated]` on it.
 pub(crate) enum Item {
     Struct(ItemStruct),
     Block(ParsedBlock),
-    /// A function or method: the attribute inside a block that has none itself.
+    /// A function outside of an annotated block: always an error.
     Function(Signature),
 }
 
@@ -20,21 +20,22 @@ pub(crate) enum Item {
 pub(crate) struct ParsedBlock {
     pub(crate) attributes: Vec<Attribute>,
     pub(crate) generics: Generics,
-    /// The trait and its `for`, which a block that can be replicated has not.
+    /// `Trait for`, which is an error.
     pub(crate) of_trait: Option<TokenStream>,
     pub(crate) self_type: Type,
     pub(crate) functions: Vec<ParsedFunction>,
-    /// Marks on what is no function.
+    /// `#[replicated]` on items other than functions: errors.
     pub(crate) misplaced: Vec<Attribute>,
-    /// Signatures that do not parse.
-    pub(crate) broken: Vec<syn::Error>,
+    /// Why signatures did not parse.
+    pub(crate) signature_errors: Vec<syn::Error>,
 }
 
 /// A function of a block, without its body.
 pub(crate) struct ParsedFunction {
+    /// All attributes except `#[replicated]`.
     pub(crate) attributes: Vec<Attribute>,
-    /// Those of the attributes that are `#[replicated]`.
-    pub(crate) marks: Vec<Attribute>,
+    /// Its `#[replicated]` attributes.
+    pub(crate) replicated: Vec<Attribute>,
     pub(crate) visibility: Visibility,
     pub(crate) signature: Signature,
 }
@@ -42,12 +43,12 @@ pub(crate) struct ParsedFunction {
 /// Splits an item.
 ///
 /// # Errors
-/// Where it is none that can be replicated, or does not parse.
+/// If `#[replicated]` cannot be on such an item, or the item does not parse.
 pub(crate) fn item(tokens: TokenStream) -> syn::Result<Item> {
-    let start = |input: ParseStream<'_>| -> syn::Result<ItemKind> {
+    let kind = |input: ParseStream<'_>| -> syn::Result<ItemKind> {
         Attribute::parse_outer(input)?;
         input.parse::<Visibility>()?;
-        let start = if is_function(input) {
+        let kind = if is_function(input) {
             ItemKind::Function
         } else if input.peek(Token![struct]) {
             ItemKind::Struct
@@ -55,20 +56,26 @@ pub(crate) fn item(tokens: TokenStream) -> syn::Result<Item> {
             ItemKind::Block
         } else {
             let found = input.cursor().token_tree().map(|(tree, _)| tree.to_token_stream());
-            return Err(syn::Error::new_spanned(
-                found,
-                "`#[replicated]` goes on a struct, on its inherent impl block, and on methods of that block",
-            ));
+            let instead = if input.peek(Token![enum]) || input.peek(Token![union]) {
+                "write a struct with this type as a field"
+            } else {
+                "remove it here"
+            };
+            return Err(syn::Error::new_spanned(found, format!("{BELONGS}: {instead}")));
         };
         input.parse::<TokenStream>()?;
-        Ok(start)
+        Ok(kind)
     };
-    match start.parse2(tokens.clone())? {
+    match kind.parse2(tokens.clone())? {
         ItemKind::Struct => syn::parse2(tokens).map(Item::Struct),
         ItemKind::Block => syn::parse2(tokens).map(Item::Block),
         ItemKind::Function => parse_function.parse2(tokens).map(Item::Function),
     }
 }
+
+/// Where `#[replicated]` may be, for error messages.
+pub(crate) const BELONGS: &str =
+    "`#[replicated]` belongs on a struct, on its inherent impl block, and on methods of that block";
 
 enum ItemKind {
     Struct,
@@ -112,7 +119,7 @@ impl Parse for ParsedBlock {
             self_type,
             functions: Vec::new(),
             misplaced: Vec::new(),
-            broken: Vec::new(),
+            signature_errors: Vec::new(),
         };
         block.attributes.extend(Attribute::parse_inner(&items)?);
         while !items.is_empty() {
@@ -124,26 +131,26 @@ impl Parse for ParsedBlock {
 
 impl ParsedBlock {
     fn parse_item(&mut self, input: ParseStream<'_>) -> syn::Result<()> {
-        let (marks, attributes): (Vec<_>, Vec<_>) =
+        let (replicated, attributes): (Vec<_>, Vec<_>) =
             Attribute::parse_outer(input)?.into_iter().partition(|attribute| is_replicated(attribute.path()));
         let visibility = input.parse()?;
         if !is_function(input) {
-            self.misplaced.extend(marks);
+            self.misplaced.extend(replicated);
             return skip_item(input);
         }
         let ahead = input.fork();
         match ahead.parse::<Signature>() {
             Ok(signature) => {
                 input.advance_to(&ahead);
-                self.functions.push(ParsedFunction { attributes, marks, visibility, signature });
+                self.functions.push(ParsedFunction { attributes, replicated, visibility, signature });
             }
-            Err(error) => self.broken.push(error),
+            Err(error) => self.signature_errors.push(error),
         }
         skip_item(input)
     }
 }
 
-/// Whether a function begins here: its qualifiers, then `fn`.
+/// Whether a function begins here: qualifiers, then `fn`.
 fn is_function(input: ParseStream<'_>) -> bool {
     let ahead = input.fork();
     loop {
@@ -161,15 +168,15 @@ fn is_function(input: ParseStream<'_>) -> bool {
     }
 }
 
-/// Whether `impl <` opens a path such as `<T as Trait>::Type`, and no generics.
+/// Whether the `<` after `impl` opens a path such as `<T as Trait>::Type` and not generics.
 fn is_qualified_path(input: ParseStream<'_>) -> bool {
     input.peek(Token![<])
         && (input.peek2(Ident) || input.peek2(Token![<]))
         && input.fork().parse::<Generics>().is_err()
 }
 
-/// Skips to the end of an item whose head was read or is of no interest: a brace, or a semicolon. After an `=`
-/// only a semicolon ends it, for a constant's value may have braces.
+/// Skips the rest of an item: to the end of its braces, or to a semicolon. After an `=` only a semicolon ends it,
+/// because the value of a constant may contain braces.
 fn skip_item(input: ParseStream<'_>) -> syn::Result<()> {
     let mut in_value = false;
     while !input.is_empty() {

@@ -1,14 +1,14 @@
-//! One spelling for a type, however its source is laid out: nodes compare it when they meet.
+//! Writes a type as one line that does not depend on the layout of its source: nodes compare it in the handshake.
 
 use proc_macro2::{Delimiter, Spacing, TokenStream, TokenTree};
 use quote::ToTokens;
 
-/// The types' spelling, separated by commas, with white space and trailing commas as rustfmt puts them on one line.
+/// The spelling of types, separated by commas. White space and trailing commas are as rustfmt writes them on one line.
 pub(crate) fn spell_all<'a, T: ToTokens + 'a>(types: impl IntoIterator<Item = &'a T>) -> String {
     types.into_iter().map(spell).collect::<Vec<_>>().join(", ")
 }
 
-/// A type's spelling.
+/// The spelling of a type.
 pub(crate) fn spell(ty: impl ToTokens) -> String {
     let mut spelling = Spelling::default();
     spelling.stream(ty.into_token_stream(), Delimiter::None);
@@ -18,9 +18,9 @@ pub(crate) fn spell(ty: impl ToTokens) -> String {
 #[derive(Default)]
 struct Spelling {
     text: String,
-    /// The last token needs a space before a word.
+    /// A word after the last token needs a space before it.
     after_word: bool,
-    /// The last token is the first half of a punctuation of two.
+    /// The last token is joined to the next one, as `-` is in `->`.
     joint: bool,
 }
 
@@ -45,7 +45,7 @@ impl Spelling {
                 TokenTree::Punct(punct) => {
                     let was_joint = std::mem::replace(&mut self.joint, punct.spacing() == Spacing::Joint);
                     match (punct.as_char(), was_joint, self.joint) {
-                        // `->`, whose halves come one by one.
+                        // `->`: two tokens.
                         ('-', _, true) => self.punct(" -"),
                         ('>', true, _) if self.text.ends_with(" -") => self.punct("> "),
                         ('>', ..) => {
@@ -73,7 +73,7 @@ impl Spelling {
             Delimiter::Parenthesis => ("(", ")"),
             Delimiter::Bracket => ("[", "]"),
             Delimiter::Brace => ("{ ", " }"),
-            // Made by a macro around what it was given; not in the source.
+            // A macro put this around its argument; the source does not contain it.
             Delimiter::None => return self.stream(tokens, delimiter),
         };
         self.punct(open);
@@ -100,7 +100,7 @@ impl Spelling {
     }
 }
 
-/// How many commas stand between these trees, not counting those in angle brackets.
+/// Counts the commas between these trees, without those in angle brackets.
 fn commas(trees: &[TokenTree]) -> usize {
     let mut depth = 0_usize;
     let mut count = 0;
@@ -126,24 +126,24 @@ mod tests {
     use super::*;
     use syn::Type;
 
-    fn spelled(source: &str) -> String {
+    fn respell(source: &str) -> String {
         spell(syn::parse_str::<Type>(source).expect("a type"))
     }
 
     #[test]
-    fn layout_does_not_change_a_spelling() {
+    fn spelling_does_not_depend_on_layout() {
         let one = "std::collections::BTreeMap<String, Vec<(u8, [u16; 4])>>";
         for source in [
             one,
             "std :: collections :: BTreeMap < String , Vec < ( u8 , [ u16 ; 4 ] ) > >",
             "std::collections::BTreeMap<\n    String,\n    Vec<(\n        u8,\n        [u16; 4],\n    )>,\n>",
         ] {
-            assert_eq!(spelled(source), one);
+            assert_eq!(respell(source), one);
         }
     }
 
     #[test]
-    fn spellings_are_rustfmts() {
+    fn spelling_is_that_of_rustfmt() {
         for source in [
             "&str",
             "&'a str",
@@ -160,19 +160,19 @@ mod tests {
             "*const u8",
             "::std::string::String",
         ] {
-            assert_eq!(spelled(source), source);
+            assert_eq!(respell(source), source);
         }
     }
 
     #[test]
     fn one_tuples_keep_their_comma_and_others_lose_it() {
-        assert_eq!(spelled("(u8 ,)"), "(u8,)");
-        assert_eq!(spelled("(u8, u8,)"), "(u8, u8)");
-        assert_eq!(spelled("Vec<u8,>"), "Vec<u8>");
+        assert_eq!(respell("(u8 ,)"), "(u8,)");
+        assert_eq!(respell("(u8, u8,)"), "(u8, u8)");
+        assert_eq!(respell("Vec<u8,>"), "Vec<u8>");
     }
 
     #[test]
-    fn all_types_are_one_list() {
+    fn types_are_joined_by_commas() {
         let types: Vec<Type> = vec![syn::parse_quote!(&str), syn::parse_quote!(u8)];
         assert_eq!(spell_all(&types), "&str, u8");
     }

@@ -1,4 +1,4 @@
-//! Tests of the attribute as a function of tokens: what it generates, to the letter, and what it leaves alone.
+//! Tests of the attribute as a function of tokens: the exact code that it generates, and what it leaves unchanged.
 
 use super::check::reserved;
 use super::expand_attribute;
@@ -25,9 +25,9 @@ fn assert_golden(file: &str, expansions: &[TokenStream]) {
     );
 }
 
-/// If it fails: what users' crates are made to compile has changed.
+/// If it fails: the generated code has changed.
 #[test]
-fn a_map_expands_as_read() {
+fn a_map_expands_to_the_golden_file() {
     let structure = expand_attribute(
         quote!(),
         quote! {
@@ -62,9 +62,9 @@ fn a_map_expands_as_read() {
     assert_golden("kv_storage.rs", &[structure, block]);
 }
 
-/// If it fails: what users' generic crates are made to compile has changed.
+/// If it fails: the generated code of generic objects has changed.
 #[test]
-fn a_generic_map_expands_as_read() {
+fn a_generic_map_expands_to_the_golden_file() {
     let structure = expand_attribute(
         quote!(crate = "other::raftobj"),
         quote! {
@@ -88,7 +88,7 @@ fn a_generic_map_expands_as_read() {
     assert_golden("map.rs", &[structure, block]);
 }
 
-/// If it fails: syntax in a body that is newer than our parser, or a half-written one, breaks the block.
+/// If it fails: a body with new or unfinished syntax breaks the whole block.
 #[test]
 fn bodies_are_not_parsed() {
     let expanded = expand_attribute(
@@ -107,9 +107,9 @@ fn bodies_are_not_parsed() {
     assert!(text.contains("let = yield @ => ;"), "{text}");
 }
 
-/// If it fails: a mistake takes the user's item away, and every use of it is an error too.
+/// If it fails: one mistake removes the user's item, and every use of the item is an error too.
 #[test]
-fn the_users_item_is_emitted_beside_the_errors() {
+fn the_users_item_is_emitted_despite_errors() {
     for item in [
         quote!(
             struct Borrows<'a> {
@@ -146,9 +146,9 @@ fn the_users_item_is_emitted_beside_the_errors() {
     }
 }
 
-/// If it fails: users mend one mistake, compile, and are told the next.
+/// If it fails: users fix one mistake, compile, and only then see the next.
 #[test]
-fn all_errors_of_a_block_are_told_at_once() {
+fn all_errors_of_a_block_are_reported_at_once() {
     let expanded = expand_attribute(
         quote!(nonsense = 1),
         quote! {
@@ -222,9 +222,9 @@ fn methods_of_replica(item: &syn::Item) -> Vec<String> {
         .collect()
 }
 
-/// If it fails: a mark where it means nothing is taken away without a word.
+/// If it fails: an attribute in the wrong place is silently removed.
 #[test]
-fn only_a_blocks_own_marks_are_taken_off() {
+fn only_attributes_of_a_blocks_items_are_removed() {
     for item in [
         quote!(
             struct Odd {

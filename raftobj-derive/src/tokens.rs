@@ -1,17 +1,17 @@
-//! Changes to tokens that are not parsed any further.
+//! Functions that change tokens without parsing them.
 
 use proc_macro2::{Delimiter, Group, Ident, Spacing, Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote};
 use syn::{Generics, Path};
 
-/// Whether a path is that of our attribute, under whatever prefix.
+/// Whether a path names our attribute, with any prefix.
 pub(crate) fn is_replicated(path: &Path) -> bool {
     path.segments.last().is_some_and(|segment| segment.ident == "replicated")
 }
 
-/// An impl block without the `#[replicated]` of its methods, and else as written. Bodies are not looked into.
+/// An impl block without the `#[replicated]` attributes of its items. All else stays as written, bodies too.
 ///
-/// The attribute's own token is gone when the item gets here; those inside would each be expanded again.
+/// The compiler has removed the block's own attribute already. It would expand those inside again.
 pub(crate) fn without_replicated(block: TokenStream) -> TokenStream {
     let mut trees: Vec<TokenTree> = block.into_iter().collect();
     if let Some(TokenTree::Group(body)) = trees.last_mut()
@@ -52,38 +52,38 @@ fn is_replicated_group(group: &Group) -> bool {
     syn::parse2::<Path>(path.collect()).is_ok_and(|path| is_replicated(&path))
 }
 
-/// `tokens` with the type `Self` spelled out, for use outside of its impl block.
+/// Replaces `Self` by the type, for use outside of the impl block.
 pub(crate) fn replace_self(tokens: impl ToTokens, self_type: &TokenStream) -> TokenStream {
     let trees: Vec<TokenTree> = tokens.into_token_stream().into_iter().collect();
-    let mut spelled = TokenStream::new();
+    let mut replaced = TokenStream::new();
     for (i, tree) in trees.iter().enumerate() {
         match tree {
             TokenTree::Ident(ident) if ident == "Self" => {
                 let is_path = matches!(trees.get(i + 1), Some(TokenTree::Punct(next))
                     if next.as_char() == ':' && next.spacing() == Spacing::Joint);
-                spelled.extend(if is_path { quote!(<#self_type>) } else { self_type.clone() });
+                replaced.extend(if is_path { quote!(<#self_type>) } else { self_type.clone() });
             }
             TokenTree::Group(group) => {
                 let mut inner = Group::new(group.delimiter(), replace_self(group.stream(), self_type));
                 inner.set_span(group.span());
-                spelled.extend([TokenTree::Group(inner)]);
+                replaced.extend([TokenTree::Group(inner)]);
             }
-            other => spelled.extend([other.clone()]),
+            other => replaced.extend([other.clone()]),
         }
     }
-    spelled
+    replaced
 }
 
-/// The generics with `Self` spelled out, for items outside of the block.
+/// Replaces `Self` by the type in generics and their `where` clause.
 pub(crate) fn replace_self_in_generics(generics: &Generics, self_type: &TokenStream) -> Generics {
     let parameters = replace_self(generics, self_type);
-    let mut spelled: Generics = syn::parse2(parameters).unwrap_or_else(|_| generics.clone());
+    let mut replaced: Generics = syn::parse2(parameters).unwrap_or_else(|_| generics.clone());
     let bounds = replace_self(&generics.where_clause, self_type);
-    spelled.where_clause = syn::parse2(bounds).unwrap_or_else(|_| generics.where_clause.clone());
-    spelled
+    replaced.where_clause = syn::parse2(bounds).unwrap_or_else(|_| generics.where_clause.clone());
+    replaced
 }
 
-/// The same tokens at the same places, as code that the macro made: the compiler's lints leave it alone.
+/// The same tokens with the same locations, marked as generated code, which most lints ignore.
 pub(crate) fn as_generated(tokens: impl ToTokens) -> TokenStream {
     let generated = |mut tree: TokenTree| {
         if let TokenTree::Group(group) = &tree {
@@ -95,7 +95,7 @@ pub(crate) fn as_generated(tokens: impl ToTokens) -> TokenStream {
     tokens.into_token_stream().into_iter().map(generated).collect()
 }
 
-/// A name that cannot meet one of the user's.
+/// A name that cannot clash with the user's names.
 pub(crate) fn hygienic(name: &str) -> Ident {
     Ident::new(name, Span::mixed_site())
 }
@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn marks_are_taken_off_items_but_not_out_of_bodies() {
+    fn attributes_are_removed_from_items_but_not_from_bodies() {
         let item = quote! {
             impl A { #[doc = "d"] #[replicated(name = "x")] fn a() { #[replicated] fn b() {} } #[raftobj::replicated] fn c() {} }
         };
@@ -118,9 +118,9 @@ mod tests {
     }
 
     #[test]
-    fn self_is_spelled_out_in_types_and_in_paths() {
+    fn self_is_replaced_in_types_and_in_paths() {
         let self_type = quote!(Map<K, V>);
-        let spelled = replace_self(quote!(Option<(Self, [u8; Self::N])>), &self_type);
-        assert_eq!(crate::spelling::spell(spelled), "Option<(Map<K, V>, [u8; <Map<K, V>>::N])>");
+        let replaced = replace_self(quote!(Option<(Self, [u8; Self::N])>), &self_type);
+        assert_eq!(crate::spelling::spell(replaced), "Option<(Map<K, V>, [u8; <Map<K, V>>::N])>");
     }
 }

@@ -1,29 +1,27 @@
-//! How an argument travels: what is encoded for it, what is decoded, and what the method is given.
+//! Classifies a parameter of a method by its type.
 
 use super::types::{Obstacle, find_obstacle, ungroup};
 use crate::model::ArgumentKind;
 use syn::{GenericArgument, PathArguments, Type, TypePath};
 
-/// What a parameter's type says.
+/// What a parameter is, according to its type.
 #[cfg_attr(test, derive(Debug, PartialEq))]
 pub(crate) enum ParameterKind {
     Context,
     Argument(ArgumentKind),
 }
 
-/// Sorts a parameter by its type.
+/// Classifies a parameter by its type.
 ///
 /// # Errors
-/// At the token which shows that the type cannot travel, saying what to write instead.
+/// If a log entry cannot contain the type. The error is at the token that prevents it.
 pub(crate) fn classify(ty: &Type) -> syn::Result<ParameterKind> {
     let ty = ungroup(ty);
     if let Type::ImplTrait(_) = ty {
-        let message = "a replicated method cannot take `impl Trait`: an entry of the log does not carry types; \
-                       write the type";
-        return Err(syn::Error::new_spanned(ty, message));
+        return Err(syn::Error::new_spanned(ty, IMPL_TRAIT));
     }
     if is_named(ty, "ApplyContext") {
-        return Err(syn::Error::new_spanned(ty, "the context is lent: take `&ApplyContext`"));
+        return Err(syn::Error::new_spanned(ty, "the context is passed by reference: write `&ApplyContext`"));
     }
     let Type::Reference(reference) = ty else {
         if let Some(kind) = optional_borrow(ty) {
@@ -37,13 +35,13 @@ pub(crate) fn classify(ty: &Type) -> syn::Result<ParameterKind> {
         return match &reference.mutability {
             None => Ok(ParameterKind::Context),
             Some(_) => {
-                Err(syn::Error::new_spanned(reference, "the context is only read: take `&ApplyContext`"))
+                Err(syn::Error::new_spanned(reference, "the context is read-only: write `&ApplyContext`"))
             }
         };
     }
     if reference.mutability.is_some() {
-        let message = "a replicated method cannot take `&mut`: the caller's value is on one node, the method runs on \
-                       all; take it by value or by `&`, and return what changed";
+        let message = "a replicated method cannot take `&mut`, because it runs on every node and the caller's value is \
+                       on one: take the argument by value or by `&`, and return the changed value";
         return Err(syn::Error::new_spanned(reference, message));
     }
     match target {
@@ -59,7 +57,7 @@ pub(crate) fn classify(ty: &Type) -> syn::Result<ParameterKind> {
     Ok(ParameterKind::Argument(ArgumentKind::Reference(Box::new(target.clone()))))
 }
 
-/// `Option<&str>` and `Option<&[u8]>`, the only borrows that may be inside another type.
+/// `Option<&str>` and `Option<&[u8]>`, the only borrows that are allowed inside another type.
 fn optional_borrow(ty: &Type) -> Option<ArgumentKind> {
     let Type::Path(TypePath { qself: None, path, .. }) = ty else { return None };
     let segment = path.segments.last().filter(|segment| segment.ident == "Option")?;
@@ -79,25 +77,26 @@ fn optional_borrow(ty: &Type) -> Option<ArgumentKind> {
     }
 }
 
+const IMPL_TRAIT: &str = "a replicated method cannot take `impl Trait`, because the log stores values without their \
+                          types: write a concrete type";
+
 fn refuse_obstacles(ty: &Type) -> syn::Result<()> {
     let Some((kind, token)) = find_obstacle(ty) else { return Ok(()) };
     let message = match kind {
         Obstacle::Borrow => {
-            "a replicated method cannot take a reference inside another type, but for `Option<&str>` and \
-             `Option<&[u8]>`: take the owned type, such as `Vec<String>` for `Vec<&str>`"
+            "a replicated method cannot take a reference inside another type, except `Option<&str>` and \
+             `Option<&[u8]>`: take an owned type, such as `Vec<String>` for `Vec<&str>`"
         }
-        Obstacle::Impl => {
-            "a replicated method cannot take `impl Trait`: an entry of the log does not carry types; write the type"
-        }
+        Obstacle::Impl => IMPL_TRAIT,
         Obstacle::Dyn => {
-            "a replicated method cannot take `dyn Trait`: an entry of the log does not carry types; take an enum or \
-             a struct with serde"
+            "a replicated method cannot take `dyn Trait`, because the log stores values without their types: take an \
+             enum or a struct that implements `Serialize` and `Deserialize`"
         }
     };
     Err(syn::Error::new_spanned(token, message))
 }
 
-/// Whether the type is a path that ends in `name`: a macro cannot know what the path means.
+/// Whether the type is a path that ends in `name`. A macro cannot resolve the path.
 fn is_named(ty: &Type, name: &str) -> bool {
     matches!(ty, Type::Path(TypePath { path, .. }) if path.segments.last().is_some_and(|last| last.ident == name))
 }
@@ -115,28 +114,28 @@ mod tests {
     use super::*;
     use syn::parse_quote;
 
-    fn kind(ty: Type) -> ArgumentKind {
+    fn argument_kind(ty: Type) -> ArgumentKind {
         match classify(&ty) {
             Ok(ParameterKind::Argument(kind)) => kind,
             other => panic!("not an argument: {other:?}"),
         }
     }
 
-    fn refusal(ty: Type) -> String {
-        classify(&ty).expect_err("refused").to_string()
+    fn error(ty: Type) -> String {
+        classify(&ty).expect_err("it is an error").to_string()
     }
 
     #[test]
-    fn borrowed_text_and_bytes_are_told_from_other_references() {
-        assert_eq!(kind(parse_quote!(&str)), ArgumentKind::Str);
-        assert_eq!(kind(parse_quote!(&'a str)), ArgumentKind::Str);
-        assert_eq!(kind(parse_quote!(&[u8])), ArgumentKind::Bytes);
-        assert_eq!(kind(parse_quote!(Option<&str>)), ArgumentKind::OptionalStr);
-        assert_eq!(kind(parse_quote!(std::option::Option<&[u8]>)), ArgumentKind::OptionalBytes);
-        assert_eq!(kind(parse_quote!(&String)), ArgumentKind::Reference(parse_quote!(String)));
-        assert_eq!(kind(parse_quote!(&[u8; 4])), ArgumentKind::Reference(parse_quote!([u8; 4])));
-        assert_eq!(kind(parse_quote!(&[String])), ArgumentKind::Slice(parse_quote!(String)));
-        assert_eq!(kind(parse_quote!((&str))), ArgumentKind::Str);
+    fn borrowed_text_and_bytes_are_distinguished_from_other_references() {
+        assert_eq!(argument_kind(parse_quote!(&str)), ArgumentKind::Str);
+        assert_eq!(argument_kind(parse_quote!(&'a str)), ArgumentKind::Str);
+        assert_eq!(argument_kind(parse_quote!(&[u8])), ArgumentKind::Bytes);
+        assert_eq!(argument_kind(parse_quote!(Option<&str>)), ArgumentKind::OptionalStr);
+        assert_eq!(argument_kind(parse_quote!(std::option::Option<&[u8]>)), ArgumentKind::OptionalBytes);
+        assert_eq!(argument_kind(parse_quote!(&String)), ArgumentKind::Reference(parse_quote!(String)));
+        assert_eq!(argument_kind(parse_quote!(&[u8; 4])), ArgumentKind::Reference(parse_quote!([u8; 4])));
+        assert_eq!(argument_kind(parse_quote!(&[String])), ArgumentKind::Slice(parse_quote!(String)));
+        assert_eq!(argument_kind(parse_quote!((&str))), ArgumentKind::Str);
     }
 
     #[test]
@@ -147,7 +146,7 @@ mod tests {
             parse_quote!((u8, Vec<u8>)),
             parse_quote!(Cow<'static, str>),
         ] {
-            assert_eq!(kind(ty), ArgumentKind::Owned);
+            assert_eq!(argument_kind(ty), ArgumentKind::Owned);
         }
     }
 
@@ -160,13 +159,13 @@ mod tests {
         ] {
             assert_eq!(classify(&ty).expect("a context"), ParameterKind::Context);
         }
-        assert!(refusal(parse_quote!(ApplyContext)).contains("&ApplyContext"));
-        assert!(refusal(parse_quote!(&mut ApplyContext)).contains("&ApplyContext"));
+        assert!(error(parse_quote!(ApplyContext)).contains("&ApplyContext"));
+        assert!(error(parse_quote!(&mut ApplyContext)).contains("&ApplyContext"));
     }
 
     #[test]
-    fn what_cannot_travel_is_refused() {
-        assert!(refusal(parse_quote!(&mut String)).contains("`&mut`"));
+    fn types_that_an_entry_cannot_contain_are_refused() {
+        assert!(error(parse_quote!(&mut String)).contains("`&mut`"));
         for ty in [
             parse_quote!(Vec<&str>),
             parse_quote!(&&str),
@@ -174,10 +173,10 @@ mod tests {
             parse_quote!(&[&str]),
             parse_quote!(Cow<'_, str>),
         ] {
-            assert!(refusal(ty).contains("inside another type"));
+            assert!(error(ty).contains("inside another type"));
         }
-        assert!(refusal(parse_quote!(impl Into<String>)).contains("`impl Trait`"));
-        assert!(refusal(parse_quote!(Vec<impl Into<String>>)).contains("`impl Trait`"));
-        assert!(refusal(parse_quote!(Box<dyn Error>)).contains("`dyn Trait`"));
+        assert!(error(parse_quote!(impl Into<String>)).contains("`impl Trait`"));
+        assert!(error(parse_quote!(Vec<impl Into<String>>)).contains("`impl Trait`"));
+        assert!(error(parse_quote!(Box<dyn Error>)).contains("`dyn Trait`"));
     }
 }

@@ -1,5 +1,6 @@
 //! Checks an impl block.
 
+use super::LIFETIME;
 use super::method::{self, Checked};
 use super::types::ungroup;
 use crate::errors::Errors;
@@ -10,30 +11,28 @@ use crate::tokens::replace_self_in_generics;
 use quote::ToTokens;
 use syn::Type;
 
-/// Checks a block and its methods. Methods with errors are left out of the model; the rest is there, so that
-/// code that uses the others has no errors of its own. `None` where nothing sensible can be generated.
+/// Checks a block and its methods. The model omits methods with errors and keeps the others, so that code which calls
+/// those compiles. `None` if no code can be generated for the block.
 pub(crate) fn check(block: ParsedBlock, options: ItemOptions, errors: &mut Errors) -> Option<ImplBlock> {
-    for error in block.broken {
+    for error in block.signature_errors {
         errors.extend(error);
     }
-    for mark in &block.misplaced {
-        errors.push(mark, "inside an impl block `#[replicated]` goes on methods; remove it here");
+    for attribute in &block.misplaced {
+        errors
+            .push(attribute, "inside an impl block `#[replicated]` belongs on methods only: remove it here");
     }
     if let Some(of_trait) = &block.of_trait {
         let ty = &block.self_type.to_token_stream();
         let message = format!(
-            "`#[replicated]` cannot go on the impl of a trait: move the replicated methods into `impl {ty} {{ … }}` and \
-             annotate that"
+            "`#[replicated]` cannot be on the impl of a trait: move the replicated methods to `impl {ty} {{ … }}` and \
+             annotate that block"
         );
         errors.push(of_trait, message);
         return None;
     }
     let before = errors.len();
     for lifetime in block.generics.lifetimes() {
-        errors.push(
-            lifetime,
-            "a replicated struct owns its state, which outlives every caller: use owned types instead of a lifetime",
-        );
+        errors.push(lifetime, LIFETIME);
     }
     let name = match ungroup(&block.self_type) {
         Type::Path(path) => path.path.segments.last().map(|last| last.ident.clone()),
@@ -42,7 +41,7 @@ pub(crate) fn check(block: ParsedBlock, options: ItemOptions, errors: &mut Error
     if name.is_none() {
         errors.push(
             &block.self_type,
-            "`#[replicated]` goes on the impl block of a struct, by the struct's name",
+            "`#[replicated]` needs the impl block of a struct: write the struct's name after `impl`",
         );
     }
 
@@ -64,17 +63,17 @@ pub(crate) fn check(block: ParsedBlock, options: ItemOptions, errors: &mut Error
     Some(ImplBlock { raftobj: options.raftobj, cfgs, generics, self_type, name, methods, local_reads })
 }
 
-/// Refuses a method whose id an earlier one has. Of methods under `#[cfg]` only one may be there: for them the
-/// generated code asserts it.
+/// Refuses a method with the id of an earlier one. Methods under `#[cfg]` may exclude each other, so generated code
+/// checks those.
 fn refuse_collisions(methods: &mut Vec<Method>, errors: &mut Errors) {
-    let mut seen: Vec<Method> = Vec::new();
+    let mut accepted: Vec<Method> = Vec::new();
     for method in methods.drain(..) {
-        let is_certain = |other: &&Method| {
+        let certainly_collides = |other: &&Method| {
             other.id == method.id
                 && (other.declaration.cfgs().next().is_none() && method.declaration.cfgs().next().is_none())
         };
-        let Some(other) = seen.iter().find(is_certain) else {
-            seen.push(method);
+        let Some(other) = accepted.iter().find(certainly_collides) else {
+            accepted.push(method);
             continue;
         };
         let reason = if other.log_name == method.log_name {
@@ -83,10 +82,10 @@ fn refuse_collisions(methods: &mut Vec<Method>, errors: &mut Errors) {
             format!("the names `{}` and `{}` have the same hash", other.log_name, method.log_name)
         };
         let message = format!(
-            "`{}` and `{}` have the same id: {reason}; give one another name with `#[replicated(name = \"…\")]`",
+            "`{}` and `{}` have the same id, because {reason}: give one of them another name with `#[replicated(name = \"…\")]`",
             other.declaration.ident, method.declaration.ident
         );
         errors.push(&method.declaration.ident, message);
     }
-    *methods = seen;
+    *methods = accepted;
 }

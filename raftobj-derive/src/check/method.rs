@@ -1,4 +1,4 @@
-//! Checks a method: whether it can be replicated, or else read locally.
+//! Checks a function of a block: is it a replicated method, a local read, or neither?
 
 use super::argument::{ParameterKind, classify};
 use super::reserved::reserved_by;
@@ -13,30 +13,30 @@ use quote::{ToTokens, quote};
 use syn::ext::IdentExt;
 use syn::{Attribute, FnArg, GenericParam, Pat, Receiver, ReceiverKind, ReturnType, Safety, Signature, Type};
 
-/// What becomes of a function of the block.
+/// What a function of the block is for the handle.
 pub(super) enum Checked {
     Replicated(Method),
     LocalRead(LocalRead),
-    /// It stays in the user's block, and nowhere else.
+    /// Not in the handle.
     Neither,
 }
 
 /// Checks a function of the block.
 pub(super) fn check(function: ParsedFunction, self_type: &TokenStream, errors: &mut Errors) -> Checked {
-    let Some((mark, more)) = function.marks.split_first() else {
+    let Some((attribute, more)) = function.replicated.split_first() else {
         return check_local(function, self_type, errors);
     };
-    for mark in more {
-        errors.push(mark, "`#[replicated]` is here twice; put all options into one");
+    for attribute in more {
+        errors.push(attribute, "`#[replicated]` is given twice: write all options in one");
     }
-    let options = options::parse_method(mark, errors);
+    let options = options::parse_method(attribute, errors);
     if options.local_false.is_some() {
-        return check_excluded(&function, mark, errors);
+        return check_excluded(&function, attribute, errors);
     }
     check_replicated(function, options, errors)
 }
 
-/// How a function takes the object.
+/// How a function takes `self`.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum SelfParameter {
     Missing,
@@ -59,12 +59,10 @@ fn self_parameter(signature: &Signature) -> SelfParameter {
     }
 }
 
-fn check_excluded(function: &ParsedFunction, mark: &Attribute, errors: &mut Errors) -> Checked {
+/// Checks a function with `local = false`.
+fn check_excluded(function: &ParsedFunction, attribute: &Attribute, errors: &mut Errors) -> Checked {
     if self_parameter(&function.signature) != SelfParameter::Shared {
-        errors.push(
-            mark,
-            "`local = false` keeps a `&self` method from being a local read; this one is none, so remove it",
-        );
+        errors.push(attribute, "only a `&self` method can be a local read: remove `local = false`");
     }
     Checked::Neither
 }
@@ -81,17 +79,17 @@ fn check_local(function: ParsedFunction, self_type: &TokenStream, errors: &mut E
     }
     let mut arguments = Vec::new();
     for (i, input) in typed_parameters(&signature).enumerate() {
-        // Only apply has a context, so only a replicated method can call this one.
+        // Only apply supplies a context, so only a replicated method can call this one.
         if matches!(classify(&input.ty), Ok(ParameterKind::Context)) {
             return Checked::Neither;
         }
         arguments.push((argument_name(&input.pat, i), (*input.ty).clone()));
     }
-    if let Some(reason) = reserved_by(&signature.ident.unraw().to_string()) {
+    if let Some(owner) = reserved_by(&signature.ident.unraw().to_string()) {
         let ident = &signature.ident;
         let message = format!(
-            "a local read cannot be named `{ident}`, which {reason}: rename it, or leave it out of the replica with \
-             `#[replicated(local = false)]`"
+            "a local read cannot be named `{ident}`, because that is {owner}: rename it, or write \
+             `#[replicated(local = false)]` to leave it out of `Replica`"
         );
         errors.push(ident, message);
         return Checked::Neither;
@@ -116,7 +114,7 @@ fn check_replicated(function: ParsedFunction, options: MethodOptions, errors: &m
         return Checked::Neither;
     }
     let log_name = options.name.map_or_else(|| signature.ident.unraw().to_string(), |name| name.value());
-    // Only lifetimes are left.
+    // Only lifetimes: other parameters are errors.
     let generics = signature.generics.clone();
     let declaration = declaration(attributes, visibility, &signature, generics);
     Checked::Replicated(Method { id: method_id(&log_name), log_name, declaration, parameters })
@@ -124,10 +122,10 @@ fn check_replicated(function: ParsedFunction, options: MethodOptions, errors: &m
 
 fn check_name(signature: &Signature, errors: &mut Errors) {
     let ident = &signature.ident;
-    if let Some(reason) = reserved_by(&ident.unraw().to_string()) {
+    if let Some(owner) = reserved_by(&ident.unraw().to_string()) {
         let message = format!(
-            "a replicated method cannot be named `{ident}`, which {reason}: rename it (to keep its entries in a log, \
-             add `#[replicated(name = \"{ident}\")]`)"
+            "a replicated method cannot be named `{ident}`, because that is {owner}: rename it; if logs contain its \
+             entries, add `#[replicated(name = \"{ident}\")]`"
         );
         errors.push(ident, message);
     }
@@ -137,15 +135,15 @@ fn check_qualifiers(signature: &Signature, errors: &mut Errors) {
     if let Some(asyncness) = &signature.asyncness {
         errors.push(
             asyncness,
-            "a replicated method cannot be async, for it must do the same on every replica: await before the call, and \
-             pass what came of it as an argument",
+            "a replicated method cannot be async, because it must do the same on every replica: await before the call and \
+             pass the result as an argument",
         );
     }
     if !matches!(signature.safety, Safety::Default) {
         errors.push(
             &signature.safety,
-            "a replicated method cannot be unsafe, for what a caller promises is not known where an entry is applied: \
-             check it in the method",
+            "a replicated method cannot be unsafe, because it also runs where no caller ensures its conditions: write a \
+             safe method that checks them",
         );
     }
 }
@@ -156,16 +154,16 @@ fn check_receiver(signature: &Signature, errors: &mut Errors) {
         SelfParameter::Exclusive => {}
         SelfParameter::Missing => errors.push(
             &signature.ident,
-            "a replicated method changes the object: take `&mut self`, or remove `#[replicated]`",
+            "a replicated method changes the object: add `&mut self`, or remove `#[replicated]`",
         ),
         SelfParameter::ByValue => errors.push(
             receiver,
-            "a replicated method cannot take the object by value, for it stays on its nodes: take `&mut self`",
+            "a replicated method cannot take the object by value, because the object stays on its node: write `&mut self`",
         ),
         SelfParameter::Shared => errors.push(
             receiver,
-            "a replicated method changes the object: take `&mut self`; or, if it only reads, remove `#[replicated]`: \
-             it then reads locally, and `linearizable()` makes sure that nothing is missed",
+            "a replicated method changes the object: write `&mut self`; if it only reads, remove `#[replicated]`: it is \
+             then a local read (call `linearizable()` first for a linearizable one)",
         ),
     }
 }
@@ -175,15 +173,18 @@ fn check_generics(signature: &Signature, errors: &mut Errors) {
         if !matches!(parameter, GenericParam::Lifetime(_)) {
             errors.push(
                 parameter,
-                "a replicated method cannot have generics, for an entry of the log does not carry types: write the \
-                 type, or make it a parameter of the struct",
+                "a replicated method cannot be generic, because the log stores values without their types: write a \
+                 concrete type, or move the parameter to the struct",
             );
         }
     }
     if let Some(bounds) = &signature.generics.where_clause
         && !bounds.predicates.is_empty()
     {
-        errors.push(bounds, "a replicated method cannot have bounds of its own: move them to the impl block");
+        errors.push(
+            bounds,
+            "a replicated method cannot have a `where` clause: move the bounds to the impl block",
+        );
     }
 }
 
@@ -202,14 +203,14 @@ fn check_parameters(signature: &Signature, errors: &mut Errors) -> Vec<Parameter
     let arguments = parameters.iter().filter(|parameter| matches!(parameter, Parameter::Argument(_))).count();
     if arguments > ARGUMENTS_MAX {
         let message = format!(
-            "a replicated method takes at most {ARGUMENTS_MAX} arguments, and this one {arguments}: put some into a struct"
+            "a replicated method takes at most {ARGUMENTS_MAX} arguments, and this one has {arguments}: combine some into a struct"
         );
         errors.push(&signature.ident, message);
     }
     parameters
 }
 
-/// The longest tuple that serde knows.
+/// The longest tuple that serde implements its traits for.
 const ARGUMENTS_MAX: usize = 16;
 
 fn check_output(signature: &Signature, errors: &mut Errors) {
@@ -217,16 +218,16 @@ fn check_output(signature: &Signature, errors: &mut Errors) {
     let Some((kind, token)) = find_obstacle(ty) else { return };
     let message = match kind {
         Obstacle::Borrow => {
-            "a replicated method cannot return a reference, for its reply leaves the node: return the owned type, such \
-             as `Option<String>` for `Option<&str>`"
+            "a replicated method cannot return a reference, because its reply is encoded: return an owned type, such as \
+             `Option<String>` for `Option<&str>`"
         }
         Obstacle::Impl => {
-            "a replicated method cannot return `impl Trait`, for its reply is encoded: write the type, such as `Vec<T>` \
-             for an iterator"
+            "a replicated method cannot return `impl Trait`, because its reply is encoded: write a concrete type, such as \
+             `Vec<T>` for an iterator"
         }
         Obstacle::Dyn => {
-            "a replicated method cannot return `dyn Trait`, for its reply is encoded: return an enum or a struct with \
-             serde"
+            "a replicated method cannot return `dyn Trait`, because its reply is encoded: return an enum or a struct that \
+             implements `Serialize` and `Deserialize`"
         }
     };
     match ungroup(ty) {
@@ -242,7 +243,7 @@ fn typed_parameters(signature: &Signature) -> impl Iterator<Item = &syn::PatType
     })
 }
 
-/// The name of an argument in the handle's method: the user's, or one by position for any other pattern.
+/// The name of an argument in the handle's method: the user's, or a name by position for a pattern.
 fn argument_name(pattern: &Pat, position: usize) -> Ident {
     match pattern {
         Pat::Ident(name) if name.subpat.is_none() && name.by_ref.is_none() => name.ident.clone(),
@@ -250,6 +251,7 @@ fn argument_name(pattern: &Pat, position: usize) -> Ident {
     }
 }
 
+/// The parts of a function that its counterpart in the handle repeats.
 fn declaration(
     attributes: Vec<Attribute>,
     visibility: syn::Visibility,

@@ -1,5 +1,6 @@
 //! Checks a struct.
 
+use super::LIFETIME;
 use crate::errors::Errors;
 use crate::model::Struct;
 use crate::options::ItemOptions;
@@ -9,20 +10,18 @@ use std::collections::BTreeSet;
 use syn::punctuated::Punctuated;
 use syn::{ItemStruct, Path, Token, Type};
 
-/// Checks a struct; `None` where nothing sensible can be generated for it.
+/// Checks a struct. `None` if it has errors.
 pub(crate) fn check(item: ItemStruct, options: ItemOptions, errors: &mut Errors) -> Option<Struct> {
     let before = errors.len();
     for lifetime in item.generics.lifetimes() {
-        errors.push(
-            lifetime,
-            "a replicated struct owns its state, which outlives every caller: use owned types instead of a lifetime",
-        );
+        errors.push(lifetime, LIFETIME);
     }
     for path in derives(&item) {
         if let Some(last) = path.segments.last()
             && (last.ident == "Serialize" || last.ident == "Deserialize")
         {
-            let message = format!("`#[replicated]` derives `{}` itself: remove it here", last.ident);
+            let message =
+                format!("`#[replicated]` already derives `{}`: remove it from this `derive`", last.ident);
             errors.push(&path, message);
         }
     }
@@ -33,17 +32,17 @@ pub(crate) fn check(item: ItemStruct, options: ItemOptions, errors: &mut Errors)
 /// The paths in the struct's `#[derive(…)]`s.
 fn derives(item: &ItemStruct) -> Vec<Path> {
     let lists = item.attrs.iter().filter(|attribute| attribute.path().is_ident("derive"));
-    // A derive that does not parse is for the compiler to refuse.
+    // The compiler reports a derive that does not parse.
     let paths =
         lists.filter_map(|list| list.parse_args_with(Punctuated::<Path, Token![,]>::parse_terminated).ok());
     paths.flatten().collect()
 }
 
-/// The types of the fields that mention a type parameter: serde's impls are bounded by them, so that
-/// `data: BTreeMap<K, V>` asks `K: Ord` without the user writing it on the struct.
+/// The field types that mention a type parameter, as bounds for serde's impls: with `data: BTreeMap<K, V>` they require
+/// `K: Ord` although the struct does not.
 ///
-/// `None` where serde's own bounds, on the parameters, are the better ones: a struct that says something to serde
-/// itself, or is recursive (its bounds would be, too).
+/// `None` keeps serde's own bounds, on the parameters: for a struct with `#[serde(…)]` attributes, and for a recursive
+/// one, whose field types would make its bounds recursive.
 fn field_bounds(item: &ItemStruct) -> Option<Vec<Type>> {
     let parameters: BTreeSet<String> =
         item.generics.type_params().map(|parameter| parameter.ident.to_string()).collect();
@@ -63,10 +62,11 @@ fn field_bounds(item: &ItemStruct) -> Option<Vec<Type>> {
     Some(item.fields.iter().map(|field| field.ty.clone()).filter(is_generic).collect())
 }
 
-fn mentions(tokens: TokenStream, is_it: &dyn Fn(&str) -> bool) -> bool {
+/// Whether any identifier in the tokens matches.
+fn mentions(tokens: TokenStream, is_match: &dyn Fn(&str) -> bool) -> bool {
     tokens.into_iter().any(|tree| match tree {
-        TokenTree::Ident(ident) => is_it(&ident.to_string()),
-        TokenTree::Group(group) => mentions(group.stream(), is_it),
+        TokenTree::Ident(ident) => is_match(&ident.to_string()),
+        TokenTree::Group(group) => mentions(group.stream(), is_match),
         _ => false,
     })
 }

@@ -1,10 +1,10 @@
-//! What the tokens of a type show. A macro cannot resolve names, so this is all that it can know of a type.
+//! Questions about a type. A macro cannot resolve names, so only the tokens of the type can answer them.
 
 use proc_macro2::{TokenStream, TokenTree};
 use quote::{ToTokens, quote};
 use syn::Type;
 
-/// The type without parentheses, and without the groups that macros put around what they are given.
+/// The type without parentheses, and without the invisible groups that macros put around their arguments.
 pub(super) fn ungroup(ty: &Type) -> &Type {
     match ty {
         Type::Group(group) => ungroup(&group.elem),
@@ -13,7 +13,7 @@ pub(super) fn ungroup(ty: &Type) -> &Type {
     }
 }
 
-/// Something that a type shows, which matters to whether it can leave the node.
+/// What prevents values of a type from being encoded for other nodes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Obstacle {
     /// `&`, or a lifetime other than `'static`.
@@ -24,7 +24,7 @@ pub(super) enum Obstacle {
     Dyn,
 }
 
-/// The first token that shows a borrow, `impl` or `dyn`.
+/// The first obstacle in the tokens of a type, and where it is.
 pub(super) fn find_obstacle(tokens: impl ToTokens) -> Option<(Obstacle, TokenStream)> {
     let trees: Vec<TokenTree> = tokens.into_token_stream().into_iter().collect();
     for (i, tree) in trees.iter().enumerate() {
@@ -53,8 +53,9 @@ pub(super) fn find_obstacle(tokens: impl ToTokens) -> Option<(Obstacle, TokenStr
     None
 }
 
+/// Whether a type contains an obstacle or any lifetime. `'static` counts too: what it bounds is not visible here, and a
+/// rule about visible tokens is easier to explain.
 pub(super) fn has_obstacle_or_lifetime(ty: &Type) -> bool {
-    // Of `'static` it is not known what is behind it; the rule stays one that can be seen.
     find_obstacle(ty).is_some() || ty.to_token_stream().to_string().contains('\'')
 }
 
@@ -63,7 +64,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_type_shows_its_first_borrow_impl_or_dyn() {
+    fn the_first_obstacle_is_found() {
         let kind = |tokens: TokenStream| find_obstacle(tokens).map(|(kind, _)| kind);
         assert_eq!(kind(quote!(Option<&str>)), Some(Obstacle::Borrow));
         assert_eq!(kind(quote!((u8, Ref<'a, u8>))), Some(Obstacle::Borrow));

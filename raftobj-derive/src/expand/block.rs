@@ -1,12 +1,12 @@
-//! What stands beside an impl block.
+//! Generates the items for an impl block.
 
 use super::scope::Scope;
 use super::{Generated, handle, object};
 use crate::model::ImplBlock;
 use quote::quote;
 
-/// The handle, and `impl Object`, in a constant without a name: nothing there meets the user's names, and the
-/// handle's methods are still as visible as the user's, for a constant is no module.
+/// Generates the handle and `impl Object`, inside an unnamed constant: names there cannot clash with the user's. A
+/// constant is not a module, so the handle's methods keep the visibility that the user wrote.
 pub(crate) fn expand(block: &ImplBlock) -> Generated {
     let scope = Scope::new(block);
     let ImplBlock { raftobj, cfgs, self_type, .. } = block;
@@ -22,5 +22,5 @@ pub(crate) fn expand(block: &ImplBlock) -> Generated {
             impl #parameters #raftobj::__private::OnlyOneReplicatedImplBlock for #self_type #bounds {}
         };
     };
-    Generated { before: None, items }
+    Generated { attributes: None, items }
 }

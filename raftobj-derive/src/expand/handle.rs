@@ -1,4 +1,4 @@
-//! The handle: the user's methods, on a core.
+//! Generates the handle: a type with the user's methods, each of which calls the core.
 
 use super::scope::Scope;
 use crate::model::{Argument, ArgumentKind, Declaration, ImplBlock, LocalRead, Method};
@@ -6,15 +6,16 @@ use crate::tokens::{as_generated, hygienic, replace_self};
 use proc_macro2::{Span, TokenStream};
 use quote::{quote, quote_spanned};
 
-/// The handle's parameter is always the user's type. Without it, a private struct would leak through the public
-/// handle; with it, the handle is as private as the struct, which the attribute on the block cannot see.
+/// The handle is generic over the object, although the object is always the user's type. Without the parameter, a
+/// public handle would expose a private struct; with it, the handle is as private as the struct, whose visibility the
+/// attribute on the block cannot see.
 pub(super) fn expand(block: &ImplBlock, scope: &Scope) -> TokenStream {
     let Scope { private, handle, generics } = scope;
     let ImplBlock { raftobj, self_type, name, .. } = block;
     let (parameters, _, bounds) = generics.split_for_impl();
     let methods = block.methods.iter().map(|method| expand_method(method, block, scope));
     let local_reads = block.local_reads.iter().map(|local| expand_local(local, block));
-    let doc = format!("The methods of `{name}`, on a replica of it.");
+    let doc = format!("The methods of `{name}` on a `Replica` of it.");
     quote! {
         #[doc = #doc]
         pub struct #handle<T: #raftobj::Object> {
@@ -58,7 +59,7 @@ fn expand_method(method: &Method, block: &ImplBlock, scope: &Scope) -> TokenStre
         .unzip();
     let bounded = method.arguments().filter_map(|argument| serialized_type(argument, block));
     let encoded = method.arguments().map(|argument| encoded_argument(argument, private));
-    let (attributes, head) = head(declaration, block, "Calls", "on every replica");
+    let (attributes, head) = signature_head(declaration, block, "Calls", "on every replica");
     let generics = &declaration.generics;
     let output = replace_self(&declaration.output, &block.self_type);
     quote! {
@@ -76,11 +77,11 @@ fn expand_method(method: &Method, block: &ImplBlock, scope: &Scope) -> TokenStre
     }
 }
 
-/// The type that must have `Serialize` for an argument to be encoded.
+/// The type that must implement `Serialize` to encode an argument.
 ///
-/// It is asked in the signature of the handle's method, under a `for<…>` without which the compiler refuses a bound that
-/// it can see to be false. So a type without serde is told once, at its place in the user's method, where `apply`
-/// decodes it, and not again for what encodes it.
+/// The bound is on the handle's method, below a `for<…>`, without which the compiler refuses a bound that is known to be
+/// false. So the compiler reports a type without serde once, in the user's method, because `apply` decodes it; the code
+/// that encodes it adds no second error.
 fn serialized_type(argument: &Argument, block: &ImplBlock) -> Option<TokenStream> {
     match &argument.kind {
         ArgumentKind::Owned => Some(replace_self(&argument.ty, &block.self_type)),
@@ -91,7 +92,7 @@ fn serialized_type(argument: &Argument, block: &ImplBlock) -> Option<TokenStream
     }
 }
 
-/// What stands for an argument in the encoded tuple: always a reference, so that nothing is cloned.
+/// An argument as an element of the encoded tuple: always a reference, so that nothing is cloned.
 fn encoded_argument(argument: &Argument, private: &TokenStream) -> TokenStream {
     let name = &argument.name;
     match &argument.kind {
@@ -110,11 +111,11 @@ fn expand_local(local: &LocalRead, block: &ImplBlock) -> TokenStream {
     let self_type = &block.self_type;
     let (names, types): (Vec<_>, Vec<_>) =
         arguments.iter().map(|(name, ty)| (name, replace_self(ty, self_type))).unzip();
-    let (attributes, head) = head(declaration, block, "Reads", "from this node's copy");
+    let (attributes, head) = signature_head(declaration, block, "Reads", "from this node's copy");
     let (generics, bounds) = (&declaration.generics, &declaration.generics.where_clause);
     let output = replace_self(&declaration.output, self_type);
     let (ident, guard) = (as_generated(&declaration.ident), hygienic("guard"));
-    // A borrow that the return type does not show is refused by the compiler: at the method's name, then.
+    // The compiler refuses a borrow that the return type hides. This span puts its error at the method's name.
     let at = Span::call_site().located_at(declaration.ident.span());
     let allow_deprecated = declaration.allow_deprecated();
     let read = quote_spanned!(at=> <#self_type>::#ident(&#guard, #(#names),*));
@@ -128,9 +129,14 @@ fn expand_local(local: &LocalRead, block: &ImplBlock) -> TokenStream {
     }
 }
 
-/// Attributes, and what stands before the generics. The words are the user's, so that docs and jumps lead there;
-/// without docs there is a line that says what this is.
-fn head(declaration: &Declaration, block: &ImplBlock, verb: &str, place: &str) -> (TokenStream, TokenStream) {
+/// The attributes of a method, and its signature up to the generics. Both keep the user's locations, to which editors
+/// jump. A method without docs gets a line.
+fn signature_head(
+    declaration: &Declaration,
+    block: &ImplBlock,
+    verb: &str,
+    place: &str,
+) -> (TokenStream, TokenStream) {
     let Declaration { ident, attributes, visibility, .. } = declaration;
     let has_docs = attributes.iter().any(|attribute| attribute.path().is_ident("doc"));
     let doc = (!has_docs).then(|| {

@@ -1,4 +1,4 @@
-//! Writes what the model says. Decides nothing.
+//! Generates code from the model. Finds no errors and makes no decisions.
 
 pub(crate) mod block;
 mod handle;
@@ -8,10 +8,10 @@ pub(crate) mod structure;
 
 use proc_macro2::TokenStream;
 
-/// What is generated for an item.
+/// The code generated for an item.
 pub(crate) struct Generated {
-    /// Attributes in front of the user's item.
-    pub(crate) before: Option<TokenStream>,
-    /// Items beside it.
+    /// Attributes before the user's item.
+    pub(crate) attributes: Option<TokenStream>,
+    /// Items after it.
     pub(crate) items: TokenStream,
 }

@@ -1,4 +1,4 @@
-//! `impl Object`: the method table, apply and describe.
+//! Generates `impl Object`: the table of methods, `apply` and `describe`.
 
 use super::scope::Scope;
 use crate::model::{ArgumentKind, ImplBlock, Method, Parameter};
@@ -70,13 +70,13 @@ fn expand_table_row(method: &Method, private: &TokenStream) -> TokenStream {
     }
 }
 
-/// The arm that decodes the arguments, calls the method, and encodes what it returns.
+/// The arm of `apply` that decodes the arguments, calls the method, and encodes its return value.
 fn expand_apply(method: &Method, private: &TokenStream) -> TokenStream {
     let Method { declaration, log_name, id, parameters, .. } = method;
     let cfgs = declaration.cfgs();
     let decode = expand_decode(method, private);
     let mut position = 0;
-    let given = parameters.iter().map(|parameter| match parameter {
+    let passed = parameters.iter().map(|parameter| match parameter {
         Parameter::Context => quote!(context),
         Parameter::Argument(argument) => {
             let name = decoded_name(position);
@@ -94,13 +94,13 @@ fn expand_apply(method: &Method, private: &TokenStream) -> TokenStream {
         #private::MethodId(#id) => {
             #decode
             #allow_deprecated
-            let #value = Self::#ident(self, #(#given),*);
+            let #value = Self::#ident(self, #(#passed),*);
             <#output as #private::ReplicatedReply>::encode(&#value, #log_name, reply)
         }
     }
 }
 
-/// The arm that decodes the arguments and renders them.
+/// The arm of `describe` that decodes the arguments and formats them.
 fn expand_describe(method: &Method, private: &TokenStream) -> TokenStream {
     let Method { declaration, id, .. } = method;
     let cfgs = declaration.cfgs();
@@ -118,10 +118,10 @@ fn expand_describe(method: &Method, private: &TokenStream) -> TokenStream {
     }
 }
 
-/// Takes the arguments one by one, and makes sure that nothing is left.
+/// Decodes the arguments one by one and checks that no bytes are left.
 fn expand_decode(method: &Method, private: &TokenStream) -> TokenStream {
     let log_name = &method.log_name;
-    let take = method.arguments().enumerate().map(|(position, argument)| {
+    let decode_each = method.arguments().enumerate().map(|(position, argument)| {
         let name = decoded_name(position);
         let value = match &argument.kind {
             ArgumentKind::Owned => {
@@ -148,7 +148,7 @@ fn expand_decode(method: &Method, private: &TokenStream) -> TokenStream {
     let mutable = method.arguments().next().map(|_| quote!(mut));
     quote! {
         let #mutable arguments = #private::Arguments::new(#log_name, arguments);
-        #(#take)*
+        #(#decode_each)*
         arguments.end()?;
     }
 }

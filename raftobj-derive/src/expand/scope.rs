@@ -1,17 +1,17 @@
-//! What all items beside an impl block share.
+//! What the generated items of a block share.
 
 use crate::model::ImplBlock;
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{format_ident, quote};
 use syn::{Generics, parse_quote};
 
-/// Names and bounds that the generated items of a block share.
+/// The names and bounds that the generated items of a block share.
 pub(super) struct Scope {
-    /// `raftobj::__private`.
+    /// The path of `raftobj::__private`.
     pub(super) private: TokenStream,
     /// The handle's name.
     pub(super) handle: Ident,
-    /// The block's generics, and what raftobj asks of each type.
+    /// The block's generics, with raftobj's bound on each type parameter.
     pub(super) generics: Generics,
 }
 
@@ -22,12 +22,12 @@ impl Scope {
         let mut generics = block.generics.clone();
         let types: Vec<Ident> = generics.type_params().map(|parameter| parameter.ident.clone()).collect();
         if !types.is_empty() {
-            let asked = types
+            let bounds = types
                 .iter()
                 .map(|ty| -> syn::WherePredicate { parse_quote!(#ty: #private::ReplicatedParameter) });
-            generics.make_where_clause().predicates.extend(asked);
+            generics.make_where_clause().predicates.extend(bounds);
         }
-        // Underscores as serde has them: inside of the constant the name hides one of the user's.
+        // Underscores, as serde uses them: inside the constant this name would hide one of the user's.
         let handle = format_ident!("__{}Handle", block.name, span = Span::call_site());
         Scope { private, handle, generics }
     }

@@ -1,4 +1,4 @@
-//! What stands in front of a struct, and beside it.
+//! Generates the attributes and the impl for a struct.
 
 use super::Generated;
 use crate::model::Struct;
@@ -6,7 +6,7 @@ use crate::spelling::spell;
 use quote::quote;
 use syn::parse_quote;
 
-/// Serde's derives, and `impl Replicated`.
+/// Generates serde's derives and `impl Replicated`.
 pub(crate) fn expand(structure: &Struct) -> Generated {
     let Struct { raftobj, item, field_bounds } = structure;
     let serde = quote!(#raftobj::serde);
@@ -18,7 +18,7 @@ pub(crate) fn expand(structure: &Struct) -> Generated {
         let (serialize, deserialize) = (bound("Serialize").join(", "), bound("Deserialize<'de>").join(", "));
         quote!(, bound(serialize = #serialize, deserialize = #deserialize))
     });
-    let before = quote! {
+    let attributes = quote! {
         #[derive(#serde::Serialize, #serde::Deserialize)]
         #[serde(crate = #serde_path #bounds)]
     };
@@ -40,5 +40,5 @@ pub(crate) fn expand(structure: &Struct) -> Generated {
         #[automatically_derived]
         impl #parameters #raftobj::Replicated for #ident #arguments #bounds {}
     };
-    Generated { before: Some(before), items }
+    Generated { attributes: Some(attributes), items }
 }

@@ -22,7 +22,7 @@ impl Counter {
     }
 }
 
-// The method without a mistake is there: no error here.
+// The method without a mistake is generated, so this compiles.
 fn use_it(counter: &raftobj::Replica<Counter>) -> raftobj::Call<()> {
     counter.clear()
 }
