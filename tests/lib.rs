@@ -1,1 +1,1 @@
-//! What the integration tests share.
+//! Empty: the package consists of its integration tests.

@@ -1,11 +1,11 @@
-//! Structs with type parameters, constants, and methods that come and go with `#[cfg]`.
+//! Tests of structs with type and constant parameters, and of methods under `#[cfg]`.
 
 use raftobj::{ApplyContext, Call, MethodId, Object, Replica, replicated};
 use std::borrow::Borrow;
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 
-/// Its bounds are where users write them: a few on the struct, the others on the block.
+/// Some bounds are on the struct, the others on the block, as users write them.
 #[replicated]
 #[derive(Default)]
 struct Map<K, V>
@@ -50,22 +50,22 @@ where {
     }
 }
 
-/// No bound on the struct: the derived impls are bounded by the field's type, which needs `K: Ord` to be decoded.
+/// Without a bound on the struct: the derived impls are bounded by the field's type, which requires `K: Ord`.
 #[replicated]
 #[derive(Default)]
-struct Loose<K> {
+struct Unbounded<K> {
     keys: std::collections::BTreeSet<K>,
 }
 
 #[replicated]
-impl<K: Ord> Loose<K> {
+impl<K: Ord> Unbounded<K> {
     #[replicated]
     fn add(&mut self, key: K) -> bool {
         self.keys.insert(key)
     }
 }
 
-/// Serde's own bounds serve a struct that contains itself.
+/// A struct that contains itself keeps serde's own bounds.
 #[replicated]
 struct Tree<T> {
     item: T,
@@ -104,7 +104,7 @@ impl<const N: usize> Ring<N> {
     }
 }
 
-/// One of the two `which` is there, and one line of the table.
+/// Only one of the two `which` is compiled.
 #[replicated]
 #[derive(Default)]
 struct Twins {
@@ -126,11 +126,11 @@ impl Twins {
     }
 }
 
-fn uses(
+fn signatures(
     map: &Replica<Map<String, u64>>,
     ring: &Replica<Ring<3>>,
     tree: &Replica<Tree<u8>>,
-    loose: &Replica<Loose<u8>>,
+    unbounded: &Replica<Unbounded<u8>>,
 ) {
     let _: Call<Option<u64>> = map.put("a".to_owned(), 1);
     let _: Call<usize> = map.put_all(&[], &1, Some(""));
@@ -138,7 +138,7 @@ fn uses(
     let _: (bool, usize) = (map.has("a"), map.count(|_, value| *value > 1));
     let _: Call<usize> = ring.push(1);
     let _: (Call<usize>, bool) = (tree.grow(1), tree.is_leaf_of(&1));
-    let _: Call<bool> = loose.add(1);
+    let _: Call<bool> = unbounded.add(1);
 }
 
 fn apply<T: Object>(object: &mut T, name: &str, arguments: &[u8]) -> Vec<u8> {
@@ -149,10 +149,10 @@ fn apply<T: Object>(object: &mut T, name: &str, arguments: &[u8]) -> Vec<u8> {
     reply
 }
 
-/// If it fails: generic objects are not what their types say.
+/// If it fails: a method of a generic object decodes the wrong types.
 #[test]
 fn calls_of_a_generic_object_are_applied() {
-    let _ = uses;
+    let _ = signatures;
     let mut map = Map::<u8, String>::default();
     assert_eq!(apply(&mut map, "put", b"\x07\x01x"), b"\x00");
     assert_eq!(apply(&mut map, "put", b"\x07\x01y"), b"\x01\x01x");
@@ -164,15 +164,15 @@ fn calls_of_a_generic_object_are_applied() {
         ("Map", "&[(K, V)], &V, Option<&str>")
     );
 
-    assert_eq!(apply(&mut Loose::<u8>::default(), "add", b"\x07"), b"\x01");
+    assert_eq!(apply(&mut Unbounded::<u8>::default(), "add", b"\x07"), b"\x01");
     assert_eq!(apply(&mut Tree { item: 1_u8, children: vec![] }, "grow", b"\x07"), b"\x01");
     assert_eq!(apply(&mut Ring::<0>::default(), "push", b"\x07"), b"\x00");
     assert_eq!(apply(&mut Ring::<1>::default(), "push", b"\x07"), b"\x01");
 }
 
-/// If it fails: a method that is not compiled is in the table, or one that is compiled is not.
+/// If it fails: the table contains a method that is not compiled, or lacks one that is.
 #[test]
-fn methods_come_and_go_with_cfg() {
+fn the_table_contains_only_methods_that_cfg_enables() {
     assert_eq!(Twins::METHODS.len(), 1);
     let mut twins = Twins::default();
     apply(&mut twins, "which", &[]);

@@ -1,4 +1,4 @@
-//! The handle: which methods a `Replica` has, and under what signature. The signatures are checked by compiling.
+//! Tests of the handle: which methods a `Replica` has, and their signatures, which compiling checks.
 
 use raftobj::{ApplyContext, Call, Replica, replicated};
 
@@ -7,12 +7,12 @@ mod inner {
 
     #[replicated]
     #[derive(Default)]
-    pub(super) struct Seen {
+    pub(super) struct Counted {
         count: u64,
     }
 
     #[replicated]
-    impl Seen {
+    impl Counted {
         #[replicated]
         pub(super) fn visible(&mut self) {
             self.private();
@@ -24,43 +24,43 @@ mod inner {
         }
     }
 
-    /// A private method of the handle is private to the user's module, as the method itself is.
-    pub(super) fn from_the_module(seen: &raftobj::Replica<Seen>) -> raftobj::Call<()> {
-        seen.private()
+    /// A private method is private to this module on the handle too.
+    pub(super) fn from_the_module(counted: &raftobj::Replica<Counted>) -> raftobj::Call<()> {
+        counted.private()
     }
 }
 
-/// Answers for what the handle does not have: method lookup comes here only if the handle has none of the name.
-trait Missing {
-    fn first(&self) -> Gone {
-        Gone
+/// Method lookup finds these only if the handle has no method of the name.
+trait NotOnHandle {
+    fn first(&self) -> Absent {
+        Absent
     }
-    fn lent(&self) -> Gone {
-        Gone
+    fn by_lifetime(&self) -> Absent {
+        Absent
     }
-    fn boxed(&self) -> Gone {
-        Gone
+    fn boxed(&self) -> Absent {
+        Absent
     }
-    fn iter(&self) -> Gone {
-        Gone
+    fn iter(&self) -> Absent {
+        Absent
     }
-    fn left_out(&self) -> Gone {
-        Gone
+    fn excluded(&self) -> Absent {
+        Absent
     }
-    fn later(&self) -> Gone {
-        Gone
+    fn asynchronous(&self) -> Absent {
+        Absent
     }
-    fn unmarked(&self) -> Gone {
-        Gone
+    fn unmarked(&self) -> Absent {
+        Absent
     }
-    fn with_context(&self) -> Gone {
-        Gone
+    fn with_context(&self) -> Absent {
+        Absent
     }
 }
 
-struct Gone;
+struct Absent;
 
-impl<H: raftobj::__private::Handle> Missing for H {}
+impl<H: raftobj::__private::Handle> NotOnHandle for H {}
 
 #[replicated]
 #[derive(Default)]
@@ -96,7 +96,7 @@ impl Names {
         self.names.first().map(String::as_str)
     }
 
-    fn lent<'a>(&'a self) -> std::slice::Iter<'a, String> {
+    fn by_lifetime<'a>(&'a self) -> std::slice::Iter<'a, String> {
         self.names.iter()
     }
 
@@ -109,11 +109,11 @@ impl Names {
     }
 
     #[replicated(local = false)]
-    fn left_out(&self) -> usize {
+    fn excluded(&self) -> usize {
         self.names.len()
     }
 
-    async fn later(&self) -> usize {
+    async fn asynchronous(&self) -> usize {
         self.names.len()
     }
 
@@ -126,34 +126,34 @@ impl Names {
     }
 }
 
-fn signatures(names: &Replica<Names>, seen: &Replica<inner::Seen>) {
+fn signatures(names: &Replica<Names>, counted: &Replica<inner::Counted>) {
     let _: Call<bool> = names.add("a", 2);
     let _: Call<u8> = names.core(1, 2, (3, 4));
     let _: bool = names.is_empty();
     let _: String = names.nth((1, 2), String::new());
-    // What a local read cannot be is not there; `Gone` is the trait's answer.
-    let _: Gone = names.first();
-    let _: Gone = names.lent();
-    let _: Gone = names.boxed();
-    let _: Gone = names.iter();
-    let _: Gone = names.left_out();
-    let _: Gone = names.later();
-    let _: Gone = names.unmarked();
-    let _: Gone = names.with_context();
-    let _: Call<()> = seen.visible();
-    let _: Call<()> = inner::from_the_module(seen);
+    // These cannot be local reads, so the trait's methods are found.
+    let _: Absent = names.first();
+    let _: Absent = names.by_lifetime();
+    let _: Absent = names.boxed();
+    let _: Absent = names.iter();
+    let _: Absent = names.excluded();
+    let _: Absent = names.asynchronous();
+    let _: Absent = names.unmarked();
+    let _: Absent = names.with_context();
+    let _: Call<()> = counted.visible();
+    let _: Call<()> = inner::from_the_module(counted);
 }
 
-/// If it fails: the block is not what its author wrote.
+/// If it fails: the attribute changes the user's own methods.
 #[test]
-fn the_block_stays_as_it_was_written() {
+fn the_block_stays_unchanged() {
     let _ = signatures;
     let mut names = Names::default();
     assert!(names.add("a", &ApplyContext::for_test(3, 1, 1), 2));
     assert_eq!(names.core(1, 2, (3, 4)), 6);
     assert!(!names.is_empty());
     assert_eq!(
-        (names.first(), names.lent().len(), names.iter().count(), names.left_out()),
+        (names.first(), names.by_lifetime().len(), names.iter().count(), names.excluded()),
         (Some("a"), 2, 2, 2)
     );
     assert_eq!(
@@ -161,13 +161,13 @@ fn the_block_stays_as_it_was_written() {
         ("none!", "2")
     );
     assert_eq!(names.with_context(&ApplyContext::for_test(3, 1, 1)), 3);
-    drop(names.later());
+    drop(names.asynchronous());
     names.unmarked();
     assert_eq!(names.first(), None);
-    inner::Seen::default().visible();
+    inner::Counted::default().visible();
 }
 
-/// If it fails: an object cannot live in a function, as examples and tests have it.
+/// If it fails: an object cannot be declared in a function, as examples and tests do.
 #[test]
 fn an_object_can_be_declared_in_a_function() {
     #[replicated]

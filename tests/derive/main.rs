@@ -1,4 +1,4 @@
-//! The attribute, as users meet it: what its code does, what it compiles with, what is said of mistakes.
+//! Tests of the attribute in users' code: what it generates, what compiles, and the errors for mistakes.
 
 mod apply;
 mod generics;

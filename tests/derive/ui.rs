@@ -1,8 +1,7 @@
-//! What the compiler says of mistakes, and what it takes without a word. `TRYBUILD=overwrite` writes the messages
-//! anew; they are then read.
+//! Tests of compile errors. `TRYBUILD=overwrite` writes the expected messages; read their diff before you commit them.
 
-/// If it fails: a mistake is told in other words, elsewhere, or with another error after it.
+/// If it fails: a mistake has another message or location, or causes further errors.
 #[test]
-fn mistakes_are_told_in_our_words() {
+fn mistakes_have_the_expected_errors() {
     trybuild::TestCases::new().compile_fail("derive/ui/*.rs");
 }

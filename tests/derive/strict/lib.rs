@@ -1,6 +1,6 @@
-//! A user's crate as strict as can be: it denies every lint that generated code might trip over, gives raftobj
-//! another name, and shadows the names that everybody thinks are theirs. It is enough that it compiles. (What serde's
-//! derives allow for themselves cannot be forbidden here; the rest is.)
+//! A very strict crate of a user. It denies every lint that generated code could violate, renames raftobj, and shadows
+//! the names of the prelude. The test is that it compiles. (Lints that serde's derives allow for themselves are denied,
+//! because they cannot be forbidden.)
 
 #![forbid(
     unsafe_code,
@@ -28,7 +28,7 @@
 
 use renamed::{ApplyContext, Replica, replicated};
 
-/// Names that generated code must not take from here.
+/// Names that generated code must not resolve to.
 pub mod shadows {
     use renamed::replicated;
 
@@ -78,16 +78,16 @@ pub mod shadows {
     #[derive(Debug)]
     pub struct MethodId;
 
-    /// An object among them.
+    /// An object in scope of those names.
     #[replicated(crate = "renamed")]
     #[derive(Debug)]
-    pub struct Shaded {
+    pub struct Shadowed {
         /// A count.
         pub count: u64,
     }
 
     #[replicated(crate = "renamed")]
-    impl Shaded {
+    impl Shadowed {
         /// Adds.
         #[replicated]
         pub fn add(&mut self, by: u64, text: &str, bytes: &[u8], more: core::option::Option<&[u8]>) -> u64 {
@@ -134,7 +134,7 @@ where
         self.entries.clear();
     }
 
-    /// Went out of use, and stays in the log.
+    /// Deprecated, but logs contain it.
     #[deprecated(note = "use `clear`")]
     #[replicated]
     pub fn empty(&mut self) {
@@ -150,7 +150,7 @@ where
         self.entries.contains_key(key)
     }
 
-    /// Went out of use.
+    /// Deprecated.
     #[deprecated(note = "use `has`")]
     #[must_use]
     pub fn contains(&self, key: &K) -> bool {
@@ -158,7 +158,7 @@ where
     }
 }
 
-/// An object that is not to be seen, nor used yet.
+/// A private object without users.
 mod hidden {
     use renamed::replicated;
 
@@ -181,7 +181,7 @@ mod hidden {
     }
 }
 
-/// Nothing is replicated here, and nothing is unused.
+/// An object without replicated methods, which causes no warnings of unused code.
 #[replicated(crate = "renamed")]
 #[derive(Clone, Copy, Debug)]
 pub struct Still;
@@ -189,18 +189,18 @@ pub struct Still;
 #[replicated(crate = "renamed")]
 impl Still {}
 
-/// raftobj under a path of the user's own.
+/// The user's own path of raftobj.
 mod facade {
     pub(crate) use renamed::*;
 }
 
-/// Calls what the handles have.
-pub fn calls(map: &Replica<Map<u8, u16>>, shaded: &Replica<shadows::Shaded>) {
+/// Calls the methods of the handles.
+pub fn calls(map: &Replica<Map<u8, u16>>, shadowed: &Replica<shadows::Shadowed>) {
     drop(map.put(1, 2));
     drop(map.take((1, 2), 3));
     drop(map.clear());
-    drop(shaded.add(1, "", &[], None));
-    let _: (bool, u64) = (map.has(&1), shaded.count());
+    drop(shadowed.add(1, "", &[], None));
+    let _: (bool, u64) = (map.has(&1), shadowed.count());
     let mut hidden = hidden::Hidden::default();
     hidden.set(1);
 }
