@@ -61,10 +61,10 @@ impl Style {
             status.address,
             status.role,
             status.term,
-            status.commit,
-            status.applied,
-            status.last,
-            status.durable,
+            status.commit_index,
+            status.applied_index,
+            status.last_index,
+            status.durable_index,
             status.digest,
         );
         for peer in &status.peers {

@@ -94,12 +94,12 @@ impl Notices {
                     )),
                 }
             }
-            if let Some(reason) = &status.stopped {
+            if let Some(reason) = &status.stop_reason {
                 return reason.clone();
             }
             match watch.wait() {
                 Some(next) => status = next,
-                None => return status.stopped.clone().unwrap_or("its engine has ended".into()),
+                None => return status.stop_reason.clone().unwrap_or("its engine has ended".into()),
             }
         }
     }

@@ -115,7 +115,7 @@ fn a_panic_is_the_calls_outcome_and_the_next_call_works() {
     }
     assert_eq!(*nodes[1].add("x").wait().unwrap(), 2);
     agree(&nodes);
-    assert!(nodes.iter().all(|node| node.node().status().panics == 1));
+    assert!(nodes.iter().all(|node| node.node().status().method_panics == 1));
 }
 
 // Breaks: a thread waits for itself.

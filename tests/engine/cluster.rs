@@ -193,8 +193,9 @@ pub(crate) fn leader(nodes: &[Replica<Store>]) -> usize {
 pub(crate) fn agree(nodes: &[Replica<Store>]) {
     wait_until("all have applied the same", || {
         let statuses: Vec<_> = nodes.iter().map(|node| node.node().status()).collect();
-        let applied = statuses.iter().map(|status| status.applied).max()?;
-        let equal = statuses.iter().all(|status| status.applied == applied && status.last == applied);
+        let applied = statuses.iter().map(|status| status.applied_index).max()?;
+        let equal =
+            statuses.iter().all(|status| status.applied_index == applied && status.last_index == applied);
         equal.then(|| {
             assert!(statuses.iter().all(|status| status.digest == statuses[0].digest), "digests differ");
         })

@@ -41,7 +41,7 @@ fn a_shutdown_ends_what_is_pending_and_refuses_what_comes_later() {
     let sent = node.add("x");
     wait_until("the call is sent, or waits", || {
         let status = node.node().status();
-        (status.calls_sent + status.calls_waiting > 0).then_some(())
+        (status.calls_in_flight + status.calls_queued > 0).then_some(())
     });
     let read = node.linearizable().into_future();
     node.node().shutdown();
@@ -72,7 +72,7 @@ fn a_shutdown_under_a_guard_does_not_wait_for_itself() {
     ends("a shutdown under a guard", move || {
         let guard = node.read();
         let _queued = node.add("x");
-        wait_until("it is to be applied", || (node.node().status().commit.0 > 1).then_some(()));
+        wait_until("it is to be applied", || (node.node().status().commit_index.0 > 1).then_some(()));
         node.node().shutdown();
         drop(guard);
         node.node().shutdown();
@@ -109,7 +109,7 @@ fn where_no_two_replicas_agree_nothing_is_acknowledged_any_more() {
     let (_cluster, nodes) = Cluster::start(3, |options| options.call_deadline = Duration::from_millis(500));
     let _ = nodes[0].drift().wait();
     let stopped =
-        |node: &Replica<Store>| node.node().status().stopped.is_some_and(|why| why.contains("`drift`"));
+        |node: &Replica<Store>| node.node().status().stop_reason.is_some_and(|why| why.contains("`drift`"));
     wait_until("two have stopped", || (nodes.iter().filter(|node| stopped(node)).count() == 2).then_some(()));
     for node in &nodes {
         assert!(node.add("x").wait().is_err());

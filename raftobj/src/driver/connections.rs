@@ -63,7 +63,7 @@ impl ConnectionHandler for NodeConnections {
             Side::Dialled { address, .. } => Some(address),
             Side::Accepted { .. } => None,
         };
-        let judged = self.node.borrow_mut().judge(hello, dialled);
+        let judged = self.node.borrow_mut().check_hello(hello, dialled);
         self.node_called.notify_one();
         let (node, address) = judged.map_err(Bytes::from)?;
         if dialled.is_none() {

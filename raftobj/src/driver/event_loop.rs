@@ -13,7 +13,7 @@ use crate::calls::{CallId, ReadTicket};
 use crate::codec::Sink;
 use crate::codec::message::Message;
 use crate::net::{Lane, Net, PayloadWriter, PeerKey, first_ready};
-use crate::node::status::{Role, Status};
+use crate::node::status::{Leadership, Role, Status};
 use crate::node::{Effects, Node};
 use crate::persistence::Write;
 use crate::raft::message::Message as RaftMessage;
@@ -41,8 +41,8 @@ struct EventLoop {
     reads: HashMap<ReadTicket, oneshot::Sender<Result<(), ReadError>>>,
     next_read: u64,
     next_tick: Instant,
-    /// Role, term and leader, as last published.
-    headline: (Role, Term, Option<NodeId>),
+    /// As last published.
+    leadership: Leadership,
     /// Whether the user has shut the node down; else an end is a fault.
     shutdown_requested: bool,
     node_stopped: bool,
@@ -89,7 +89,7 @@ pub(super) async fn run(node: Node, network: Network, timing: Timing, handles: H
         next_read: 0,
         // The first tick is due at once: the node must know the time before it stamps an entry.
         next_tick: Instant::now(),
-        headline: (Role::Founding, Term(0), None),
+        leadership: Leadership { role: Role::Founding, term: Term(0), leader: None },
         shutdown_requested: false,
         node_stopped: false,
     };
@@ -232,13 +232,13 @@ impl EventLoop {
 
     /// Logs and publishes a change of role, term or leader.
     fn publish_changes(&mut self) {
-        let headline = self.node.borrow().headline();
-        if headline == self.headline {
+        let leadership = self.node.borrow().leadership();
+        if leadership == self.leadership {
             return;
         }
-        self.headline = headline;
+        self.leadership = leadership;
         let status = self.publish();
-        match &status.stopped {
+        match &status.stop_reason {
             None => {
                 let Status { address, term, .. } = &*status;
                 match (status.role, &status.leader) {
@@ -288,11 +288,11 @@ impl EventLoop {
             let link = peer.node.and_then(|node| self.connections.link(node));
             for lane in net.dialled.iter().filter(|lane| Some(lane.link) == link) {
                 peer.connected |= lane.connected.is_some();
-                peer.traffic.connections += lane.connections;
+                peer.traffic.connections_made += lane.connections;
                 peer.traffic.messages_sent += lane.frames;
                 peer.traffic.bytes_sent += lane.bytes;
                 peer.traffic.messages_dropped += lane.dropped;
-                peer.traffic.bytes_waiting += lane.bytes_waiting;
+                peer.traffic.bytes_queued += lane.bytes_waiting;
             }
             let key = peer.node.map(|node| PeerKey(node.0));
             for lane in net.accepted.iter().filter(|lane| Some(lane.peer) == key) {
@@ -332,9 +332,9 @@ impl Drop for Handles {
         self.apply.close();
         if std::thread::panicking() {
             let stop = |last: &mut Arc<Status>| {
-                let stopped = Some("its engine panicked".to_owned());
+                let stop_reason = Some("its engine panicked".to_owned());
                 let status = Status::clone(last);
-                *last = Arc::new(Status { role: Role::Stopped, leader: None, stopped, ..status });
+                *last = Arc::new(Status { role: Role::Stopped, leader: None, stop_reason, ..status });
             };
             catch_waker_panic(|| self.status.send_modify(stop));
         }

@@ -145,6 +145,6 @@ fn a_panic_of_the_engine_ends_all_threads_and_every_call() {
     });
     let status = ended.recv_timeout(PATIENCE).expect("the threads end");
     assert_eq!(status.role, crate::node::status::Role::Stopped);
-    assert!(status.stopped.unwrap().contains("panicked"));
+    assert!(status.stop_reason.unwrap().contains("panicked"));
     std::fs::remove_dir_all(directory).unwrap();
 }

@@ -1,25 +1,28 @@
-//! How a cluster comes to be: once, by all of its listed nodes, and never by fewer.
+//! How a cluster is founded: once, by all nodes of its list, never by fewer.
 //!
 //! ```text
-//!            has met all the others           all have announced the same list
-//!  Waiting ─────────────────────▶ Proposed ─────────────────────────────────▶ Formed
-//!               (list durable,             (or a formed node shows that list)
-//!                for ever)
+//!            has met all others             all have announced this proposal
+//!  Waiting ─────────────────────▶ Proposed ──────────────────────────────────▶ Formed
+//!               (proposal durable,         (or a node reports that it formed)
+//!                never changed)
 //! ```
 //!
-//! A list names every address with the node and the incarnation (the disk) that was met there. A node writes the
-//! list of all whom it has met, durably, and announces it; from then on this disk never announces another. A list
-//! forms only where every one of its nodes has announced it.
+//! 1. Every node is started with the same list of addresses. A *proposal* is a membership: for each address of the list, the
+//!    node and the incarnation (the disk) that answered there.
+//! 2. A node that has met all others makes a proposal durable, then announces it. Its disk never announces another.
+//! 3. A proposal forms the cluster when all of its nodes have announced it.
+//! 4. Until then a node gives no vote and counts for no majority.
 //!
-//! So of two lists that have a disk in common at most one forms: both would need that disk's announcement, and it
-//! makes one. A majority would not be enough: a wiped node and one that was never met could found a second cluster
-//! beside the first. Nor would a list that changes when another disk appears at an address: announcements of the old
-//! one may still be on their way.
+//! **At most one cluster forms.** Two proposals that have a disk in common cannot both form: each needs the announcement of
+//! that disk, and a disk makes one.
 //!
-//! The price: where a disk is lost between a node's announcement and the forming, moments later, the others wait
-//! for that disk. They say so, and what to do.
+//! **A majority is not enough.** A wiped node and a node that was never met could found a second cluster beside the first.
 //!
-//! A node counts and gives no vote before its list is formed.
+//! **A proposal cannot change**, even if another disk appears at an address: announcements of the old proposal may still be
+//! in flight, and both could form.
+//!
+//! **The price.** If a disk is lost after a node has announced a proposal with it, and before the cluster forms moments
+//! later, the other nodes wait for that disk. They report this, and what to do.
 
 use crate::codec::message::Announcement;
 use crate::marks::mark;
@@ -32,13 +35,12 @@ use std::collections::{BTreeMap, BTreeSet};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Founding {
     own: NodeId,
-    /// All addresses of the list, this node's too.
+    /// All addresses of the list, this node's own too.
     addresses: BTreeSet<String>,
-    /// Who answers at each address.
+    /// The node and the disk that answered at each address.
     met: BTreeMap<String, (NodeId, Incarnation)>,
     proposal: Option<Proposal>,
-    /// The list that forms is being written: nothing that is heard meanwhile changes it, or is answered with
-    /// another write.
+    /// The membership that forms is being written. No message changes it any more, or causes another write.
     forming: bool,
 }
 
@@ -49,21 +51,21 @@ struct Proposal {
     announced_by: BTreeSet<NodeId>,
 }
 
-/// What the owner has to do, in this order.
+/// What the caller must do next; the steps come in this order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum FoundingStep {
     /// Nothing.
     Wait,
     /// Write this proposal durably, then call [`Founding::proposal_written`].
-    Write(Membership),
-    /// Announce to all: the proposal is durable.
+    WriteProposal(Membership),
+    /// Send the announcement to all: the proposal is durable.
     Announce,
-    /// Every listed node has announced this list: write it durably as formed; then the founding is over.
+    /// All nodes of this membership have announced it. Write durably that it has formed; then the founding is over.
     Form(Membership),
 }
 
 impl Founding {
-    /// A node that starts without a formed cluster; `proposal` is what its disk remembers.
+    /// A node that starts before its cluster has formed. `proposal` is the one on its disk.
     pub(crate) fn new(
         own: NodeId,
         incarnation: Incarnation,
@@ -78,15 +80,15 @@ impl Founding {
         Founding { own, addresses: list.iter().cloned().collect(), met, proposal, forming: false }
     }
 
-    /// Where the founding stands at the start: a list of one needs nobody else.
-    pub(crate) fn begin(&mut self) -> FoundingStep {
+    /// The first step. It may be the last: a list of one needs no other node.
+    pub(crate) fn start(&mut self) -> FoundingStep {
         match self.propose() {
-            FoundingStep::Wait => self.conclude(),
+            FoundingStep::Wait => self.form_if_all_announced(),
             step => step,
         }
     }
 
-    /// A node of this list answers at `address`.
+    /// A node has answered at `address`.
     pub(crate) fn meet(&mut self, address: &str, id: NodeId, incarnation: Incarnation) -> FoundingStep {
         if !self.addresses.contains(address) || id == self.own {
             return FoundingStep::Wait;
@@ -95,10 +97,10 @@ impl Founding {
         self.propose()
     }
 
-    /// Proposes the list of all that were met, once: this disk announces no other.
+    /// Proposes the nodes that were met, once: this disk announces no other proposal.
     fn propose(&mut self) -> FoundingStep {
-        let settled = self.proposal.is_some() && !planted!(ListChanges);
-        if settled || self.met.len() < self.addresses.len() {
+        let has_proposed = self.proposal.is_some() && !planted!(ListChanges);
+        if has_proposed || self.met.len() < self.addresses.len() {
             return FoundingStep::Wait;
         }
         let member = |(address, &(id, incarnation)): (&String, &(NodeId, Incarnation))| {
@@ -106,20 +108,20 @@ impl Founding {
         };
         let membership = Membership { members: self.met.iter().map(member).collect() };
         if membership.members.len() < self.addresses.len() {
-            // One node behind two addresses of the list: it would count twice.
+            // One node answers at two addresses of the list. It would count twice.
             return FoundingStep::Wait;
         }
         self.proposal =
             Some(Proposal { membership: membership.clone(), durable: false, announced_by: BTreeSet::new() });
-        FoundingStep::Write(membership)
+        FoundingStep::WriteProposal(membership)
     }
 
-    /// The proposal is on disk.
+    /// The proposal is durable.
     pub(crate) fn proposal_written(&mut self, written: &Membership) -> FoundingStep {
         match &mut self.proposal {
             Some(proposal) if proposal.membership == *written => {
                 proposal.durable = true;
-                match self.conclude() {
+                match self.form_if_all_announced() {
                     FoundingStep::Wait => FoundingStep::Announce,
                     step => step,
                 }
@@ -128,18 +130,18 @@ impl Founding {
         }
     }
 
-    /// `from` says how far it is.
-    pub(crate) fn heard(&mut self, from: NodeId, announcement: &Announcement) -> FoundingStep {
+    /// The announcement of a peer.
+    pub(crate) fn receive(&mut self, from: NodeId, announcement: &Announcement) -> FoundingStep {
         match announcement {
             Announcement::Waiting => FoundingStep::Wait,
             Announcement::Proposed(membership) => match &mut self.proposal {
                 Some(proposal) if proposal.membership == *membership => {
                     proposal.announced_by.insert(from);
-                    self.conclude()
+                    self.form_if_all_announced()
                 }
                 _ => FoundingStep::Wait,
             },
-            // All have announced it, so this disk has: it is this node's own proposal, or a lie.
+            // A formed membership was announced by all its disks. So it is this disk's own proposal, or it is false.
             Announcement::Formed(membership) if planted!(FormedAdoptedByAnyone | WipedDiskReturns) => {
                 self.form(membership.clone())
             }
@@ -153,7 +155,7 @@ impl Founding {
         }
     }
 
-    fn conclude(&mut self) -> FoundingStep {
+    fn form_if_all_announced(&mut self) -> FoundingStep {
         match &self.proposal {
             Some(Proposal { membership, durable: true, announced_by }) => {
                 let all = membership.members.keys().all(|id| *id == self.own || announced_by.contains(id));
@@ -163,7 +165,7 @@ impl Founding {
         }
     }
 
-    /// The list forms: to be written, once.
+    /// Forms the membership: it is written once.
     fn form(&mut self, membership: Membership) -> FoundingStep {
         if std::mem::replace(&mut self.forming, true) {
             return FoundingStep::Wait;
@@ -171,7 +173,7 @@ impl Founding {
         FoundingStep::Form(membership)
     }
 
-    /// What this node tells the others.
+    /// What this node announces to the others.
     pub(crate) fn announcement(&self) -> Announcement {
         match &self.proposal {
             Some(proposal) if proposal.durable || planted!(FoundingListSentEarly) => {
@@ -181,27 +183,28 @@ impl Founding {
         }
     }
 
-    /// Whether this node has written a list that names another disk at `address`: then it waits for that one.
-    pub(crate) fn waits_for_another(&self, address: &str, id: NodeId, incarnation: Incarnation) -> bool {
+    /// Whether this node has proposed another disk at `address`, and so waits for that one.
+    pub(crate) fn waits_for_another_disk(&self, address: &str, id: NodeId, incarnation: Incarnation) -> bool {
         let proposal = self.proposal.as_ref().filter(|_| !planted!(ListChanges));
         let named = proposal.and_then(|p| p.membership.members.iter().find(|(_, m)| m.address == address));
         named.is_some_and(|(named, member)| (*named, member.incarnation) != (id, incarnation))
     }
 
-    /// Who answers at an address, if it was met.
+    /// The node that answered at an address, if one has.
     pub(crate) fn met(&self, address: &str) -> Option<NodeId> {
         self.met.get(address).map(|(id, _)| *id)
     }
 
-    /// The addresses whose nodes were not met, or have not announced the list yet. Empty while only this node's
-    /// own write is under way.
+    /// The addresses whose nodes have not answered yet, or have not announced the proposal yet. Empty while only a write of
+    /// this node is missing.
     pub(crate) fn waiting_for(&self) -> Vec<String> {
         let unmet = self.addresses.iter().filter(|address| !self.met.contains_key(*address));
         let unmet: Vec<String> = unmet.cloned().collect();
         match &self.proposal {
             Some(proposal) if unmet.is_empty() => {
-                let silent = proposal.membership.members.iter();
-                let silent = silent.filter(|(id, _)| **id != self.own && !proposal.announced_by.contains(id));
+                let members = proposal.membership.members.iter();
+                let silent =
+                    members.filter(|(id, _)| **id != self.own && !proposal.announced_by.contains(id));
                 silent.map(|(_, member)| member.address.clone()).collect()
             }
             _ => unmet,
@@ -235,58 +238,64 @@ mod tests {
     fn a_list_of_one_forms_after_its_own_write() {
         let addresses = list(1);
         let mut alone = founding(1, 1);
-        let FoundingStep::Write(list) = alone.begin() else { panic!("it has met all") };
+        let FoundingStep::WriteProposal(proposal) = alone.start() else { panic!("it has met all") };
         assert_eq!(alone.announcement(), Announcement::Waiting);
-        assert_eq!(alone.proposal_written(&list), FoundingStep::Form(list.clone()));
-        let mut again = Founding::new(NodeId(1), Incarnation(1), &address(1), &addresses, Some(list.clone()));
-        assert_eq!(again.begin(), FoundingStep::Form(list), "killed between the two writes");
+        assert_eq!(alone.proposal_written(&proposal), FoundingStep::Form(proposal.clone()));
+        let mut again =
+            Founding::new(NodeId(1), Incarnation(1), &address(1), &addresses, Some(proposal.clone()));
+        assert_eq!(again.start(), FoundingStep::Form(proposal), "killed between the two writes");
     }
 
     #[test]
-    fn nothing_forms_before_all_have_announced_the_same_list() {
+    fn nothing_forms_before_all_have_announced_the_same_proposal() {
         let mut first = founding(1, 3);
-        assert_eq!(first.begin(), FoundingStep::Wait);
+        assert_eq!(first.start(), FoundingStep::Wait);
         assert_eq!(meet(&mut first, 2, 2), FoundingStep::Wait);
         assert_eq!(first.waiting_for(), [address(3)]);
-        let FoundingStep::Write(list) = meet(&mut first, 3, 3) else { panic!("it has met all") };
-        assert_eq!(first.proposal_written(&list), FoundingStep::Announce);
-        let announcement = Announcement::Proposed(list.clone());
-        assert_eq!(first.heard(NodeId(2), &announcement), FoundingStep::Wait);
-        assert_eq!(first.heard(NodeId(2), &announcement), FoundingStep::Wait, "twice is not two");
+        let FoundingStep::WriteProposal(proposal) = meet(&mut first, 3, 3) else { panic!("it has met all") };
+        assert_eq!(first.proposal_written(&proposal), FoundingStep::Announce);
+        let announcement = Announcement::Proposed(proposal.clone());
+        assert_eq!(first.receive(NodeId(2), &announcement), FoundingStep::Wait);
+        assert_eq!(first.receive(NodeId(2), &announcement), FoundingStep::Wait, "twice is not two");
         assert_eq!(first.waiting_for(), [address(3)]);
-        assert_eq!(first.heard(NodeId(3), &announcement), FoundingStep::Form(list));
+        assert_eq!(first.receive(NodeId(3), &announcement), FoundingStep::Form(proposal));
     }
 
-    /// Breaks: two lists of one disk form, because an announcement of the first is still on its way.
+    /// Breaks: two proposals of one disk form, because an announcement of the first is still in flight.
     #[test]
-    fn a_list_that_was_written_is_never_changed() {
+    fn a_durable_proposal_never_changes() {
         let mut first = founding(1, 2);
-        let FoundingStep::Write(old) = meet(&mut first, 2, 2) else { panic!("it has met all") };
+        let FoundingStep::WriteProposal(old) = meet(&mut first, 2, 2) else { panic!("it has met all") };
         assert_eq!(meet(&mut first, 2, 9), FoundingStep::Wait, "another disk at the address");
-        assert!(first.waits_for_another(&address(2), NodeId(9), Incarnation(9)));
-        assert!(!first.waits_for_another(&address(2), NodeId(2), Incarnation(2)));
+        assert!(first.waits_for_another_disk(&address(2), NodeId(9), Incarnation(9)));
+        assert!(!first.waits_for_another_disk(&address(2), NodeId(2), Incarnation(2)));
         assert_eq!(first.proposal_written(&old), FoundingStep::Announce);
         assert_eq!(first.announcement(), Announcement::Proposed(old.clone()));
         let mut again = Founding::new(NodeId(1), Incarnation(1), &address(1), &list(2), Some(old.clone()));
         assert_eq!(meet(&mut again, 2, 9), FoundingStep::Wait, "nor after a restart");
-        assert_eq!(again.heard(NodeId(2), &Announcement::Proposed(old.clone())), FoundingStep::Form(old));
+        assert_eq!(again.receive(NodeId(2), &Announcement::Proposed(old.clone())), FoundingStep::Form(old));
     }
 
-    // Breaks: two nodes that mean different lists count each other, and two clusters form.
+    // Breaks: nodes with different proposals count each other, and two clusters form.
     #[test]
-    fn only_what_is_said_of_this_very_list_counts() {
+    fn only_announcements_of_the_same_proposal_count() {
         let mut first = founding(1, 2);
-        let FoundingStep::Write(list) = meet(&mut first, 2, 2) else { panic!("it has met all") };
-        let FoundingStep::Write(other) = meet(&mut founding(1, 2), 2, 8) else { panic!("it has met all") };
+        let FoundingStep::WriteProposal(proposal) = meet(&mut first, 2, 2) else { panic!("it has met all") };
+        let FoundingStep::WriteProposal(other) = meet(&mut founding(1, 2), 2, 8) else {
+            panic!("it has met all")
+        };
         assert_eq!(first.proposal_written(&other), FoundingStep::Wait);
-        assert_eq!(first.announcement(), Announcement::Waiting, "another list is on the disk");
-        assert_eq!(first.proposal_written(&list), FoundingStep::Announce);
-        assert_eq!(first.heard(NodeId(2), &Announcement::Proposed(other)), FoundingStep::Wait);
+        assert_eq!(first.announcement(), Announcement::Waiting, "another proposal is on the disk");
+        assert_eq!(first.proposal_written(&proposal), FoundingStep::Announce);
+        assert_eq!(first.receive(NodeId(2), &Announcement::Proposed(other)), FoundingStep::Wait);
         assert_eq!(first.waiting_for(), [address(2)]);
-        assert_eq!(first.heard(NodeId(2), &Announcement::Proposed(list.clone())), FoundingStep::Form(list));
+        assert_eq!(
+            first.receive(NodeId(2), &Announcement::Proposed(proposal.clone())),
+            FoundingStep::Form(proposal)
+        );
     }
 
-    // Breaks: a node that answers at two addresses counts twice; or whoever answers somewhere else is waited for.
+    // Breaks: a node that answers at two addresses counts twice; or a node at an unlisted address is waited for.
     #[test]
     fn each_address_of_the_list_has_a_node_of_its_own() {
         let mut first = founding(1, 3);
@@ -298,33 +307,35 @@ mod tests {
         assert_eq!(
             first.meet(&address(3), NodeId(5), Incarnation(5)),
             FoundingStep::Wait,
-            "the same once more"
+            "the same node again"
         );
         assert_eq!(first.met(&address(3)), Some(NodeId(5)));
-        assert!(matches!(first.meet(&address(3), NodeId(6), Incarnation(6)), FoundingStep::Write(_)));
+        assert!(matches!(first.meet(&address(3), NodeId(6), Incarnation(6)), FoundingStep::WriteProposal(_)));
     }
 
     #[test]
-    fn a_formed_list_is_adopted_only_if_this_disk_has_announced_it() {
-        let list_with = |incarnation| {
+    fn a_formed_membership_is_adopted_only_if_this_disk_has_announced_it() {
+        let proposal_with = |incarnation| {
             let mut first = founding(1, 2);
-            let FoundingStep::Write(list) = meet(&mut first, 2, incarnation) else { panic!("met all") };
-            list
+            let FoundingStep::WriteProposal(proposal) = meet(&mut first, 2, incarnation) else {
+                panic!("it has met all")
+            };
+            proposal
         };
-        let formed = |incarnation| Announcement::Formed(list_with(incarnation));
+        let formed = |incarnation| Announcement::Formed(proposal_with(incarnation));
         let mut second = founding(2, 2);
-        assert_eq!(second.heard(NodeId(1), &formed(2)), FoundingStep::Wait, "nothing was announced");
-        assert_eq!(meet(&mut second, 1, 1), FoundingStep::Write(list_with(2)));
-        assert_eq!(second.heard(NodeId(1), &formed(2)), FoundingStep::Wait, "nor written");
-        second.proposal_written(&list_with(2));
-        assert_eq!(second.heard(NodeId(1), &formed(8)), FoundingStep::Wait, "formed with another disk");
-        assert_eq!(second.heard(NodeId(1), &formed(2)), FoundingStep::Form(list_with(2)));
+        assert_eq!(second.receive(NodeId(1), &formed(2)), FoundingStep::Wait, "this disk has no proposal");
+        assert_eq!(meet(&mut second, 1, 1), FoundingStep::WriteProposal(proposal_with(2)));
+        assert_eq!(second.receive(NodeId(1), &formed(2)), FoundingStep::Wait, "its proposal is not durable");
+        second.proposal_written(&proposal_with(2));
+        assert_eq!(second.receive(NodeId(1), &formed(8)), FoundingStep::Wait, "formed with another disk");
+        assert_eq!(second.receive(NodeId(1), &formed(2)), FoundingStep::Form(proposal_with(2)));
     }
 
-    /// Breaks: the check above would not see that anybody adopts a formed list.
+    /// Breaks: the test above does not notice that any node adopts a formed membership.
     #[test]
-    fn planted_lists_adopted_by_anyone_are_found() {
-        let check = a_formed_list_is_adopted_only_if_this_disk_has_announced_it;
+    fn planted_memberships_adopted_by_anyone_are_found() {
+        let check = a_formed_membership_is_adopted_only_if_this_disk_has_announced_it;
         let planted = || with(Bug::FormedAdoptedByAnyone, check);
         assert!(catch_unwind(planted).is_err(), "it was not found");
     }

@@ -1,7 +1,6 @@
-//! Whom a node talks to.
+//! Which peers a node accepts.
 //!
-//! Both ends of a connection judge the other's hello. A refusal is a sentence that both ends log; it says what
-//! to do.
+//! Both ends of a connection check the other's hello. A refusal is a sentence that both ends log. It names the remedy.
 
 use super::{Formation, Node};
 use crate::codec::hello::{Hello, HelloError, MethodSignature};
@@ -25,26 +24,30 @@ impl Node {
         }
     }
 
-    /// Who the other end is, and its address, if this node talks to it. `dialled` is the address that was dialled,
-    /// where this node did.
-    pub(crate) fn judge(&mut self, hello: &[u8], dialled: Option<&str>) -> Result<(NodeId, String), String> {
+    /// Accepts or refuses the other end of a connection; returns its id and its address. `dialled` is the address that this
+    /// node has dialled, if it has.
+    pub(crate) fn check_hello(
+        &mut self,
+        hello: &[u8],
+        dialled: Option<&str>,
+    ) -> Result<(NodeId, String), String> {
         let hello = match Hello::decode(Bytes::copy_from_slice(hello)) {
             Ok(hello) => hello,
             Err(error @ HelloError::Foreign) => return Err(error.to_string()),
-            Err(error) => return Err(format!("{error} (told by {})", self.config.address)),
+            Err(error) => return Err(format!("{error} (reported by {})", self.config.address)),
         };
-        self.judge_hello(&hello, dialled)?;
-        // With a node that has formed its cluster nothing can be founded any more: this one is in that, or out.
+        self.check_decoded(&hello, dialled)?;
+        // A peer whose cluster has formed founds no other: this node is a member of that cluster, or of none.
         if let (Some(address), Formation::Founding(founding), None) =
             (dialled, &mut self.formation, hello.cluster)
         {
             let step = founding.meet(address, hello.node, hello.incarnation);
-            self.found(step);
+            self.take_founding_step(step);
         }
         Ok((hello.node, hello.address))
     }
 
-    fn judge_hello(&mut self, hello: &Hello, dialled: Option<&str>) -> Result<(), String> {
+    fn check_decoded(&mut self, hello: &Hello, dialled: Option<&str>) -> Result<(), String> {
         let own = &self.config;
         if hello.node == own.node {
             return Err(match dialled {
@@ -75,15 +78,15 @@ impl Node {
             ));
         }
         match &self.formation {
-            Formation::Founding(_) => self.judge_founder(hello)?,
-            Formation::Formed { .. } => self.judge_member(hello)?,
+            Formation::Founding(_) => self.check_founder(hello)?,
+            Formation::Formed { .. } => self.check_member(hello)?,
         }
-        // Last: what a stranger says of methods is worth neither a warning nor the memory of it.
-        self.judge_methods(&hello.address, &hello.methods)
+        // Last, so that only a member can cause a warning and use memory for it.
+        self.check_methods(&hello.address, &hello.methods)
     }
 
-    /// Nodes that take a method's arguments differently would read each other's entries wrongly.
-    fn judge_methods(&mut self, address: &str, theirs: &[MethodSignature]) -> Result<(), String> {
+    /// Nodes whose methods take other arguments would decode each other's entries wrongly.
+    fn check_methods(&mut self, address: &str, theirs: &[MethodSignature]) -> Result<(), String> {
         for their in theirs {
             let Some(ours) = self.config.methods.iter().find(|ours| ours.id == their.id) else { continue };
             let name = self.config.method_name(ours.id);
@@ -93,7 +96,7 @@ impl Node {
                     their.arity, ours.arity, self.config.address
                 ));
             }
-            if ours.types != their.types && self.warned.insert((address.to_owned(), ours.id)) {
+            if ours.types != their.types && self.warned_methods.insert((address.to_owned(), ours.id)) {
                 self.effects.warnings.push(format!(
                     "the types of `{name}` are spelled differently at {address}: if they are not the same types, \
                      entries will be read wrongly"
@@ -103,7 +106,7 @@ impl Node {
         Ok(())
     }
 
-    fn judge_founder(&self, hello: &Hello) -> Result<(), String> {
+    fn check_founder(&self, hello: &Hello) -> Result<(), String> {
         let own = &self.config;
         if hello.founders != own.founders {
             return Err(format!(
@@ -118,7 +121,7 @@ impl Node {
             return Err(format!("{} is not in the list [{}]", hello.address, own.founders.join(", ")));
         }
         if let Formation::Founding(founding) = &self.formation
-            && founding.waits_for_another(&hello.address, hello.node, hello.incarnation)
+            && founding.waits_for_another_disk(&hello.address, hello.node, hello.incarnation)
         {
             mark!(WipedFounderRefused);
             return Err(format!(
@@ -130,7 +133,7 @@ impl Node {
         Ok(())
     }
 
-    fn judge_member(&self, hello: &Hello) -> Result<(), String> {
+    fn check_member(&self, hello: &Hello) -> Result<(), String> {
         let own = &self.config;
         if let (Some(theirs), Some(ours)) = (hello.cluster, self.cluster())
             && theirs != ours
@@ -142,10 +145,10 @@ impl Node {
             ));
         }
         let Some(membership) = self.membership() else { return Ok(()) };
-        let any_disk = planted!(IncarnationIgnored | WipedDiskReturns);
+        let ignore_incarnation = planted!(IncarnationIgnored | WipedDiskReturns);
         match membership.members.get(&hello.node) {
             Some(member)
-                if (member.incarnation == hello.incarnation || any_disk)
+                if (member.incarnation == hello.incarnation || ignore_incarnation)
                     && member.address == hello.address =>
             {
                 Ok(())

@@ -1,4 +1,4 @@
-//! What a node is told at its start, and what it wants done.
+//! What goes into a node at its start, and what comes out of it: [`Effects`].
 
 use crate::calls::outcome::{Outcome, ReadError};
 use crate::calls::{CallId, CallsConfig, ReadTicket};
@@ -10,24 +10,24 @@ use crate::raft::config::Config as RaftConfig;
 use crate::raft::membership::Membership;
 use crate::raft::types::{Boot, Entry, HardState, Incarnation, Index, NodeId, Ticks};
 
-/// What a node is told at its start.
+/// Who the node is, and how it is set up.
 #[derive(Clone, Debug)]
 pub(crate) struct NodeConfig {
     pub(crate) node: NodeId,
     pub(crate) incarnation: Incarnation,
     pub(crate) boot: Boot,
-    /// Its own address, as in `founders`.
+    /// Its own address, spelled as in `founders`.
     pub(crate) address: String,
-    /// The founding list, sorted, its own address in it.
+    /// The addresses of all nodes that found the cluster, sorted; its own is one of them.
     pub(crate) founders: Vec<String>,
-    /// The object's name.
+    /// The name of the object's type.
     pub(crate) object: String,
     pub(crate) methods: Vec<MethodSignature>,
-    /// Names for the ids in `methods`, for people.
+    /// The names of `methods`, for messages.
     pub(crate) method_names: Vec<(MethodId, &'static str)>,
     pub(crate) raft: RaftConfig,
     pub(crate) calls: CallsConfig,
-    /// How often digests are told, and announcements repeated while the cluster is founded.
+    /// How often digests are sent, and announcements while the cluster is founded.
     pub(crate) gossip_ticks: Ticks,
 }
 
@@ -37,10 +37,10 @@ impl NodeConfig {
     }
 }
 
-/// What a node's disk remembers.
+/// What a node reads back from its disk when it starts; figure 2's persistent state and more.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct PersistentState {
-    /// The list that it announced, while the cluster is being founded.
+    /// The membership that it has proposed, while the cluster is founded.
     pub(crate) proposal: Option<Membership>,
     /// The members, once the cluster is formed.
     pub(crate) formed: Option<Membership>,
@@ -49,10 +49,10 @@ pub(crate) struct PersistentState {
     pub(crate) entries: Vec<Entry>,
 }
 
-/// What is to be done. The lanes are independent of each other, and each is in order.
+/// What the driver must do. The fields are independent of each other; each is in order.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Effects {
-    /// Send now. What cannot be sent is dropped: the protocol sends again what still matters.
+    /// Send now. Drop a message that cannot be sent: the protocol sends again what still matters.
     pub(crate) messages: Vec<(NodeId, Message)>,
     /// Write and fsync in this order, then call [`persisted`](super::Node::persisted) with the last one's id.
     pub(crate) persists: Vec<Persist>,
@@ -62,18 +62,18 @@ pub(crate) struct Effects {
     pub(crate) committed: Vec<Entry>,
     /// Calls that have ended.
     pub(crate) completions: Vec<(CallId, Outcome)>,
-    /// Reads that have ended: serve them now, or never.
+    /// Reads that have ended: serve each now, or return its error.
     pub(crate) reads: Vec<(ReadTicket, Result<Index, ReadError>)>,
-    /// For the log of the process.
+    /// Write to the log of the process.
     pub(crate) warnings: Vec<String>,
 }
 
-/// A step of the founding that has to be durable before it is told.
+/// A step of the founding. It must be durable before a message speaks of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum FoundingWrite {
-    /// This list is announced next.
+    /// The node will announce this proposal.
     Proposal(Membership),
-    /// The cluster is formed, with this id; the node takes part from now on.
+    /// The cluster is formed, and this is its id. The node takes part from now on.
     Formed { membership: Membership, cluster: u64 },
 }
 

@@ -1,15 +1,16 @@
-//! A whole node without the world around it: the protocol, the calls of this process, the founding, and the
-//! comparison with other replicas, composed.
+//! A whole node without I/O: the protocol, the calls of this process, the founding of the cluster and the comparison with
+//! other replicas, composed.
 //!
-//! Pure: events come in as method calls, all that follows goes out in [`Effects`]. A driver runs it on threads,
-//! sockets and files; a test or a simulator runs the same node under a seed. It never sees tokio, a file or a
-//! socket, nor the user's object: entries go out to be applied, and what applying them did comes back.
+//! Pure: events come in as method calls, and their effects go out in [`Effects`]. A driver runs a node on threads, sockets
+//! and files; a test or a simulator runs the same node under a seed. It never sees tokio, a file, a socket or the user's
+//! object: committed entries go out to be applied, and the result comes back in [`Node::applied`].
 //!
-//! Begin with [`Node::effects`]. The topics: `interface` (what goes in and out), `handshake` (whom it talks
-//! to), `proposals` (calls into the log), `founding`, `divergence`, `status`.
+//! Begin with [`Node::effects`]. The topics: `interface` (what goes in and out), `handshake` (which peers are accepted),
+//! `proposals` (calls into the log), `founding`, `gossip` and `divergence` (comparison of replicas), `status`.
 
 pub(crate) mod divergence;
 pub(crate) mod founding;
+mod gossip;
 mod handshake;
 mod interface;
 mod proposals;
@@ -22,7 +23,6 @@ use crate::codec::command::SessionId;
 use crate::codec::membership::cluster_id;
 use crate::codec::message::{Announcement, Message};
 use crate::codec::method::MethodId;
-use crate::marks::mark;
 use crate::object::machine::Applied;
 use crate::planted::planted;
 use crate::raft::membership::Membership;
@@ -32,9 +32,9 @@ use crate::raft::{PersistId, Raft, Restored};
 use bytes::Bytes;
 pub(crate) use interface::{Effects, FoundingWrite, NodeConfig, PersistentState};
 
-use divergence::{Divergence, DivergenceDetector};
+use divergence::DivergenceDetector;
 use founding::{Founding, FoundingStep};
-use status::Role;
+use status::{Leadership, Role};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// One node.
@@ -45,20 +45,22 @@ pub(crate) struct Node {
     calls: Calls,
     divergence: DivergenceDetector,
     now: Ticks,
-    /// What the machine's clock said at the last tick.
+    /// The machine's clock at the last tick.
     time: Time,
-    /// How many connections this node has to each peer to send on.
+    /// How many connections to each peer this node can send on.
     connections: BTreeMap<NodeId, u32>,
-    /// Differences in methods' types that were warned of.
-    warned: BTreeSet<(String, MethodId)>,
-    /// Members that forwarded a call which cannot be applied here.
-    barred: BTreeSet<NodeId>,
+    /// Peers' methods of other types that a warning was logged for.
+    warned_methods: BTreeSet<(String, MethodId)>,
+    /// Members whose forwarded calls a warning was logged for.
+    warned_members: BTreeSet<NodeId>,
     applied: Index,
     panics: u64,
+    /// Why the node has stopped, if it has.
     stopped: Option<String>,
     effects: Effects,
 }
 
+/// Whether the cluster is formed.
 #[derive(Clone, Debug)]
 #[allow(clippy::large_enum_variant, reason = "there is one of it in a process")]
 enum Formation {
@@ -67,7 +69,7 @@ enum Formation {
 }
 
 impl Node {
-    /// A node that starts, or starts again.
+    /// A node that starts for the first time, or again.
     pub(crate) fn new(config: NodeConfig, persistent_state: PersistentState) -> Node {
         let session = SessionId { node: config.node, incarnation: config.incarnation, boot: config.boot };
         let mut calls = Calls::new(session, config.calls.clone());
@@ -94,16 +96,16 @@ impl Node {
             now: Ticks(0),
             time: Time(0),
             connections: BTreeMap::new(),
-            warned: BTreeSet::new(),
-            barred: BTreeSet::new(),
+            warned_methods: BTreeSet::new(),
+            warned_members: BTreeSet::new(),
             applied: Index(0),
             panics: 0,
             stopped: None,
             effects: Effects::default(),
         };
         if let Formation::Founding(founding) = &mut node.formation {
-            let step = founding.begin();
-            node.found(step);
+            let step = founding.start();
+            node.take_founding_step(step);
         }
         node
     }
@@ -128,7 +130,7 @@ impl Node {
         }
     }
 
-    /// A message of a peer that was judged.
+    /// A message of a peer whose hello was accepted.
     pub(crate) fn receive(&mut self, from: NodeId, message: Message) {
         if self.stopped.is_some() {
             return;
@@ -137,33 +139,33 @@ impl Node {
             (Message::Raft(term, message), Formation::Formed { raft, .. }) => {
                 raft.step(Envelope { from, to: self.config.node, term, message });
             }
-            (Message::Calls(commands), Formation::Formed { .. }) => self.propose_for(from, commands),
+            (Message::Calls(commands), Formation::Formed { .. }) => self.propose_forwarded(from, commands),
             (Message::CallsRefused { from: number, why }, _) => self.calls.refused(from, number, why),
             (Message::Founding(announcement), Formation::Founding(founding)) => {
-                let step = founding.heard(from, &announcement);
-                self.found(step);
+                let step = founding.receive(from, &announcement);
+                self.take_founding_step(step);
             }
             (Message::Founding(announcement), Formation::Formed { raft, .. }) => {
-                // A node that still waits is told that the cluster is formed: it may be in it.
+                // The peer still waits. It may be a member of this cluster, which has formed.
                 if !matches!(announcement, Announcement::Formed(_)) {
                     let formed = Announcement::Formed(raft.membership().clone());
                     self.effects.messages.push((from, Message::Founding(formed)));
                 }
             }
             (Message::Digest { index, digest }, _) => {
-                let question = self.divergence.claimed(from, index, digest);
-                self.ask_members(question);
+                let question = self.divergence.receive_digest(from, index, digest);
+                self.send_question(question);
             }
             (Message::DigestsWanted { upto }, _) => {
-                self.effects.messages.push((from, self.divergence.answer(upto)));
+                self.effects.messages.push((from, self.divergence.reply(upto)));
             }
-            (Message::Digests { first, digests }, _) => self.compare(from, first, &digests),
-            // Nothing of the protocol is for a node that is not in a formed cluster.
+            (Message::Digests { first, digests }, _) => self.receive_digests(from, first, &digests),
+            // A node takes part in the protocol only once its cluster is formed.
             (Message::Raft(..) | Message::Calls(_), Formation::Founding(_)) => {}
         }
     }
 
-    /// A connection to send on was made to a peer that was judged.
+    /// A connection to send on was made, to a peer whose hello was accepted.
     pub(crate) fn connected(&mut self, peer: NodeId) {
         *self.connections.entry(peer).or_default() += 1;
         match &mut self.formation {
@@ -184,17 +186,17 @@ impl Node {
         }
     }
 
-    /// This process makes a call. It ends at `deadline` ticks from now at the latest.
+    /// A caller of this process submits a call. It ends `deadline` ticks from now at the latest.
     pub(crate) fn call(&mut self, call: CallId, method: MethodId, arguments: Bytes, deadline: Ticks) {
         self.calls.submit(call, method, arguments, Ticks(self.now.0.saturating_add(deadline.0)));
     }
 
-    /// A call gets another deadline, `deadline` ticks from now.
+    /// Sets the deadline of a call to `deadline` ticks from now.
     pub(crate) fn set_deadline(&mut self, call: CallId, deadline: Ticks) {
         self.calls.set_deadline(call, Ticks(self.now.0.saturating_add(deadline.0)));
     }
 
-    /// This process wants to read what was committed before now. It ends at `deadline` ticks from now at the latest.
+    /// A caller of this process reads what was committed before now. The read ends `deadline` ticks from now at the latest.
     pub(crate) fn read(&mut self, ticket: ReadTicket, deadline: Ticks) {
         self.calls.read(ticket, Ticks(self.now.0.saturating_add(deadline.0)));
     }
@@ -212,14 +214,14 @@ impl Node {
         match written {
             FoundingWrite::Proposal(membership) => {
                 let step = founding.proposal_written(membership);
-                self.found(step);
+                self.take_founding_step(step);
             }
             FoundingWrite::Formed { membership, cluster } => {
                 let restored = Restored { time: self.time, ..Restored::default() };
                 let raft = Raft::new(self.config.raft.clone(), membership.clone(), restored);
                 self.formation = Formation::Formed { raft, cluster: *cluster };
                 self.calls.formed();
-                self.tell_all(&Message::Founding(Announcement::Formed(membership.clone())));
+                self.send_to_all(&Message::Founding(Announcement::Formed(membership.clone())));
             }
         }
     }
@@ -235,13 +237,13 @@ impl Node {
         decisions.into_iter().for_each(|decision| self.calls.decided(decision));
         self.calls.applied(upto.index);
         let question = self.divergence.applied(&checkpoints);
-        self.ask_members(question);
+        self.send_question(question);
         if let Some(stop) = stop {
             self.stop(&stop.to_string());
         }
     }
 
-    /// Ends the node: every call and read ends, nothing is sent any more.
+    /// Ends the node: every call and read ends, and nothing is sent any more.
     pub(crate) fn stop(&mut self, reason: &str) {
         if self.stopped.is_none() {
             self.stopped = Some(reason.to_owned());
@@ -249,122 +251,62 @@ impl Node {
         }
     }
 
-    /// Why the node does nothing any more, if so.
+    /// Why the node has stopped, if it has.
     pub(crate) fn stopped(&self) -> Option<&str> {
         self.stopped.as_deref()
     }
 
-    /// What follows from all events since the last time; `None` where there is nothing to do.
+    /// The effects of all events since the last time; `None` where there are none.
     pub(crate) fn effects(&mut self) -> Option<Effects> {
-        // Calls go into the log, the log's answers end calls, and those make room for others: until nothing moves.
+        // Commands go to raft, its replies end calls and reads, and ended calls make room for others: repeat until nothing
+        // changes.
         loop {
-            let mut moved = false;
+            let mut changed = false;
             if self.stopped.is_none() {
                 self.calls.set_leader(self.leader());
             }
             let ready = self.calls.ready();
-            moved |= !ready.is_empty();
-            self.serve(ready);
+            changed |= !ready.is_empty();
+            self.send_calls(ready);
             if self.stopped.is_none()
                 && let Formation::Formed { raft, .. } = &mut self.formation
                 && let Some(ready) = raft.ready()
             {
-                moved |= !ready.reads.is_empty();
+                changed |= !ready.reads.is_empty();
                 let messages = ready.messages.into_iter();
                 self.effects.messages.extend(messages.map(|m| (m.to, Message::Raft(m.term, m.message))));
                 self.effects.persists.extend(ready.persist);
                 self.effects.committed.extend(ready.committed);
                 ready.reads.into_iter().for_each(|read| self.calls.read_index_reply(read.id, read.index));
             }
-            if !moved || planted!(EffectsInOneRound) {
+            if !changed || planted!(EffectsInOneRound) {
                 break;
             }
         }
         (!self.effects.is_empty()).then(|| std::mem::take(&mut self.effects))
     }
 
-    /// Does what the founding needs next.
-    fn found(&mut self, step: FoundingStep) {
+    /// Carries out the next step of the founding.
+    fn take_founding_step(&mut self, step: FoundingStep) {
         let Formation::Founding(founding) = &self.formation else { return };
         self.calls.founding(founding.waiting_for());
         match step {
             FoundingStep::Wait => {}
-            FoundingStep::Write(list) => self.effects.founding = Some(FoundingWrite::Proposal(list)),
-            FoundingStep::Announce => self.tell_all(&Message::Founding(founding.announcement())),
+            FoundingStep::WriteProposal(membership) => {
+                self.effects.founding = Some(FoundingWrite::Proposal(membership));
+            }
+            FoundingStep::Announce => self.send_to_all(&Message::Founding(founding.announcement())),
             FoundingStep::Form(membership) => {
-                // The others need this node's announcement to form as well; they get it again until they have.
-                self.tell_all(&Message::Founding(founding.announcement()));
+                // The others need this announcement to form, too. Gossip repeats it until they have.
+                self.send_to_all(&Message::Founding(founding.announcement()));
                 let cluster = cluster_id(&membership);
                 self.effects.founding = Some(FoundingWrite::Formed { membership, cluster });
             }
         }
     }
 
-    /// Tells the others, now and then, what they may have missed.
-    fn gossip(&mut self) {
-        match &self.formation {
-            Formation::Founding(founding) => {
-                let announcement = founding.announcement();
-                mark!(AnnouncementRepeated if matches!(announcement, Announcement::Proposed(_)));
-                self.tell_all(&Message::Founding(announcement));
-            }
-            Formation::Formed { raft, .. } => {
-                let found = self.divergence.round(raft.membership(), self.config.node);
-                self.act_on(found);
-                self.ask_members(self.divergence.question());
-                if let Some(latest) = self.divergence.latest() {
-                    self.tell_all(&Message::Digest { index: latest.index, digest: latest.digest });
-                }
-            }
-        }
-    }
-
-    fn ask_members(&mut self, question: Option<Message>) {
-        if let Some(question) = question {
-            self.tell_all(&question);
-        }
-    }
-
-    /// A peer has told its digests.
-    fn compare(&mut self, from: NodeId, first: Index, digests: &[u64]) {
-        let Formation::Formed { raft, .. } = &self.formation else { return };
-        let found = self.divergence.told(from, first, digests, raft.membership(), self.config.node);
-        self.act_on(found);
-    }
-
-    /// The node that is alone with its state stops. Where no majority agrees on any state, all stop but the leader,
-    /// which then serves nobody.
-    fn act_on(&mut self, found: Option<Divergence>) {
-        let Some(difference) = found else { return };
-        if planted!(DivergenceGoesOn) {
-            return;
-        }
-        let is_leader = self.leader().is_some_and(|leader| leader.node == self.config.node);
-        let method = difference.method.map_or("no method", |method| self.config.method_name(method));
-        let index = difference.index;
-        let what = if difference.exact {
-            format!("replicas differ from index {index} on, after `{method}`")
-        } else {
-            format!("replicas differ at index {index}, and did before what they remember of it")
-        };
-        let cause = "The method is not deterministic, or runs in different versions: correct it on all nodes, then \
-                     start them again";
-        mark!(DivergenceOutvoted if difference.outvoted);
-        mark!(DivergenceUndecided if !difference.outvoted && !difference.confirmed);
-        if difference.outvoted {
-            self.stop(&format!("{what}: this node is alone with its state. {cause}"));
-        } else if difference.confirmed {
-            self.effects.warnings.push(format!("{what}: this node agrees with the majority"));
-        } else if is_leader {
-            let rest =
-                "no majority agrees on any state; the others stop, and without them nothing is acknowledged";
-            self.effects.warnings.push(format!("{what}: {rest}. {cause}"));
-        } else {
-            self.stop(&format!("{what}: no majority agrees on any state. {cause}"));
-        }
-    }
-
-    fn tell_all(&mut self, message: &Message) {
+    /// Sends a message to every peer that is connected.
+    fn send_to_all(&mut self, message: &Message) {
         let connected: Vec<NodeId> =
             self.connections.iter().filter(|(_, n)| **n > 0).map(|(id, _)| *id).collect();
         self.effects.messages.extend(connected.into_iter().map(|peer| (peer, message.clone())));
@@ -391,7 +333,7 @@ impl Node {
         }
     }
 
-    /// The present term; zero while the cluster is founded.
+    /// The current term; zero while the cluster is founded.
     pub(crate) fn term(&self) -> Term {
         match &self.formation {
             Formation::Formed { raft, .. } => raft.term(),
@@ -399,8 +341,8 @@ impl Node {
         }
     }
 
-    /// What changes rarely and matters: role, term, leader.
-    pub(crate) fn headline(&self) -> (Role, Term, Option<NodeId>) {
+    /// Its role and its leader, which change seldom.
+    pub(crate) fn leadership(&self) -> Leadership {
         let (role, leader) = match &self.formation {
             _ if self.stopped.is_some() => (Role::Stopped, None),
             Formation::Founding(_) => (Role::Founding, None),
@@ -408,10 +350,10 @@ impl Node {
             Formation::Formed { raft, .. } if raft.is_candidate() => (Role::Candidate, None),
             Formation::Formed { raft, .. } => (Role::Follower, raft.leader()),
         };
-        (role, self.term(), leader)
+        Leadership { role, term: self.term(), leader }
     }
 
-    /// Its part in the protocol, once the cluster is formed.
+    /// The protocol, once the cluster is formed.
     #[cfg(any(test, feature = "sim"))]
     pub(crate) fn raft(&self) -> Option<&Raft> {
         match &self.formation {

@@ -1,4 +1,4 @@
-//! Calls on their way into the log: this process's own, and those that peers forward.
+//! Calls on their way into the log: this node's own, and those that peers forward to it as the leader.
 
 use super::{Formation, Node};
 use crate::calls::CallsReady;
@@ -9,12 +9,13 @@ use crate::object::admission;
 use crate::raft::ProposeError;
 use crate::raft::types::NodeId;
 
-/// Bytes of calls in one message to the leader, unless a single call has more.
-const CALLS_MESSAGE_BYTES: usize = 1 << 20;
+/// Limit of the arguments in one message to the leader; a single larger call has a message of its own.
+const CALLS_MESSAGE_BYTES_MAX: usize = 1 << 20;
 
 impl Node {
-    /// Does what the calls of this process need.
-    pub(super) fn serve(&mut self, ready: CallsReady) {
+    /// Carries out what [`Calls`](crate::calls::Calls) needs: proposes the commands if this node leads, or else sends them
+    /// to the leader.
+    pub(super) fn send_calls(&mut self, ready: CallsReady) {
         let CallsReady { leader, commands, read, completions, read_completions } = ready;
         self.effects.completions.extend(completions);
         self.effects.reads.extend(read_completions);
@@ -28,7 +29,7 @@ impl Node {
             let mut bytes = 0;
             for command in commands {
                 bytes += command.arguments.len();
-                if bytes > CALLS_MESSAGE_BYTES && !batch.is_empty() {
+                if bytes > CALLS_MESSAGE_BYTES_MAX && !batch.is_empty() {
                     self.effects.messages.push((leader.node, Message::Calls(std::mem::take(&mut batch))));
                     bytes = command.arguments.len();
                 }
@@ -43,7 +44,7 @@ impl Node {
         }
     }
 
-    /// Puts calls into the log; the first that is not taken is named, and those after it are not tried.
+    /// Proposes commands, in order. At the first that the log does not take it stops, and returns that one's number.
     fn propose(&mut self, commands: &[Command]) -> Result<(), (Number, CallsRefusal)> {
         let Formation::Formed { raft, .. } = &mut self.formation else { return Ok(()) };
         for command in commands {
@@ -57,23 +58,24 @@ impl Node {
         Ok(())
     }
 
-    /// A peer takes this node for the leader. What no replica could apply stays out of the log: it would stop them
-    /// all. Calls behind such a one wait for it, as they would behind one that was lost.
-    pub(super) fn propose_for(&mut self, from: NodeId, commands: Vec<Command>) {
+    /// A peer forwards calls, because it takes this node for the leader. A command that no replica could apply is not
+    /// proposed: it would stop them all. The calls behind it wait for it, as they would if it were lost.
+    pub(super) fn propose_forwarded(&mut self, from: NodeId, commands: Vec<Command>) {
         let Some(member) = self.membership().and_then(|membership| membership.members.get(&from)) else {
             return;
         };
         let knows = |id| self.config.methods.iter().any(|method| method.id == id);
-        let judge = |command| admission::admit(command, from, member.incarnation, knows);
-        let barred = commands.iter().enumerate().find_map(|(at, command)| Some((at, judge(command).err()?)));
-        let admitted = barred.map_or(&commands[..], |(at, _)| &commands[..at]);
+        let check = |command| admission::admit(command, from, member.incarnation, knows);
+        let rejected =
+            commands.iter().enumerate().find_map(|(at, command)| Some((at, check(command).err()?)));
+        let admitted = rejected.map_or(&commands[..], |(at, _)| &commands[..at]);
         let address = member.address.clone();
-        let refused = match (self.propose(admitted), barred) {
+        let refused = match (self.propose(admitted), rejected) {
             (Err(refused), _) => Some(refused),
             (Ok(()), Some((at, error))) => {
                 mark!(CallBarred);
-                if self.barred.insert(from) {
-                    let warning = format!("a call that {address} has forwarded is not taken: {error}");
+                if self.warned_members.insert(from) {
+                    let warning = format!("a call forwarded by {address} is refused: {error}");
                     self.effects.warnings.push(warning);
                 }
                 Some((commands[at].number, CallsRefusal::NotAdmitted))

@@ -1,4 +1,4 @@
-//! What a node tells of itself.
+//! The status of a node: what it reports about itself and its peers.
 
 use super::{Formation, Node};
 use crate::raft::types::{Boot, Incarnation, Index, NodeId, Term};
@@ -8,16 +8,24 @@ use std::fmt;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Role {
-    /// The cluster is not formed yet: not all listed nodes have met.
+    /// The cluster is not formed yet: not all nodes of the list have met.
     Founding,
-    /// It follows a leader, or waits for one.
+    /// It follows a leader, or knows none.
     Follower,
-    /// It asks for votes.
+    /// It asks for votes, or pre-votes.
     Candidate,
-    /// It leads.
+    /// It is the leader.
     Leader,
     /// It was shut down, or stopped by a fault.
     Stopped,
+}
+
+/// The role of a node, and its leader.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Leadership {
+    pub(crate) role: Role,
+    pub(crate) term: Term,
+    pub(crate) leader: Option<NodeId>,
 }
 
 impl fmt::Display for Role {
@@ -36,93 +44,94 @@ impl fmt::Display for Role {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Status {
-    /// Its own address, as its peers have it.
+    /// Its own address, as its peers spell it.
     pub address: String,
     /// Its id: random, made with its data directory.
     pub node: NodeId,
-    /// Its disk: random, made with its data directory.
+    /// The id of its disk: random, made with its data directory. Another directory is another incarnation.
     pub incarnation: Incarnation,
     /// How often it was started from that directory.
     pub boot: Boot,
     /// The cluster's id, once it is formed.
-    pub cluster: Option<u64>,
-    /// What it is in the present term.
+    pub cluster_id: Option<u64>,
+    /// Its role in the current term.
     pub role: Role,
     /// The leader's address, where one is known.
     pub leader: Option<String>,
-    /// The present term.
+    /// The current term.
     pub term: Term,
     /// The last entry known to be durable at a majority.
-    pub commit: Index,
+    pub commit_index: Index,
     /// The last entry applied to the object here.
-    pub applied: Index,
+    pub applied_index: Index,
     /// The last entry in the log.
-    pub last: Index,
+    pub last_index: Index,
     /// The last entry that is durable here.
-    pub durable: Index,
-    /// The running digest of all calls applied, with their replies: equal on all replicas at equal `applied`.
+    pub durable_index: Index,
+    /// The running digest of all calls applied, with their replies: equal on all replicas at an
+    /// equal `applied_index`.
     pub digest: u64,
     /// The other members.
     pub peers: Vec<PeerStatus>,
-    /// While founding: the addresses of the nodes that are missing.
+    /// While the cluster is founded: the addresses of the nodes that this one waits for.
     pub waiting_for: Vec<String>,
     /// Bytes that the log holds in memory.
     pub log_bytes: usize,
     /// The limit of `log_bytes`: a leader at it refuses calls.
     pub log_bytes_max: usize,
-    /// Bytes of messages that came in and are not looked at yet.
+    /// Bytes of messages that were received and not handled yet.
     pub inbox_bytes: usize,
-    /// Connections that have not said who they are.
+    /// Incoming connections whose hello has not arrived yet.
     pub unidentified_connections: usize,
-    /// Calls of this node that are sent and not answered.
-    pub calls_sent: usize,
+    /// Calls of this node that were sent to a leader and have no outcome yet.
+    pub calls_in_flight: usize,
     /// Calls of this node that wait to be sent.
-    pub calls_waiting: usize,
-    /// Replicated methods that panicked here since the start.
-    pub panics: u64,
-    /// Jumps of this machine's clock that were not believed since the start.
+    pub calls_queued: usize,
+    /// How many calls of replicated methods panicked here since the start.
+    pub method_panics: u64,
+    /// How often this machine's clock jumped forward since the start. Entries are stamped as if it had not.
     pub clock_jumps: u64,
     /// Why the node stopped, if it did.
-    pub stopped: Option<String>,
+    pub stop_reason: Option<String>,
 }
 
-/// What a node knows of another.
+/// What a node knows about a peer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PeerStatus {
     /// The peer's address.
     pub address: String,
-    /// Its id, once it was met.
+    /// Its id, once it was reached.
     pub node: Option<NodeId>,
-    /// Whether messages can be sent to it at present.
+    /// Whether messages can be sent to it now.
     pub connected: bool,
-    /// On a leader: the last entry known to be durable there.
+    /// On a leader: the last entry known to be durable on the peer (matchIndex).
     pub match_index: Option<Index>,
-    /// On a leader: the next entry to be sent there.
+    /// On a leader: the next entry to send to the peer (nextIndex).
     pub next_index: Option<Index>,
-    /// Why it refuses this node, if it does: with that said, it is there.
+    /// Why the peer refuses the connections of this node, if it does.
     pub refusal: Option<String>,
-    /// What went over the connections to and from it.
+    /// The traffic of the connections to and from it.
     pub traffic: Traffic,
 }
 
-/// What went over the connections to and from a peer since this node started.
+/// The traffic of the connections to and from a peer since this node started.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Traffic {
-    /// Connections that were made to the peer; two are enough while nothing goes wrong.
-    pub connections: u64,
+    /// Connections made to the peer. Without faults there are two.
+    pub connections_made: u64,
     /// Messages sent to it.
     pub messages_sent: u64,
     /// Bytes sent to it.
     pub bytes_sent: u64,
-    /// Messages for it that were dropped, because it was away or took them too slowly; they are sent again.
+    /// Messages for it that were dropped, because it was unreachable or too slow. The protocol sends them again.
     pub messages_dropped: u64,
     /// Bytes that wait to be sent to it.
-    pub bytes_waiting: usize,
-    /// Messages received over its present connections.
+    pub bytes_queued: usize,
+    /// Messages received over its current connections.
     pub messages_received: u64,
-    /// Bytes received over its present connections.
+    /// Bytes received over its current connections.
     pub bytes_received: u64,
 }
 
@@ -133,28 +142,34 @@ impl fmt::Display for Status {
         write!(
             f,
             "node={} role={} leader={leader} term={} commit={} applied={} last={} digest={:016x}",
-            self.address, self.role, self.term, self.commit, self.applied, self.last, self.digest
+            self.address,
+            self.role,
+            self.term,
+            self.commit_index,
+            self.applied_index,
+            self.last_index,
+            self.digest
         )
     }
 }
 
 impl Node {
-    /// The node at this moment.
+    /// The status of the node at this moment. Its connections are the driver's, which adds them.
     pub(crate) fn status(&self) -> Status {
-        let (calls_sent, calls_waiting) = (self.calls.unanswered(), self.calls.queued());
+        let (calls_in_flight, calls_queued) = (self.calls.unanswered(), self.calls.queued());
         let mut status = Status {
             address: self.config.address.clone(),
             node: self.config.node,
             incarnation: self.config.incarnation,
             boot: self.config.boot,
-            cluster: self.cluster(),
-            role: self.headline().0,
+            cluster_id: self.cluster(),
+            role: self.leadership().role,
             leader: None,
             term: self.term(),
-            commit: Index(0),
-            applied: self.applied,
-            last: Index(0),
-            durable: Index(0),
+            commit_index: Index(0),
+            applied_index: self.applied,
+            last_index: Index(0),
+            durable_index: Index(0),
             digest: self.divergence.latest().map_or(0, |checkpoint| checkpoint.digest),
             peers: Vec::new(),
             waiting_for: Vec::new(),
@@ -162,11 +177,11 @@ impl Node {
             log_bytes_max: self.config.raft.log_bytes_max,
             inbox_bytes: 0,
             unidentified_connections: 0,
-            calls_sent,
-            calls_waiting,
-            panics: self.panics,
+            calls_in_flight,
+            calls_queued,
+            method_panics: self.panics,
             clock_jumps: 0,
-            stopped: self.stopped.clone(),
+            stop_reason: self.stopped.clone(),
         };
         match &self.formation {
             Formation::Founding(founding) => {
@@ -179,9 +194,9 @@ impl Node {
                 let members = &raft.membership().members;
                 let leader = raft.leader().and_then(|id| members.get(&id));
                 status.leader = leader.map(|member| member.address.clone());
-                status.commit = raft.commit();
-                status.last = raft.log().last_index();
-                status.durable = raft.durable_index();
+                status.commit_index = raft.commit();
+                status.last_index = raft.log().last_index();
+                status.durable_index = raft.durable_index();
                 status.log_bytes = raft.log().bytes();
                 status.clock_jumps = raft.clock().refused();
                 let others = members.iter().filter(|(id, _)| **id != self.config.node);

@@ -2,7 +2,7 @@
 
 use super::*;
 
-// Breaks: the first calls of a new cluster see the year 1970 as their time.
+// Breaks: the first calls of a new cluster see 1970 as their time.
 #[test]
 fn no_entry_is_stamped_before_the_time_is_known() {
     let mut node = Node::new(config(1, 1), PersistentState::default());
@@ -15,10 +15,10 @@ fn no_entry_is_stamped_before_the_time_is_known() {
 
 // Breaks: one forged frame, or one node with newer code, stops every replica for ever.
 #[test]
-fn calls_that_no_replica_could_apply_do_not_enter_the_log() {
+fn a_call_that_no_replica_could_apply_does_not_enter_the_log() {
     let mut node = leader_of_two();
     let good = |number| command(session(2, 1), number, 1, ADD, 7);
-    let last = |node: &Node| node.status().last;
+    let last = |node: &Node| node.status().last_index;
     let before = last(&node);
     for bad in [
         Command { method: MethodId(1), ..good(1) },
@@ -31,22 +31,22 @@ fn calls_that_no_replica_could_apply_do_not_enter_the_log() {
         assert!(settle(&mut node).0.contains(&(NodeId(2), refusal)));
         assert_eq!(last(&node), before);
     }
-    // What comes before it is taken, what comes after it waits.
+    // Calls before it are proposed, calls after it wait.
     let commands = vec![good(1), Command { method: MethodId(1), ..good(2) }, good(3)];
     node.receive(NodeId(2), Message::Calls(commands));
     let refusal = Message::CallsRefused { from: Number(2), why: CallsRefusal::NotAdmitted };
     assert!(settle(&mut node).0.contains(&(NodeId(2), refusal)));
     assert_eq!(last(&node), before.next());
     assert!(Counts::take().of(Mark::CallBarred) > 0);
-    // Nor does what a node says that is not in the membership.
+    // A node that is not a member cannot propose either.
     node.receive(NodeId(3), Message::Calls(vec![command(session(3, 1), 1, 1, ADD, 7)]));
     settle(&mut node);
     assert_eq!(last(&node), before.next());
 }
 
-// Breaks: one message to the leader is larger than its inbox takes, or each call costs a message of its own.
+// Breaks: a message to the leader is too large for its inbox, or each call needs a message of its own.
 #[test]
-fn calls_go_to_the_leader_in_messages_of_a_bounded_size() {
+fn forwarded_calls_are_sent_in_messages_of_bounded_size() {
     let persistent_state = PersistentState { formed: Some(membership(2)), ..PersistentState::default() };
     let mut node = Node::new(config(1, 2), persistent_state);
     let heartbeat = RaftMessage::Heartbeat { commit: Index(0), round: 0 };
@@ -65,7 +65,7 @@ fn calls_go_to_the_leader_in_messages_of_a_bounded_size() {
     assert_eq!(calls, [2, 1, 1, 1]);
 }
 
-// Breaks: a caller that loses patience waits on.
+// Breaks: a caller that sets a shorter deadline waits longer.
 #[test]
 fn a_call_ends_at_its_new_deadline() {
     let mut node = leader_of_two();

@@ -2,8 +2,8 @@
 
 use super::*;
 
-/// Node 1 of three, leading, with the no-op of its term applied; the others say that they have these digests of it.
-fn told_of_other_states(others: [u64; 2]) -> Node {
+/// Node 1 of three, leading, with the no-op of its term applied. The others report these digests of it.
+fn leader_with_digests_of_others(others: [u64; 2]) -> Node {
     let mut node = leader_of(3);
     let mut committed = Vec::new();
     for match_index in [Index(0), Index(1)] {
@@ -27,11 +27,11 @@ fn told_of_other_states(others: [u64; 2]) -> Node {
     node
 }
 
-// Breaks: a replica that is wrong goes on to answer.
+// Breaks: a replica with a wrong state serves its callers.
 #[test]
-fn a_node_alone_with_its_state_stops() {
+fn a_node_that_the_majority_disagrees_with_stops() {
     Counts::take();
-    let node = told_of_other_states([2, 2]);
+    let node = leader_with_digests_of_others([2, 2]);
     let reason = node.stopped().expect("it stops");
     assert!(reason.contains("differ from index 1 on"), "{reason}");
     let counts = Counts::take();
@@ -39,20 +39,20 @@ fn a_node_alone_with_its_state_stops() {
     assert_eq!(counts.of(Mark::DivergenceOutvoted), 1);
 }
 
-// Breaks: where no two states are alike all nodes stop, and nobody is left to say why.
+// Breaks: where no two states are equal all nodes stop, and no node is left to report why.
 #[test]
-fn a_leader_stays_where_no_majority_agrees_on_a_state() {
+fn the_leader_goes_on_where_no_majority_agrees_on_a_state() {
     Counts::take();
-    let mut node = told_of_other_states([2, 3]);
+    let mut node = leader_with_digests_of_others([2, 3]);
     assert_eq!(node.stopped(), None);
     let warnings = node.effects().expect("a warning").warnings;
     assert!(warnings[0].contains("no majority agrees"), "{warnings:?}");
     assert_eq!(Counts::take().of(Mark::DivergenceUndecided), 1);
 }
 
-/// Breaks: the check above would not see that replicas which differ go on. A simulation ends where they first do.
+/// Breaks: the test above does not notice that replicas which differ go on. A simulation would end there.
 #[test]
 fn planted_divergence_that_goes_on_is_found() {
-    let goes_on = with(Bug::DivergenceGoesOn, || told_of_other_states([2, 2]).stopped().is_none());
+    let goes_on = with(Bug::DivergenceGoesOn, || leader_with_digests_of_others([2, 2]).stopped().is_none());
     assert!(goes_on, "the bug changes nothing");
 }

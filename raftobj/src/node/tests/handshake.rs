@@ -1,55 +1,55 @@
-//! Who is refused, and why.
+//! Which peers are refused, and why.
 
 use super::*;
 
-// Breaks: whoever can connect makes the node's memory and log grow, a little with each attempt.
+// Breaks: anybody who can connect makes the memory and the log of the process grow with each attempt.
 #[test]
-fn only_a_member_is_worth_a_warning() {
+fn only_a_member_can_cause_a_warning() {
     let mut node = leader_of_two();
-    for stranger in 3..10 {
-        let mut hello = Node::new(config(stranger, 9), PersistentState::default()).hello();
+    for id in 3..10 {
+        let mut hello = Node::new(config(id, 9), PersistentState::default()).hello();
         hello.methods[0].types ^= 1;
-        assert!(node.judge(&hello.encode(), None).is_err());
+        assert!(node.check_hello(&hello.encode(), None).is_err());
     }
     assert_eq!(node.effects().map(|effects| effects.warnings), None);
 }
 
-// Breaks: the largest commands of one node close the other's connections, again and again.
+// Breaks: the largest commands of one node close the connections of the other, again and again.
 #[test]
-fn nodes_that_take_commands_of_other_sizes_refuse_each_other() {
+fn nodes_with_different_command_limits_refuse_each_other() {
     let mut node = leader_of_two();
     let mut hello = Node::new(config(2, 2), PersistentState::default()).hello();
-    assert!(node.judge(&hello.encode(), None).is_ok());
+    assert!(node.check_hello(&hello.encode(), None).is_ok());
     hello.command_bytes_max += 1;
-    let refusal = node.judge(&hello.encode(), None).unwrap_err();
+    let refusal = node.check_hello(&hello.encode(), None).unwrap_err();
     assert!(refusal.contains("command_bytes_max"), "{refusal}");
 }
 
-// Breaks: arguments are read as those of the method as it was, or will be.
+// Breaks: arguments are decoded for another version of the method.
 #[test]
-fn nodes_of_which_one_has_changed_a_method_refuse_each_other() {
+fn nodes_with_different_versions_of_a_method_refuse_each_other() {
     let mut node = leader_of_two();
     let mut hello = Node::new(config(2, 2), PersistentState::default()).hello();
     hello.methods[0].types ^= 1;
     for _ in 0..2 {
-        assert!(node.judge(&hello.encode(), None).is_ok());
+        assert!(node.check_hello(&hello.encode(), None).is_ok());
     }
     let warnings = node.effects().unwrap().warnings;
-    assert_eq!(warnings.len(), 1, "of what may be a spelling, once: {warnings:?}");
+    assert_eq!(warnings.len(), 1, "one warning, as the types may only be spelled differently: {warnings:?}");
     hello.methods[0].arity += 1;
-    let refusal = node.judge(&hello.encode(), None).unwrap_err();
+    let refusal = node.check_hello(&hello.encode(), None).unwrap_err();
     assert!(refusal.contains("give the changed method a new name"), "{refusal}");
 }
 
-// Breaks: a person looks for a lost disk where there is a node too many, or the other way round.
+// Breaks: an operator looks for a lost disk, but the node was never a member; or the other way round.
 #[test]
-fn a_stranger_is_told_apart_from_a_members_other_disk() {
+fn a_refusal_distinguishes_a_non_member_from_another_disk_of_a_member() {
     let mut node = leader_of_two();
     let hello = |id| Node::new(config(id, 9), PersistentState::default()).hello();
-    let refusal = node.judge(&hello(3).encode(), None).unwrap_err();
+    let refusal = node.check_hello(&hello(3).encode(), None).unwrap_err();
     assert!(refusal.contains("n3:1 is not a member"), "{refusal}");
     let wiped = Hello { node: NodeId(77), ..hello(2) };
-    let refusal = node.judge(&wiped.encode(), None).unwrap_err();
+    let refusal = node.check_hello(&wiped.encode(), None).unwrap_err();
     assert!(refusal.contains("another disk at n2:1"), "{refusal}");
 }
 
@@ -59,12 +59,12 @@ fn another_disk_of_a_member_is_refused() {
     let persistent_state = PersistentState { formed: Some(membership(2)), ..PersistentState::default() };
     let mut node = Node::new(config(1, 2), persistent_state);
     let mut hello = Node::new(config(2, 2), PersistentState::default()).hello();
-    assert!(node.judge(&hello.encode(), None).is_ok());
+    assert!(node.check_hello(&hello.encode(), None).is_ok());
     hello.incarnation = Incarnation(hello.incarnation.0 + 1);
-    assert!(node.judge(&hello.encode(), None).unwrap_err().contains("another disk at n2:1"));
+    assert!(node.check_hello(&hello.encode(), None).unwrap_err().contains("another disk at n2:1"));
 }
 
-/// Breaks: the check above would not see that incarnations are not compared.
+/// Breaks: the test above does not notice that incarnations are not compared.
 #[test]
 fn planted_incarnations_not_compared_are_found() {
     let check = || with(Bug::IncarnationIgnored, another_disk_of_a_member_is_refused);

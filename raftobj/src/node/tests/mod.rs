@@ -1,4 +1,4 @@
-//! Single nodes, driven by hand.
+//! Single nodes, driven step by step.
 
 mod calls;
 mod divergence;
@@ -57,7 +57,7 @@ fn membership(size: u64) -> Membership {
     Membership { members: (1..=size).map(|id| (NodeId(id), member(id))).collect() }
 }
 
-/// Makes everything durable until nothing follows any more. What was to be sent, and what was to be applied.
+/// Makes all writes durable until the node has no effects any more. Returns its messages, and the entries to apply.
 fn settle(node: &mut Node) -> (Vec<(NodeId, Message)>, Vec<Entry>) {
     let (mut messages, mut committed) = (Vec::new(), Vec::new());
     while let Some(effects) = node.effects() {
@@ -74,7 +74,7 @@ fn leader_of_two() -> Node {
     leader_of(2)
 }
 
-/// Node 1 of so many, leading.
+/// Node 1 of `size` nodes, leading.
 fn leader_of(size: u64) -> Node {
     let persistent_state = PersistentState { formed: Some(membership(size)), ..PersistentState::default() };
     let mut node = Node::new(config(1, size), persistent_state);
@@ -89,10 +89,10 @@ fn leader_of(size: u64) -> Node {
             };
             node.receive(to, Message::Raft(term, answer));
         }
-        if node.headline().0 == Role::Leader {
+        if node.leadership().role == Role::Leader {
             settle(&mut node);
             return node;
         }
     }
-    panic!("it never leads");
+    panic!("node 1 is not elected");
 }

@@ -1,10 +1,10 @@
-//! What a node reports about itself.
+//! What a node reports.
 
 use super::*;
 
-// Breaks: an operator sees connections and logs that are not there.
+// Breaks: an operator sees connections and match indexes that are wrong.
 #[test]
-fn a_status_tells_what_a_node_knows_of_the_others() {
+fn a_status_shows_the_peers_their_connections_and_their_logs() {
     let mut founding = Node::new(config(1, 2), PersistentState::default());
     let peer = |node: &Node| {
         let [peer] = &node.status().peers[..] else { panic!("one other") };
@@ -13,7 +13,7 @@ fn a_status_tells_what_a_node_knows_of_the_others() {
     let address = || "n2:1".to_owned();
     assert_eq!(peer(&founding), (address(), None, false, None));
     let hello = Node::new(config(2, 2), PersistentState::default()).hello();
-    founding.judge(&hello.encode(), Some("n2:1")).unwrap();
+    founding.check_hello(&hello.encode(), Some("n2:1")).unwrap();
     assert_eq!(peer(&founding), (address(), Some(NodeId(2)), false, None));
 
     let mut node = leader_of_two();
@@ -30,11 +30,11 @@ fn a_status_tells_what_a_node_knows_of_the_others() {
 }
 
 #[test]
-fn the_last_entries_of_the_log_are_told() {
+fn the_last_entries_of_the_log_are_returned() {
     let mut node = leader_of_two();
     node.call(CallId(1), ADD, arguments(3), Ticks(100));
     node.call(CallId(2), ADD, arguments(3), Ticks(100));
     settle(&mut node);
-    let told = |count| node.log(count).iter().map(|entry| entry.id.index.0).collect::<Vec<_>>();
-    assert_eq!((told(0), told(2), told(9)), (vec![], vec![2, 3], vec![1, 2, 3]));
+    let last = |count| node.log(count).iter().map(|entry| entry.id.index.0).collect::<Vec<_>>();
+    assert_eq!((last(0), last(2), last(9)), (vec![], vec![2, 3], vec![1, 2, 3]));
 }

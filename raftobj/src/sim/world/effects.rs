@@ -6,7 +6,7 @@ use super::server::{Process, Server, ThreadReport};
 use crate::calls::outcome::CallError;
 use crate::codec::message::Message;
 use crate::node::Effects;
-use crate::node::status::Role;
+use crate::node::status::{Leadership, Role};
 use crate::object::Object;
 use crate::persistence::Write;
 use crate::raft::types::{NodeId, Term};
@@ -185,7 +185,7 @@ impl<T: Object> World<T> {
             );
             process.hard_state = now;
         }
-        let (role, term, _) = process.node.headline();
+        let Leadership { role, term, .. } = process.node.leadership();
         if !std::mem::replace(&mut process.membership_checked, true) {
             self.oracle.check_membership(at, raft.membership());
         }

@@ -147,9 +147,9 @@ impl<T: Object> World<T> {
     /// Whether there is nothing left to do: all nodes run, follow a leader in one term, and have applied everything.
     pub(super) fn is_quiet(&self) -> bool {
         self.servers.iter().all(|server| server.lost.is_some() || server.process.is_some())
-            && self.live().any(|(_, process)| process.node.headline().0 == Role::Leader)
+            && self.live().any(|(_, process)| process.node.leadership().role == Role::Leader)
             && self.live().all(|(_, process)| {
-                process.node.headline().2.is_some()
+                process.node.leadership().leader.is_some()
                     && process.applied == self.oracle.commit()
                     && process.log.len() as u64 == process.applied.0
             })
@@ -162,14 +162,16 @@ impl<T: Object> World<T> {
 
     /// What keeps the cluster from being quiet, as text.
     pub(super) fn describe_unfinished(&self) -> String {
-        let leaders = self.live().filter(|(_, process)| process.node.headline().0 == Role::Leader).count();
+        let leaders =
+            self.live().filter(|(_, process)| process.node.leadership().role == Role::Leader).count();
         let behind: Vec<String> = self
             .live()
             .filter(|(_, process)| process.applied != self.oracle.commit())
             .map(|(number, process)| format!("n{number} has applied {}", process.applied))
             .collect();
         let waiting: usize = self.live().map(|(_, process)| process.calls.len() + process.reads.len()).sum();
-        let leaderless = self.live().filter(|(_, process)| process.node.headline().2.is_none()).count();
+        let leaderless =
+            self.live().filter(|(_, process)| process.node.leadership().leader.is_none()).count();
         let longer = self.live().filter(|(_, process)| process.log.len() as u64 != process.applied.0).count();
         format!(
             "there are {leaders} leaders, {leaderless} nodes know none, {} is committed, {longer} logs are longer, {waiting} \

@@ -5,7 +5,7 @@
 
 use super::World;
 use super::server::Process;
-use crate::node::status::Role;
+use crate::node::status::{Leadership, Role};
 use crate::object::Object;
 use crate::raft::types::Ticks;
 use crate::sim::operation::OperationId;
@@ -31,7 +31,7 @@ impl<T: Object> World<T> {
     /// Injects the seed's liveness fault, if enough nodes are live to recover from it.
     pub(super) fn run_liveness_fault(&mut self) {
         let live: Vec<usize> = self.live().map(|(number, _)| number).collect();
-        let leader = self.live().find(|(_, process)| process.node.headline().0 == Role::Leader);
+        let leader = self.live().find(|(_, process)| process.node.leadership().role == Role::Leader);
         let Some(leader) = leader.map(|(number, _)| number) else { return };
         let majority = self.servers.len() / 2 + 1;
         let Some(follower) = live.iter().copied().find(|at| *at != leader) else { return };
@@ -185,7 +185,7 @@ impl<T: Object> World<T> {
         self.network.cut_where(|from, to| from == leader || to == leader);
         for _ in 0..TIMEOUTS_MAX * self.setup.limits.election_ticks_max {
             let leads = |(number, process): (usize, &Process<T>)| {
-                let (role, of, _) = process.node.headline();
+                let Leadership { role, term: of, .. } = process.node.leadership();
                 (role == Role::Leader && of > term).then_some(number)
             };
             if let Some(next) = self.live().find_map(leads) {

@@ -6,6 +6,7 @@
 use crate::calls::{CallId, ReadTicket};
 use crate::codec::message::Message;
 use crate::hash::mix;
+use crate::node::status::Leadership;
 use crate::node::{FoundingWrite, Node, PersistentState};
 use crate::object::Object;
 use crate::object::lock::StateLock;
@@ -375,7 +376,7 @@ impl<T: Object> fmt::Display for Server<T> {
         match &self.process {
             None => f.write_str("is down")?,
             Some(process) => {
-                let (role, term, _) = process.node.headline();
+                let Leadership { role, term, .. } = process.node.leadership();
                 let Process { commit, applied, log, .. } = process;
                 write!(f, "{role} in term {term}, log {}, commit {commit}, applied {applied}", log.len())?;
                 let (calls, reads) = (process.calls.len(), process.reads.len());

@@ -100,7 +100,7 @@ impl Checks {
                 && let Some(raft) = process.node.raft()
             {
                 self.log_matches(&process.node.log(usize::MAX));
-                self.nothing_decreases(server.host, raft, process.node.status().applied);
+                self.nothing_decreases(server.host, raft, process.node.status().applied_index);
                 self.committed_entries_stay(servers, raft);
                 self.one_leader(raft);
             }

@@ -114,9 +114,9 @@ impl Cluster {
             let hello = |server: &mut ScriptedServer| server.process().node.hello().encode();
             let dialler_hello = hello(self.server(dialler));
             let acceptor_hello = hello(self.server(acceptor));
-            let by_acceptor = self.server(acceptor).process().node.judge(&dialler_hello, None);
+            let by_acceptor = self.server(acceptor).process().node.check_hello(&dialler_hello, None);
             let address = acceptor.to_string();
-            let by_dialler = self.server(dialler).process().node.judge(&acceptor_hello, Some(&address));
+            let by_dialler = self.server(dialler).process().node.check_hello(&acceptor_hello, Some(&address));
             for (refusing, refused, verdict) in
                 [(acceptor, dialler, &by_acceptor), (dialler, acceptor, &by_dialler)]
             {

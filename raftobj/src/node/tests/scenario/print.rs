@@ -5,7 +5,7 @@ use super::server::{ScriptedProcess, ScriptedServer};
 use crate::codec::command::{Command, SessionId};
 use crate::codec::message::{Announcement, CallsRefusal, Message};
 use crate::node::FoundingWrite;
-use crate::node::status::Role;
+use crate::node::status::{Leadership, Role};
 use crate::object::describe::describe;
 use crate::object::fixture::Tally;
 use crate::persistence::Write;
@@ -63,7 +63,7 @@ pub(super) fn status(server: &ScriptedServer) -> String {
         None => " vote=none".to_owned(),
     };
     line += &format!(" last={} durable={} commit={}", raft.log().last(), raft.durable_index(), raft.commit());
-    line += &format!(" applied={}", status.applied);
+    line += &format!(" applied={}", status.applied_index);
     for (peer, member) in &raft.membership().members {
         if let Some((matched, next)) = raft.progress_of(*peer) {
             let probing = if raft.is_probing(*peer) { format!("?{next}") } else { String::new() };
@@ -73,8 +73,8 @@ pub(super) fn status(server: &ScriptedServer) -> String {
     for (label, count) in [
         ("unwritten", disk.unwritten().count()),
         ("unapplied", process.unapplied.len()),
-        ("calls", status.calls_sent + status.calls_waiting),
-        ("panics", usize::try_from(status.panics).expect("few")),
+        ("calls", status.calls_in_flight + status.calls_queued),
+        ("panics", usize::try_from(status.method_panics).expect("few")),
     ] {
         if count > 0 {
             line += &format!(" {label}={count}");
@@ -85,7 +85,7 @@ pub(super) fn status(server: &ScriptedServer) -> String {
 
 /// `leader@2`, `follower@2 of n1`.
 pub(super) fn role(process: &ScriptedProcess) -> String {
-    let (role, term, leader) = process.node.headline();
+    let Leadership { role, term, leader } = process.node.leadership();
     match (role, leader) {
         (Role::Stopped, _) => format!("stopped: {}", process.node.stopped().unwrap_or_default()),
         (Role::Candidate, _) if process.node.raft().is_some_and(Raft::is_pre_candidate) => {
