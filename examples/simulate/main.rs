@@ -1,4 +1,4 @@
-//! Runs seeds of the simulator, for as many or as long as one likes, on all cores.
+//! Runs seeds of the simulator on all cores: a number of them, or for a number of minutes.
 //!
 //! ```text
 //! cargo run --release --example simulate -- --seeds 10000
@@ -6,11 +6,11 @@
 //! cargo run --release --example simulate -- --repeat 'seed 17 steps 2000'
 //! ```
 //!
-//! It stops at the first run in which something happened that must not, prints how to repeat it and the shortest
-//! schedule that was found, and exits with 1. At the end comes a table of what the runs have reached: with `--strict`
-//! it exits with 1, too, where that has a zero.
+//! At the first run that breaks a rule it stops, prints how to repeat the run and the shortest schedule found, and exits
+//! with 1. At the end it prints a table of the faults and rare branches that the runs have reached. With `--strict` a
+//! zero in this table is a failure, too.
 
-#![allow(clippy::disallowed_methods, reason = "it says how long it took")]
+#![allow(clippy::disallowed_methods, reason = "it measures how long it takes")]
 
 use raftobj::sim::{Failure, Report, Simulation, standard};
 use std::io::{self, IsTerminal, Write};
@@ -22,12 +22,12 @@ use std::time::{Duration, Instant};
 const USAGE: &str =
     "usage: simulate [--seeds N | --minutes N] [--first SEED] [--steps N] [--jobs N] [--strict] [--repeat RUN]
 
-  --seeds N      run so many seeds (default 1000)
-  --minutes N    run seeds for so long
+  --seeds N      run N seeds (default 1000)
+  --minutes N    run seeds for N minutes
   --first SEED   begin with this seed (default 0)
-  --steps N      events in a run before its faults end (default 2000)
-  --jobs N       so many runs at a time (default: one a core); the result is the same
-  --strict       fail where a kind of fault or a rare branch was never reached
+  --steps N      events of a run before its faults end (default 2000)
+  --jobs N       runs at a time (default: one per core); the result does not depend on it
+  --strict       fail if a kind of fault or a rare branch was not reached
   --repeat RUN   repeat one run: 'seed 17 steps 2000', or a schedule as a failure prints it";
 
 #[derive(Debug, PartialEq, Eq)]
@@ -45,7 +45,7 @@ fn main() -> ExitCode {
     let arguments = match parse(std::env::args().skip(1)) {
         Ok(Some(arguments)) => arguments,
         Ok(None) => {
-            say(format_args!("{USAGE}"));
+            print_line(format_args!("{USAGE}"));
             return ExitCode::SUCCESS;
         }
         Err(error) => {
@@ -59,10 +59,10 @@ fn main() -> ExitCode {
     };
     match result {
         Ok(report) => {
-            say(format_args!("{report:#}"));
+            print_line(format_args!("{report:#}"));
             let unreached = report.unreached();
             if arguments.strict && !unreached.is_empty() {
-                eprintln!("never reached: {}", unreached.join("; "));
+                eprintln!("not reached: {}", unreached.join("; "));
                 return ExitCode::FAILURE;
             }
             ExitCode::SUCCESS
@@ -74,17 +74,17 @@ fn main() -> ExitCode {
     }
 }
 
-/// Whoever closed a pipe has read enough.
-fn say(text: std::fmt::Arguments<'_>) {
+/// Prints a line. If the output is closed, its reader has read enough.
+fn print_line(text: std::fmt::Arguments<'_>) {
     let _ = writeln!(io::stdout(), "{text}");
 }
 
 const JOBS_MAX: u64 = 1_024;
 
-/// A thread simulates so many runs at most before they are counted.
-const AHEAD: usize = 16;
+/// How many runs a thread may be ahead of the count.
+const RUNS_AHEAD_MAX: usize = 16;
 
-/// Runs seed after seed until there were enough, or the time is over. They are counted in their order, whoever ran them.
+/// Runs seeds until all have run, or the time is over. They are counted in their order, whichever thread ran them.
 fn run(arguments: &Arguments) -> Result<Report, Failure> {
     let began = Instant::now();
     let end = arguments.minutes.map(|minutes| began + Duration::from_secs(60 * minutes));
@@ -96,16 +96,16 @@ fn run(arguments: &Arguments) -> Result<Report, Failure> {
     let last = arguments.first.saturating_add(seeds.saturating_sub(1));
     let cores = || std::thread::available_parallelism().map_or(1, NonZero::get);
     let jobs = arguments.jobs.unwrap_or_else(cores);
-    let mut progress = Progress { began, told: began, on_terminal: io::stderr().is_terminal() };
+    let mut progress = Progress { began, printed: began, on_terminal: io::stderr().is_terminal() };
     let mut report = Report::default();
     std::thread::scope(|scope| {
         let start = |job: usize| {
-            let (done, runs) = sync_channel(AHEAD);
+            let (sender, runs) = sync_channel(RUNS_AHEAD_MAX);
             let (first, steps) = (arguments.first.saturating_add(job as u64), arguments.steps);
             scope.spawn(move || {
                 let simulation = standard::simulation().steps(steps);
-                // It ends with the seeds, or when nobody counts any more.
-                (first..=last).step_by(jobs).all(|seed| done.send(simulation.run_seed(seed)).is_ok());
+                // The thread ends after its last seed, or when the count ends.
+                (first..=last).step_by(jobs).all(|seed| sender.send(simulation.run_seed(seed)).is_ok());
             });
             runs
         };
@@ -113,7 +113,7 @@ fn run(arguments: &Arguments) -> Result<Report, Failure> {
         for (seed, runs) in (arguments.first..=last).zip(runs.iter().cycle()) {
             let Ok(run) = runs.recv() else { break };
             report += &run?;
-            progress.tell(seed, &report);
+            progress.print(seed, &report);
             if end.is_some_and(|end| Instant::now() >= end) {
                 break;
             }
@@ -125,31 +125,31 @@ fn run(arguments: &Arguments) -> Result<Report, Failure> {
     }
     let seconds = began.elapsed().as_secs_f64();
     let each = report.runs() as f64 / seconds / jobs as f64;
-    say(format_args!("{seconds:.0} seconds, {each:.0} runs a second in each of {jobs} threads"));
+    print_line(format_args!("{seconds:.0} seconds, {each:.0} runs per second in each of {jobs} threads"));
     Ok(report)
 }
 
-/// A line that changes in a terminal, and a line a minute elsewhere.
+/// Prints a line that changes in a terminal, and a line per minute elsewhere.
 struct Progress {
     began: Instant,
-    told: Instant,
+    printed: Instant,
     on_terminal: bool,
 }
 
 impl Progress {
-    fn tell(&mut self, seed: u64, report: &Report) {
-        let every = Duration::from_secs(if self.on_terminal { 1 } else { 60 });
-        if self.told.elapsed() < every {
+    fn print(&mut self, seed: u64, report: &Report) {
+        let interval = Duration::from_secs(if self.on_terminal { 1 } else { 60 });
+        if self.printed.elapsed() < interval {
             return;
         }
-        self.told = Instant::now();
+        self.printed = Instant::now();
         let seconds = self.began.elapsed().as_secs();
         let (runs, steps, calls) = (report.runs(), report.steps(), report.applied_calls());
         let (begin, end) = if self.on_terminal { ("\r", "") } else { ("", "\n") };
         eprint!(
             "{begin}{seconds} s: seed {seed}, {runs} runs, {steps} steps, {calls} calls took effect{end}"
         );
-        // A progress line that cannot be written is no reason to stop.
+        // A failure to print the progress is no reason to stop.
         let _ = io::stderr().flush();
     }
 }
@@ -165,12 +165,12 @@ fn parse(mut words: impl Iterator<Item = String>) -> Result<Option<Arguments>, S
         repeat: None,
     };
     while let Some(word) = words.next() {
-        let mut value = || words.next().ok_or_else(|| format!("{word} wants a value behind it"));
+        let mut value = || words.next().ok_or_else(|| format!("{word} needs a value"));
         let number = |text: String| text.parse::<u64>().map_err(|_| format!("`{text}` is not a number"));
         match word.as_str() {
             "--help" | "-h" => return Ok(None),
             "--seeds" => match number(value()?)? {
-                0 => return Err("--seeds wants at least 1".to_owned()),
+                0 => return Err("--seeds must be at least 1".to_owned()),
                 seeds => arguments.seeds = Some(seeds),
             },
             "--minutes" => arguments.minutes = Some(number(value()?)?),
@@ -178,7 +178,7 @@ fn parse(mut words: impl Iterator<Item = String>) -> Result<Option<Arguments>, S
             "--steps" => arguments.steps = number(value()?)? as usize,
             "--jobs" => match number(value()?)? {
                 jobs @ 1..=JOBS_MAX => arguments.jobs = Some(jobs as usize),
-                jobs => return Err(format!("--jobs goes from 1 to {JOBS_MAX}, not {jobs}")),
+                jobs => return Err(format!("--jobs must be from 1 to {JOBS_MAX}, not {jobs}")),
             },
             "--strict" => arguments.strict = true,
             "--repeat" => {
@@ -186,7 +186,7 @@ fn parse(mut words: impl Iterator<Item = String>) -> Result<Option<Arguments>, S
                 Simulation::<standard::Slots>::validate_run(&line)?;
                 arguments.repeat = Some(line);
             }
-            _ => return Err(format!("`{word}` is not known")),
+            _ => return Err(format!("`{word}` is not an option")),
         }
     }
     Ok(Some(arguments))
@@ -201,16 +201,16 @@ mod tests {
     }
 
     #[test]
-    fn arguments_are_read_and_nonsense_is_named() {
+    fn arguments_are_parsed_and_errors_name_them() {
         let arguments = parsed("--minutes 3 --first 7 --strict").unwrap().unwrap();
         assert_eq!((arguments.minutes, arguments.first, arguments.strict), (Some(3), 7, true));
         assert_eq!(parsed("--help"), Ok(None));
-        let error = "`seed` is not a run: `seed` has no number behind it";
+        let error = "`seed` is not a run: `seed` needs a number after it";
         assert_eq!(parsed("--repeat seed"), Err(error.to_owned()));
-        assert_eq!(parsed("--seeds 0"), Err("--seeds wants at least 1".to_owned()));
-        assert_eq!(parsed("--jobs 0"), Err("--jobs goes from 1 to 1024, not 0".to_owned()));
+        assert_eq!(parsed("--seeds 0"), Err("--seeds must be at least 1".to_owned()));
+        assert_eq!(parsed("--jobs 0"), Err("--jobs must be from 1 to 1024, not 0".to_owned()));
         assert_eq!(parsed("--seeds x"), Err("`x` is not a number".to_owned()));
-        assert_eq!(parsed("--seeds"), Err("--seeds wants a value behind it".to_owned()));
-        assert_eq!(parsed("seeds"), Err("`seeds` is not known".to_owned()));
+        assert_eq!(parsed("--seeds"), Err("--seeds needs a value".to_owned()));
+        assert_eq!(parsed("seeds"), Err("`seeds` is not an option".to_owned()));
     }
 }

@@ -1,6 +1,6 @@
-//! `kvstorage`'s object under the simulator: all that a user writes to test one of their own.
+//! `kvstorage`'s object in the simulator: all that a user writes to test an object.
 
-#![allow(clippy::unwrap_used, reason = "a failure unwraps to what a person needs")]
+#![allow(clippy::unwrap_used, reason = "unwrap prints the failure in full")]
 #![allow(clippy::disallowed_types, reason = "one of the objects is wrong on purpose")]
 
 #[path = "../kvstorage/storage.rs"]
@@ -12,7 +12,7 @@ use raftobj::sim::{Client, Simulation};
 use std::collections::HashMap;
 use storage::KvStorage;
 
-/// What the clients ask for: each time one operation, on one of a few keys, with a value that nobody else writes.
+/// Chooses one operation of a client: on one of a few keys, with a value that no other operation writes.
 fn workload(client: &mut Client<'_, KvStorage>) {
     let key = client.random().below(3);
     client.set_key(key);
@@ -30,7 +30,7 @@ fn the_map_is_the_same_on_every_node_whatever_happens() {
     assert!(report.applied_calls() > 1_000, "{report}");
 }
 
-/// Looks right, and is not: the order of a hash map differs from process to process.
+/// Looks right, but is not: the order of a hash map differs between processes.
 #[replicated]
 #[derive(Default)]
 struct Queue {
@@ -52,7 +52,7 @@ impl Queue {
     }
 }
 
-// Breaks: a user learns of it when replicas in production have long been different.
+// Breaks: users find such a method only when their replicas in production differ.
 #[test]
 fn a_method_that_depends_on_the_order_of_a_hash_map_is_named() {
     let workload = |client: &mut Client<'_, Queue>| {

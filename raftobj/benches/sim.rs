@@ -1,4 +1,4 @@
-//! How many schedules a second one core simulates, every check on.
+//! How many schedules per second one core simulates, with every check.
 //!
 //! `cargo bench -p raftobj --features sim --bench sim`.
 
@@ -15,12 +15,12 @@ fn main() {
     let mut report = Report::default();
     let began = Instant::now();
     for seed in 0..SEEDS {
-        report += &simulation.run_seed(seed).expect("the standard seeds hold");
+        report += &simulation.run_seed(seed).expect("the standard seeds pass");
     }
     let seconds = began.elapsed().as_secs_f64();
-    println!("{:.0} schedules of {STEPS} steps a second", SEEDS as f64 / seconds);
+    println!("{:.0} schedules of {STEPS} steps per second", SEEDS as f64 / seconds);
     println!(
-        "{:.2} us a step, {} steps, peace included",
+        "{:.2} us per step, {} steps, liveness phases included",
         seconds * 1e6 / report.steps() as f64,
         report.steps()
     );
