@@ -242,9 +242,9 @@ mod tests {
     use super::*;
     use crate::sim::random::Random;
 
-    // Breaks: a schedule that failed cannot be repeated from what was printed.
+    // Breaks: a failing schedule cannot be repeated from its text.
     #[test]
-    fn schedules_are_read_back_from_their_text() {
+    fn schedules_are_parsed_as_they_are_printed() {
         let mut random = Random::new(1);
         let bytes: Vec<u8> = (0..5_000).map(|_| random.below(256) as u8).collect();
         let events: Vec<Event> = from_bytes(&bytes).collect();

@@ -70,12 +70,12 @@ impl FromStr for Line {
         let mut words = head.split_whitespace();
         let mut seed = None;
         while let Some(name) = words.next() {
-            let value = words.next().ok_or_else(|| format!("`{name}` has no number behind it"))?;
+            let value = words.next().ok_or_else(|| format!("`{name}` needs a number after it"))?;
             let number: u64 =
-                value.parse().map_err(|_| format!("`{value}` behind `{name}` is not a number"))?;
+                value.parse().map_err(|_| format!("`{value}` after `{name}` is not a number"))?;
             let small = |max: u8| match u8::try_from(number) {
                 Ok(small) if (1..=max).contains(&small) => Ok(Some(small)),
-                _ => Err(format!("{name} goes from 1 to {max}, not {number}")),
+                _ => Err(format!("{name} must be from 1 to {max}, not {number}")),
             };
             match name {
                 "seed" => seed = Some(number),
@@ -95,7 +95,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lines_are_read_back() {
+    fn lines_are_parsed_as_they_are_printed() {
         for text in [
             "seed 17",
             "seed 17 steps 200",
@@ -107,10 +107,10 @@ mod tests {
         }
         for (text, error) in [
             ("nodes 3", "a run begins with `seed` and its number"),
-            ("seed x", "`x` behind `seed` is not a number"),
-            ("seed 1 nodes 8", "nodes goes from 1 to 7, not 8"),
+            ("seed x", "`x` after `seed` is not a number"),
+            ("seed 1 nodes 8", "nodes must be from 1 to 7, not 8"),
             ("seed 1 sand 8", "`sand` is none of seed, nodes, clients, steps"),
-            ("seed", "`seed` has no number behind it"),
+            ("seed", "`seed` needs a number after it"),
         ] {
             assert_eq!(text.parse::<Line>(), Err(error.to_owned()));
         }

@@ -1,5 +1,4 @@
-//! The simulator itself: that its runs repeat, that they hold, that they reach what they are there for, and that a
-//! failure tells what a person needs.
+//! Tests of the simulator itself: runs repeat, runs of a correct cluster pass, and failures show what a person needs.
 
 mod planted;
 
@@ -17,7 +16,7 @@ use std::collections::BTreeMap;
 
 // Breaks: a seed that failed does not fail again.
 #[test]
-fn a_seed_is_a_run() {
+fn a_seed_determines_its_run() {
     for seed in 0..20 {
         let hash = |seed| simulation().run_seed(seed).unwrap().hash();
         assert_eq!(hash(seed), hash(seed));
@@ -26,17 +25,17 @@ fn a_seed_is_a_run() {
 }
 
 #[test]
-fn the_standard_seeds_hold() {
+fn the_standard_seeds_pass() {
     let report = simulation().seeds(0..300).run().unwrap();
     assert!(report.applied_calls() > 5_000, "{report}");
 }
 
-/// The first seed that fails.
+/// The failure of the first seed that fails.
 fn failure(seeds: u64) -> Failure {
     (0..seeds).find_map(|seed| simulation().run_seed(seed).err()).expect("the bug is found")
 }
 
-// Breaks: a person is given two thousand events to look at, or a schedule that does not fail.
+// Breaks: a person has to read two thousand events, or gets a schedule that does not fail.
 #[test]
 fn a_failure_is_shrunk_and_can_be_repeated() {
     with(Bug::AcknowledgedBeforeFsync, || {
@@ -54,12 +53,11 @@ fn a_failure_is_shrunk_and_can_be_repeated() {
         assert!(text.contains("n0 ") && text.contains("#[test]"), "{text}");
         assert_eq!(text.matches(&failure.0.observed).count(), 1, "{text}");
     });
-    // Without the bug the same schedule holds.
 }
 
-// Breaks: a user who prints a report gets eighty lines.
+// Breaks: a report that a user prints has eighty lines.
 #[test]
-fn a_report_is_short_unless_it_is_asked_for_tables() {
+fn a_report_is_short_unless_its_table_is_asked_for() {
     let report = simulation().run_seed(0).unwrap();
     assert_eq!(report.to_string().lines().count(), 2, "{report}");
     let long = format!("{report:#}");
@@ -67,9 +65,9 @@ fn a_report_is_short_unless_it_is_asked_for_tables() {
     assert!(long.contains("events: tick ") && long.contains("rare events:"), "{long}");
 }
 
-// Breaks: the table of what runs have reached counts what did nothing.
+// Breaks: the table of reached events counts events without effect.
 #[test]
-fn what_goes_wrong_already_does_nothing() {
+fn a_fault_that_is_already_there_has_no_effect() {
     let simulation = simulation();
     let setup = Setup { nodes: 3, ..Setup::draw(0, &simulation.bounds) };
     let mut world = World::new(simulation.runner.program, setup);
@@ -84,9 +82,9 @@ fn what_goes_wrong_already_does_nothing() {
     }
 }
 
-// Breaks: seeds try orders that no engine makes, and never try those that it makes.
+// Breaks: seeds try orders of inputs that no engine has, and never try those that it has.
 #[test]
-fn in_a_turn_messages_are_heard_after_what_the_threads_have_done() {
+fn in_a_turn_messages_arrive_after_the_reports_of_the_threads() {
     let simulation = simulation();
     let setup = Setup { nodes: 3, ..Setup::draw(0, &simulation.bounds) };
     let seed = setup.seed;
@@ -95,15 +93,15 @@ fn in_a_turn_messages_are_heard_after_what_the_threads_have_done() {
     for _ in 0..100 {
         world.round();
     }
-    let answers = |world: &mut World<_>| {
+    let replies = |world: &mut World<_>| {
         world.network.at(0, 1).copy_to_echoes();
         let sent = std::iter::from_fn(|| world.network.at(0, 1).take_echo());
-        let is_answer = |message: Vec<u8>| {
+        let is_reply = |message: Vec<u8>| {
             matches!(Message::decode(Bytes::from(message).slice(8..)), Ok(Message::Digests { .. }))
         };
-        sent.map(is_answer).filter(|is| *is).count()
+        sent.map(is_reply).filter(|is| *is).count()
     };
-    for (fails, answered) in [(false, 1), (true, 0)] {
+    for (fails, expected) in [(false, 1), (true, 0)] {
         world.network.at(0, 1).lose_all();
         assert!(world.begin_turn(0));
         let mut question = world.servers[1].id(seed).0.to_le_bytes().to_vec();
@@ -113,9 +111,9 @@ fn in_a_turn_messages_are_heard_after_what_the_threads_have_done() {
             world.set_full(0, true);
             world.disk_failed(0, "no storage space".to_owned());
         }
-        assert_eq!(answers(&mut world), 0, "not before the turn's end");
+        assert_eq!(replies(&mut world), 0, "not before the turn's end");
         assert!(world.end_turn(0));
-        assert_eq!(answers(&mut world), answered, "a node that has stopped answers nothing");
+        assert_eq!(replies(&mut world), expected, "a node that has stopped replies to nothing");
     }
 }
 
@@ -123,7 +121,7 @@ thread_local! {
     static CLOCK: Cell<u64> = const { Cell::new(0) };
 }
 
-/// Its `touch` reads something like a clock.
+/// An object with methods that read something like a clock.
 #[raftobj::replicated]
 #[derive(Default, PartialEq)]
 struct Clocked {
@@ -144,7 +142,7 @@ impl Clocked {
         self.touched.insert(key, now)
     }
 
-    /// As `touch`, and no reply ever shows it.
+    /// As `touch`, but no reply shows it.
     #[replicated]
     fn stamp(&mut self, key: u64) {
         let now = CLOCK.get() + 1;
@@ -153,7 +151,7 @@ impl Clocked {
     }
 }
 
-// Breaks: a user whose method is not deterministic does not learn which, nor where.
+// Breaks: a user whose method is not deterministic does not learn which method, and at which index.
 #[test]
 fn a_method_that_is_not_deterministic_is_named_with_its_index() {
     let workload = |client: &mut Client<'_, Clocked>| {
@@ -167,14 +165,14 @@ fn a_method_that_is_not_deterministic_is_named_with_its_index() {
     let reason = simulation().check_state().run().unwrap_err().reason();
     assert!(reason.starts_with("replicas of an object are equal"), "{reason}");
     assert!(reason.contains("after index ") && reason.contains("`touch("), "{reason}");
-    // Without `==` they are seen to differ when a reply shows it: by then `put` may be the one that does.
+    // Without `==` only a reply shows the difference, and that may be the reply of `put`.
     let reason = simulation().run().unwrap_err().reason();
     assert!(reason.starts_with("replicas of an object are equal"), "{reason}");
 }
 
-// Breaks: what only reads show differs from node to node, and nobody is told.
+// Breaks: a difference that only reads show is not found.
 #[test]
-fn a_method_that_is_not_deterministic_is_seen_by_reads_alone() {
+fn a_method_that_is_not_deterministic_is_found_by_reads_alone() {
     let workload = |client: &mut Client<'_, Clocked>| match client.random().below(2) {
         0 => client.call(|clocked| clocked.stamp(1)),
         _ => client.read(|clocked| clocked.touched.clone()),

@@ -83,26 +83,26 @@ const WIPED_REFUSED: &str = "a node whose disk was lost is refused under its old
 
 found! {
     // Elections
-    planted_a_vote_told_before_it_is_durable: VoteBeforePersist within 20 by [DURABLE];
+    planted_a_vote_sent_before_it_is_durable: VoteBeforePersist within 20 by [DURABLE];
     planted_a_term_not_persisted: TermNotPersisted within 50 by [DURABLE];
-    planted_a_vote_forgotten_at_a_start: VoteForgottenAtStart within 20 by [VOTE_KEPT, VOTES_ONCE];
+    planted_a_vote_forgotten_at_a_restart: VoteForgottenAtStart within 20 by [VOTE_KEPT, VOTES_ONCE];
     planted_an_own_vote_counted_before_it_is_durable: OwnVoteBeforeFsync within 1_500 by [DURABLE_VOTES, MATCHING];
-    planted_a_vote_for_a_log_behind: VoteForLogBehind within 100 by [COMPLETE, COMMITTED_STAY];
-    planted_a_pre_vote_beside_a_leader: PreVoteBesideLeader within 100 by [NOT_DEPOSED];
-    planted_a_pre_vote_that_teaches_nothing: PreVoteOfLowerTermDropped within 3_000 by [SERVES, FOLLOWS, REJOINS];
+    planted_a_vote_for_a_log_that_is_behind: VoteForLogBehind within 100 by [COMPLETE, COMMITTED_STAY];
+    planted_a_pre_vote_granted_beside_a_leader: PreVoteBesideLeader within 100 by [NOT_DEPOSED];
+    planted_a_pre_vote_of_a_lower_term_dropped: PreVoteOfLowerTermDropped within 3_000 by [SERVES, FOLLOWS, REJOINS];
 
     // Replication
     planted_commit_by_counting: CommitByCounting within 20 by [OWN_TERM];
     planted_a_stale_append_that_truncates: StaleAppendTruncates within 20 by [CORE_ASSERTS, MATCHING];
-    planted_a_commit_beyond_what_is_confirmed: CommitBeyondLeaderMatch within 100 by [COMMITTED_STAY, MATCHING];
-    planted_a_match_that_goes_back: MatchIndexDecreases within 20 by [NEVER_BACK];
+    planted_a_commit_beyond_the_leaders_match: CommitBeyondLeaderMatch within 100 by [COMMITTED_STAY, MATCHING];
+    planted_a_match_index_that_goes_back: MatchIndexDecreases within 20 by [NEVER_BACK];
     planted_an_acknowledgement_before_its_fsync: AcknowledgedBeforeFsync within 20 by [DURABLE];
     planted_a_leader_that_counts_before_its_fsync: LeaderCountsBeforeFsync within 20 by [COMMITTED_DURABLE];
     planted_an_acknowledgement_of_an_old_term: OldTermAcknowledges within 200 by [ACKNOWLEDGED];
-    planted_what_was_sent_taken_for_matched: NextIndexTakenForMatchIndex within 20 by [ACKNOWLEDGED];
-    planted_a_confirmation_forgotten: LeaderMatchForgotten within 100 by [CATCHES_UP, SERVES];
-    planted_a_log_nearly_full_that_refuses: NearlyFullRefuses within 200 by [CATCHES_UP_UNHEARD, SERVES];
-    planted_a_commit_not_told: CommitNotSent within 20 by [SERVES];
+    planted_a_next_index_taken_for_a_match_index: NextIndexTakenForMatchIndex within 20 by [ACKNOWLEDGED];
+    planted_a_leaders_match_forgotten: LeaderMatchForgotten within 100 by [CATCHES_UP, SERVES];
+    planted_a_log_nearly_full_that_refuses_known_entries: NearlyFullRefuses within 200 by [CATCHES_UP_UNHEARD, SERVES];
+    planted_a_commit_not_sent: CommitNotSent within 20 by [SERVES];
     planted_an_entry_applied_before_it_is_durable: AppliedBeforeDurable within 20 by [CORE_ASSERTS, OWN_DISK];
 
     // Reads
@@ -115,26 +115,26 @@ found! {
     planted_a_retry_that_takes_effect_twice: RetryAppliedTwice within 20 by [ONCE];
     planted_a_gap_that_is_accepted: GapAccepted within 300 by [UNKNOWN_LATE];
     planted_a_retired_boot_admitted: RetiredBootAdmitted within 200 by [BOOTS, ONCE];
-    planted_a_call_given_up_that_blocks: LowestIgnored within 100 by [SUCCEEDS, SURVIVES];
-    planted_an_end_that_is_dropped: CompletionDropped within 150 by [ENDS];
+    planted_a_lowest_pending_call_ignored: LowestIgnored within 100 by [SUCCEEDS, SURVIVES];
+    planted_a_completion_that_is_dropped: CompletionDropped within 150 by [ENDS];
     planted_a_deadline_forgotten: DeadlineForgotten within 20 by [ENDS];
     planted_effects_left_for_the_next_turn: EffectsInOneRound within 20 by [TURN];
-    planted_a_sent_call_that_is_denied: SentCallDenied within 100 by [CALLS_MATCH];
+    planted_a_sent_call_refused: SentCallDenied within 100 by [CALLS_MATCH];
     planted_a_call_never_sent_again: NeverResent within 100 by [SURVIVES];
 
     // Apply
     planted_an_order_that_batches_change: OrderOfBatch within 20 by [EQUAL, ONLY_CALLS, ONCE];
     planted_a_method_that_stops_its_caller: FailingMethodStopsItsCaller within 50 by [APPLICABLE];
-    planted_a_divergence_that_goes_on: DivergenceGoesOn within 200 by [DETECTED];
+    planted_a_diverged_node_that_does_not_stop: DivergenceGoesOn within 200 by [DETECTED];
 
     // Founding
-    planted_a_list_told_early: FoundingListSentEarly within 20 by [DURABLE];
-    planted_a_list_that_changes: ListChanges within 400 by [DURABLE, RECOVERS, SERVES];
+    planted_a_founding_list_sent_early: FoundingListSentEarly within 20 by [DURABLE];
+    planted_a_founding_list_that_changes: ListChanges within 400 by [DURABLE, RECOVERS, SERVES];
     planted_a_wiped_disk_that_returns: WipedDiskReturns within 20 by [WIPED_REFUSED];
 
     // Storage
     planted_damage_taken_for_a_torn_tail: DamageTakenForTail within 2_000 by [REFUSED];
-    planted_an_fsync_that_is_tried_again: FsyncRetried within 200 by [STARTS, RECOVERS];
+    planted_an_fsync_that_is_retried: FsyncRetried within 200 by [STARTS, RECOVERS];
     planted_a_segments_name_that_is_not_synced: SegmentNameNotSynced within 200 by [RECOVERS, STARTS];
     planted_an_identitys_name_that_is_not_synced: IdentityNameNotSynced within 50 by [RECOVERS, STARTS];
     planted_a_checksum_that_is_not_checked: ChecksumNotChecked within 200 by [STARTS, RECOVERS, REFUSED];
@@ -145,34 +145,35 @@ found! {
 
 /// Bugs that no run can show, each with a test of its own.
 const ELSEWHERE: &[Bug] = &[
-    // A connection lets no stranger in: `raft::tests`, planted_votes_of_strangers_are_found.
+    // Connections refuse non-members: `raft::tests`, planted_non_member_votes_are_found.
     Bug::NonMemberVotes,
-    // A leader sends entries to those who answered in its term, and the answer waited for all earlier writes:
-    // `raft::disk`, planted_late_reports_that_count_are_found.
+    // A leader sends entries to peers that have replied in its term, and their reply waited for all earlier writes:
+    // `raft::durability`, planted_late_report_that_counts_is_found.
     Bug::PersistedAba,
-    // It was found by a seed beyond a hundred thousand, in a cluster that nobody asked for anything afterwards:
-    // `raft::progress`, planted_probes_that_anything_ends_are_found.
+    // One seed in more than a hundred thousand found it, in a cluster without operations afterwards: `raft::progress`,
+    // planted_probe_ended_by_any_acknowledgement_is_found.
     Bug::ProbeEndedByAny,
-    // A question and an answer have to be lost, and a node started again, in the middle of one dispute: 0 and 5 of 12,000
-    // seeds. `node::divergence`, planted_disputes_ended_without_an_answer_are_found.
+    // During one dispute a request and a reply must be lost, and a node restarted: 0 and 5 of 12,000 seeds find it.
+    // `node::divergence`, planted_disputes_ended_without_an_answer_are_found.
     Bug::AnyAnswerCounts,
     Bug::DisputeAskedOnce,
-    // Nobody talks to the disk that would adopt the list: `node::founding`, planted_lists_adopted_by_anyone_are_found.
+    // No node connects to the disk that would adopt the list: `node::founding`,
+    // planted_lists_adopted_by_anyone_are_found.
     Bug::FormedAdoptedByAnyone,
-    // Ids are random, so that no other disk has a member's: `node::stories`,
+    // Ids are random, and no other disk has a member's: `node::tests::handshake`,
     // planted_incarnations_not_compared_are_found.
     Bug::IncarnationIgnored,
-    // Numbers of batches hide it from power cuts, checksums from flipped bits: `storage::tests::chain`,
+    // Batch numbers hide it from power cuts, checksums from flipped bits: `storage::tests::chain`,
     // planted_frames_that_are_not_linked_are_found.
     Bug::ChainNotChecked,
-    // There are no sockets here: `net::frame`, planted_frames_without_a_limit_are_found.
+    // The simulator has no sockets: `net::frame`, planted_frames_without_a_limit_are_found.
     Bug::FrameWithoutLimit,
 ];
 
-// Breaks: a bug is planted, and nobody looks for it.
+// Breaks: a planted bug has no test that finds it.
 #[test]
-fn every_planted_bug_is_looked_for() {
-    let mut looked_for: Vec<Bug> = FOUND.iter().chain(ELSEWHERE).copied().collect();
-    looked_for.sort();
-    assert_eq!(looked_for, Bug::ALL);
+fn every_planted_bug_has_a_test() {
+    let mut tested: Vec<Bug> = FOUND.iter().chain(ELSEWHERE).copied().collect();
+    tested.sort();
+    assert_eq!(tested, Bug::ALL);
 }
