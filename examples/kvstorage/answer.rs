@@ -90,7 +90,9 @@ impl Style {
         }
         let line = |entry: &LogEntry| match self {
             Style::Pipe => entry.to_string(),
-            Style::Terminal => shortened(&format!("{:>6}  term {}  {}", entry.index, entry.term, entry.what)),
+            Style::Terminal => {
+                shortened(&format!("{:>6}  term {}  {}", entry.index, entry.term, entry.description))
+            }
         };
         entries.iter().map(line).collect::<Vec<_>>().join("\n")
     }

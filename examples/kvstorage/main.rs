@@ -82,7 +82,7 @@ fn run_nodes(arguments: &Arguments, input: Input, notices: &Notices) -> Result<(
     let (reasons, received) = mpsc::channel();
     // After the input is open: the line editor installs signal handlers, and ours call the earlier ones.
     on_signals(reasons.clone())?;
-    let watch = nodes.first().node().watch();
+    let watch = nodes.first().node().watch_status();
     let (stopped, notices) = (reasons.clone(), notices.clone());
     thread::spawn(move || stopped.send(ShutdownReason::Stopped(notices.follow(watch))));
     if !arguments.serve {
@@ -138,7 +138,9 @@ impl From<NodesError> for Failure {
 impl From<StartError> for Failure {
     fn from(error: StartError) -> Failure {
         match error {
-            StartError::Mismatch(_) => Failure { code: 2, sentence: format!("{error} with --data-dir DIR") },
+            StartError::WrongDataDir(_) => {
+                Failure { code: 2, sentence: format!("{error} with --data-dir DIR") }
+            }
             StartError::Address(_) | StartError::Peers(_) | StartError::Options(_) => {
                 Failure { code: 2, sentence: error.to_string() }
             }

@@ -2,7 +2,7 @@
 //!
 //! At a terminal a notice must not break the line that is being typed, so it is printed above that line.
 
-use raftobj::Watch;
+use raftobj::StatusWatch;
 use rustyline::ExternalPrinter;
 use std::io::{self, IsTerminal, Write};
 use std::sync::mpsc::{self, SyncSender};
@@ -76,7 +76,7 @@ impl Notices {
 
     /// Prints which nodes a new cluster waits for, until it is formed. Returns when the node stops, with the reason.
     #[allow(clippy::disallowed_methods, reason = "a wait that ends at once is not worth a notice")]
-    pub(crate) fn follow(&self, mut watch: Watch) -> String {
+    pub(crate) fn follow(&self, mut watch: StatusWatch) -> String {
         let mut printed = Vec::new();
         let mut status = watch.status();
         loop {

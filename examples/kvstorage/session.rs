@@ -55,7 +55,7 @@ impl Session<'_> {
                 style.value(node.get(&key))
             }
             Command::Status => style.status(&node.node().status()),
-            Command::Log { count } => style.log(&node.node().log(count)),
+            Command::Log { count } => style.log(&node.node().last_entries(count)),
             Command::Help => style.help(),
             Command::Quit => String::new(),
         }

@@ -86,7 +86,7 @@ pub(crate) mod storage;
 extern crate self as raftobj;
 
 pub use calls::outcome::{
-    AppliedReason, CallError, Committed, NotAppliedReason, ReadError, Retry, UnknownReason,
+    CallError, Committed, NoReplyReason, NotAppliedReason, ReadError, Retry, UnknownReason,
 };
 pub use codec::method::{Method, MethodId};
 pub use node::status::{PeerStatus, Role, Status, Traffic};
@@ -99,9 +99,9 @@ pub use raftobj_derive::replicated;
 pub use replica::address::AddressError;
 pub use replica::builder::{Builder, StartError};
 pub use replica::call::{Call, CallFuture};
-pub use replica::control::{LogEntry, NodeControl, Watch};
+pub use replica::control::{LogEntry, NodeControl, StatusWatch};
 pub use replica::options::Options;
-pub use replica::{Linearizable, Replica};
+pub use replica::{LinearizableRead, Replica};
 #[doc(no_inline)]
 pub use serde;
 pub use storage::inspect;

@@ -1,7 +1,7 @@
 //! Calls and reads, from threads and from tasks.
 
 use crate::cluster::{Cluster, PATIENCE, agree, leader, wait_until};
-use raftobj::{AppliedReason, CallError, ReadError, Role, UnknownReason};
+use raftobj::{CallError, NoReplyReason, ReadError, Role, UnknownReason};
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
@@ -82,7 +82,8 @@ fn borrowed_arguments_and_inner_errors_arrive_as_they_were() {
     let refused = nodes[1].cas("k", Some("two"), "three").wait().unwrap();
     assert_eq!(refused.into_inner(), Err(Some("one".to_owned())));
     assert_eq!(*nodes[2].measure(&[1; 1000]).wait().unwrap(), 1000);
-    let text: Vec<_> = nodes[2].node().log(2).iter().map(|entry| entry.what.clone()).collect();
+    let text: Vec<_> =
+        nodes[2].node().last_entries(2).iter().map(|entry| entry.description.clone()).collect();
     assert_eq!(text[0], r#"cas("k", Some("two"), "three")"#);
     assert!(text[1].starts_with("measure([1, 1,"), "{}", text[1]);
 }
@@ -107,7 +108,7 @@ fn the_context_is_the_same_on_every_node() {
 fn a_panic_is_the_calls_outcome_and_the_next_call_works() {
     let (_cluster, nodes) = Cluster::start(3, |_| ());
     match nodes[0].boom("x").wait() {
-        Err(CallError::Applied { index, reason: AppliedReason::Panicked(text) }) => {
+        Err(CallError::Applied { index, reason: NoReplyReason::Panicked(text) }) => {
             assert!(index.0 > 0);
             assert_eq!(text, "boom x");
         }
@@ -125,8 +126,8 @@ fn waiting_under_a_guard_is_an_error_at_once() {
     let node = &nodes[0];
     let guard = node.read();
     let waited = node.add("x").wait();
-    assert!(matches!(waited, Err(CallError::Unknown { reason: UnknownReason::UnderGuard })), "{waited:?}");
-    assert_eq!(node.linearizable().wait().err(), Some(ReadError::UnderGuard));
+    assert!(matches!(waited, Err(CallError::Unknown { reason: UnknownReason::ReadGuardHeld })), "{waited:?}");
+    assert_eq!(node.linearizable().wait().err(), Some(ReadError::ReadGuardHeld));
     drop(guard);
     // It takes effect all the same, before the one behind it.
     assert_eq!(*node.add("x").wait().unwrap(), 2);
@@ -160,9 +161,9 @@ fn watchers_see_the_role_change_when_the_leader_goes() {
     let (_cluster, mut nodes) = Cluster::start(3, |_| ());
     let old = leader(&nodes);
     let term = nodes[old].node().status().term;
-    let mut gone = nodes[old].node().watch();
+    let mut gone = nodes[old].node().watch_status();
     let stopped = nodes.remove(old);
-    let mut watch = nodes[0].node().watch();
+    let mut watch = nodes[0].node().watch_status();
     drop(stopped);
     loop {
         let status = watch.wait().unwrap();

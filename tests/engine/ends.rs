@@ -58,7 +58,7 @@ fn a_shutdown_ends_what_is_pending_and_refuses_what_comes_later() {
     }
     assert!(matches!(node.linearizable().wait(), Err(ReadError::Stopped(_))));
     assert_eq!(node.node().status().role, Role::Stopped);
-    assert_eq!(node.node().log(9), []);
+    assert_eq!(node.node().last_entries(9), []);
     // The object can still be read, and a second end is none.
     assert_eq!(node.count("x"), 0);
     node.node().shutdown();

@@ -2,7 +2,7 @@
 
 use crate::cluster::{Cluster, Store, TempDir, listener};
 use raftobj::{
-    AppliedReason, CallError, NotAppliedReason, Options, ReadError, Replica, Retry, StartError, UnknownReason,
+    CallError, NoReplyReason, NotAppliedReason, Options, ReadError, Replica, Retry, StartError, UnknownReason,
 };
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ fn a_reply_over_the_limit_is_lost_and_the_call_is_applied() {
     let (_cluster, nodes) = Cluster::start(3, |options| options.reply_bytes_max = 1_000);
     assert_eq!(nodes[0].fill(900).wait().unwrap().len(), 900);
     match nodes[0].fill(2_000).wait() {
-        Err(CallError::Applied { reason: AppliedReason::TooLarge { limit: 1_000, .. }, .. }) => {}
+        Err(CallError::Applied { reason: NoReplyReason::TooLarge { limit: 1_000, .. }, .. }) => {}
         other => panic!("{other:?}"),
     }
     let _ = nodes[0].add("x").wait().unwrap();
@@ -76,7 +76,7 @@ fn large_commands_travel_beside_many_small_ones() {
 fn a_full_queue_refuses_at_once_and_takes_calls_again_later() {
     let (_cluster, mut nodes) = Cluster::start(2, |options| {
         options.queue_calls_max = 4;
-        options.window_calls_max = 4;
+        options.in_flight_calls_max = 4;
         options.call_deadline = Duration::from_millis(300);
     });
     // Without a majority nothing is decided, so that calls stay.
@@ -120,7 +120,7 @@ fn without_a_majority_calls_and_reads_end_at_their_deadline_and_go_on_when_it_re
 #[test]
 fn options_that_do_not_work_are_refused_in_words() {
     let changes: [fn(&mut Options); 4] = [
-        |options| options.window_calls_max = 100_000,
+        |options| options.in_flight_calls_max = 100_000,
         |options| options.command_bytes_max = 10,
         |options| options.heartbeat_ms = u64::MAX / 2,
         |options| options.log_bytes_max = 1,

@@ -47,7 +47,7 @@ use crate::raft::message::ReadId;
 use crate::raft::types::{EntryId, Index, NodeId, Ticks};
 use bytes::Bytes;
 use outcome::{
-    AppliedReason, CallError, Committed, NotAppliedReason, Outcome, ReadError, Retry, UnknownReason,
+    CallError, Committed, NoReplyReason, NotAppliedReason, Outcome, ReadError, Retry, UnknownReason,
 };
 use queue::CallQueue;
 use reads::{ReadState, Reads};
@@ -405,7 +405,9 @@ impl Calls {
                 let ahead = self.queue.ahead(position) + self.window.calls();
                 self.queue.remove(position);
                 let reason = match (&self.founding, self.leader) {
-                    (Some(waiting_for), _) => NotAppliedReason::Founding { waiting_for: waiting_for.clone() },
+                    (Some(waiting_for), _) => {
+                        NotAppliedReason::ClusterNotFormed { waiting_for: waiting_for.clone() }
+                    }
                     (None, None) => NotAppliedReason::NoLeader,
                     (None, Some(_)) => NotAppliedReason::Queued { ahead },
                 };
@@ -452,7 +454,7 @@ impl Calls {
     fn read_timeout(&self, state: ReadState) -> ReadError {
         match (state, &self.founding, self.leader) {
             (ReadState::Confirmed(index), _, _) => ReadError::Behind { index, applied: self.applied },
-            (_, Some(waiting_for), _) => ReadError::Founding { waiting_for: waiting_for.clone() },
+            (_, Some(waiting_for), _) => ReadError::ClusterNotFormed { waiting_for: waiting_for.clone() },
             (_, None, None) => ReadError::NoLeader,
             (_, None, Some(_)) => ReadError::Unconfirmed,
         }
@@ -464,10 +466,10 @@ fn outcome_of(entry: EntryId, reply: Reply) -> Outcome {
     let EntryId { term, index } = entry;
     let reason = match reply {
         Reply::Value(value) => return Ok(Committed { value, index, term }),
-        Reply::Panicked(message) => AppliedReason::Panicked(message.into_owned()),
-        Reply::Unencodable(message) => AppliedReason::Encode(message.into_owned()),
-        Reply::TooLarge { bytes, limit } => AppliedReason::TooLarge { bytes, limit },
-        Reply::Forgotten => AppliedReason::Forgotten,
+        Reply::Panicked(message) => NoReplyReason::Panicked(message.into_owned()),
+        Reply::Unencodable(message) => NoReplyReason::Encode(message.into_owned()),
+        Reply::TooLarge { bytes, limit } => NoReplyReason::TooLarge { bytes, limit },
+        Reply::Forgotten => NoReplyReason::NotKept,
     };
     Err(CallError::Applied { index, reason })
 }

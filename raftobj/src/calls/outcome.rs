@@ -71,7 +71,7 @@ pub enum CallError {
         /// Where it took effect.
         index: Index,
         /// Why there is no reply.
-        reason: AppliedReason,
+        reason: NoReplyReason,
     },
 }
 
@@ -100,7 +100,7 @@ pub enum NotAppliedReason {
     },
     /// The cluster is not formed yet: not all listed nodes have been met and have announced the list. Retry here.
     #[error("the cluster is not formed yet; waiting for {}", missing(.waiting_for))]
-    Founding {
+    ClusterNotFormed {
         /// The addresses of the nodes that it waits for.
         waiting_for: Vec<String>,
     },
@@ -141,7 +141,7 @@ pub enum UnknownReason {
     #[error(
         "this thread holds a read guard, and the call is applied only after it is dropped; drop the guard before waiting"
     )]
-    UnderGuard,
+    ReadGuardHeld,
     /// The node was shut down, or stopped after an error, when the call was sent already.
     #[error(
         "the node stopped after the call was sent: {0}; read the value on another node before trying again"
@@ -152,7 +152,7 @@ pub enum UnknownReason {
 /// Why there is no reply to a call that was applied.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum AppliedReason {
+pub enum NoReplyReason {
     /// The reply is larger than the limit.
     #[error("its reply has {bytes} bytes, more than the limit of {limit}; read the value instead")]
     TooLarge {
@@ -172,11 +172,11 @@ pub enum AppliedReason {
     Decode(String),
     /// The reply was dropped from the session table before this node could read it.
     #[error("its reply is no longer kept; read the value instead")]
-    Forgotten,
+    NotKept,
 }
 
 /// Why a linearizable read was not served. A read changes nothing, so it can always be tried again: on this node, but
-/// after [`ReadError::Stopped`] on another node, and after [`ReadError::UnderGuard`] only without the guard.
+/// after [`ReadError::Stopped`] on another node, and after [`ReadError::ReadGuardHeld`] only without the guard.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ReadError {
@@ -200,7 +200,7 @@ pub enum ReadError {
     },
     /// The cluster is not formed yet: not all listed nodes have been met and have announced the list.
     #[error("the cluster is not formed yet; waiting for {}", missing(.waiting_for))]
-    Founding {
+    ClusterNotFormed {
         /// The addresses of the nodes that it waits for.
         waiting_for: Vec<String>,
     },
@@ -214,7 +214,7 @@ pub enum ReadError {
     #[error(
         "this thread holds a read guard, and the read cannot finish before the guard is dropped; drop the guard first"
     )]
-    UnderGuard,
+    ReadGuardHeld,
     /// The node was shut down, or stopped after an error.
     #[error("the node has stopped: {0}")]
     Stopped(String),

@@ -65,7 +65,7 @@ pub enum StartError {
     Storage(String),
     /// The data directory was first started with another list of nodes, address or object.
     #[error("{0}")]
-    Mismatch(String),
+    WrongDataDir(String),
     /// The system gives no thread, socket or random number.
     #[error("the system refuses what a node needs: {0}")]
     System(#[from] io::Error),
@@ -211,19 +211,19 @@ fn check_identity(
 ) -> Result<(), StartError> {
     let path = path.display();
     if identity.object != object {
-        return Err(StartError::Mismatch(format!(
+        return Err(StartError::WrongDataDir(format!(
             "{path} holds a `{}`, this program replicates `{object}`: choose another data directory",
             identity.object
         )));
     }
     if identity.address != address {
-        return Err(StartError::Mismatch(format!(
+        return Err(StartError::WrongDataDir(format!(
             "{path} belongs to the node {}, this one is {address}: choose another data directory",
             identity.address
         )));
     }
     if identity.founding != founders && identity.formed.is_none() && identity.proposal.is_none() {
-        return Err(StartError::Mismatch(format!(
+        return Err(StartError::WrongDataDir(format!(
             "{path} was first started with the nodes [{}], this start lists [{}], and a directory keeps its first \
              list. No cluster was formed, so nothing is in it: if the first list was a mistake, remove the directory, \
              or choose another",
@@ -232,7 +232,7 @@ fn check_identity(
         )));
     }
     if identity.founding != founders {
-        return Err(StartError::Mismatch(format!(
+        return Err(StartError::WrongDataDir(format!(
             "{path} was founded with the nodes [{}], this start lists [{}]: start it with the founding list, or \
              choose another data directory",
             identity.founding.join(", "),
@@ -275,8 +275,8 @@ pub(crate) fn node_config<T: Object>(
         },
         calls: CallsConfig {
             command_bytes_max: options.command_bytes_max,
-            window_calls_max: options.window_calls_max as u64,
-            window_bytes_max: options.window_bytes_max.max(options.command_bytes_max),
+            window_calls_max: options.in_flight_calls_max as u64,
+            window_bytes_max: options.in_flight_bytes_max.max(options.command_bytes_max),
             queue_calls_max: options.queue_calls_max,
             queue_bytes_max: options.queue_bytes_max.max(options.command_bytes_max),
             resend_ticks: ticks(options.election_ms_max).0,
@@ -297,8 +297,8 @@ pub(crate) fn machine_config(options: &Options, owner: storage::Owner) -> Machin
 /// Limits of the calls that have not ended: those that are queued, and those that are sent.
 fn open_call_limits(options: &Options) -> QueueLimits {
     QueueLimits {
-        calls_max: options.queue_calls_max.saturating_add(options.window_calls_max),
-        bytes_max: options.queue_bytes_max.saturating_add(options.window_bytes_max),
+        calls_max: options.queue_calls_max.saturating_add(options.in_flight_calls_max),
+        bytes_max: options.queue_bytes_max.saturating_add(options.in_flight_bytes_max),
     }
 }
 

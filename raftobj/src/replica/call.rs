@@ -2,7 +2,7 @@
 
 use super::submit::SubmittedCall;
 use super::wait::block_on;
-use crate::calls::outcome::{AppliedReason, CallError, Committed, NotAppliedReason, Retry, UnknownReason};
+use crate::calls::outcome::{CallError, Committed, NoReplyReason, NotAppliedReason, Retry, UnknownReason};
 use crate::object::lock::LockId;
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
@@ -50,14 +50,14 @@ impl<R: DeserializeOwned> Call<R> {
     /// Blocks this thread until the call has ended: at its deadline at the latest.
     ///
     /// # Errors
-    /// As awaiting it; and [`UnknownReason::UnderGuard`] at once where this thread holds a read guard of the
+    /// As awaiting it; and [`UnknownReason::ReadGuardHeld`] at once where this thread holds a read guard of the
     /// object, because the call cannot be applied here before the guard is dropped. It was queued, and like one
     /// that is dropped it takes effect later.
     pub fn wait(self) -> Result<Committed<R>, CallError> {
         if let State::Submitted { lock, .. } = &self.state
             && lock.is_held()
         {
-            return Err(CallError::Unknown { reason: UnknownReason::UnderGuard });
+            return Err(CallError::Unknown { reason: UnknownReason::ReadGuardHeld });
         }
         block_on(self.into_future())
     }
@@ -102,7 +102,7 @@ pub(crate) fn decode_reply<R: DeserializeOwned>(
     committed: Committed<Bytes>,
 ) -> Result<Committed<R>, CallError> {
     let Committed { value, index, term } = committed;
-    let lost = |reason: String| CallError::Applied { index, reason: AppliedReason::Decode(reason) };
+    let lost = |reason: String| CallError::Applied { index, reason: NoReplyReason::Decode(reason) };
     match postcard::take_from_bytes::<R>(&value) {
         Ok((value, [])) => Ok(Committed { value, index, term }),
         Ok((_, rest)) => Err(lost(format!("{} bytes are left over", rest.len()))),

@@ -29,12 +29,12 @@ pub struct LogEntry {
     /// The leader's clock then.
     pub time: Time,
     /// What it says: `set("a", "1")`, or `no-op`; cut after 1,000 characters.
-    pub what: String,
+    pub description: String,
 }
 
 impl fmt::Display for LogEntry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {} {}", self.index, self.term, self.what)
+        write!(f, "{} {} {}", self.index, self.term, self.description)
     }
 }
 
@@ -55,12 +55,12 @@ impl<'a, T: Object> NodeControl<'a, T> {
 
     /// Follows the node's status: a value at every change of role, leader or term, and at most one a tick while
     /// indexes grow.
-    pub fn watch(&self) -> Watch {
-        Watch { receiver: self.engine.watch() }
+    pub fn watch_status(&self) -> StatusWatch {
+        StatusWatch { receiver: self.engine.watch() }
     }
 
     /// The last `count` entries of this node's log, committed or not, oldest first. Empty after the node's end.
-    pub fn log(&self, count: usize) -> Vec<LogEntry> {
+    pub fn last_entries(&self, count: usize) -> Vec<LogEntry> {
         let (reply, answer) = oneshot::channel();
         let asked = self.engine.mailbox().put(Event::Log { count, reply });
         let entries = match asked.is_ok().then(|| block_on(answer)) {
@@ -68,12 +68,12 @@ impl<'a, T: Object> NodeControl<'a, T> {
             _ => Vec::new(),
         };
         let line = |entry: Entry| {
-            let mut what = describe::<T>(&entry);
-            if let Some((end, _)) = what.char_indices().nth(WHAT_CHARS_MAX) {
-                what.truncate(end);
-                what.push('…');
+            let mut description = describe::<T>(&entry);
+            if let Some((end, _)) = description.char_indices().nth(DESCRIPTION_CHARS_MAX) {
+                description.truncate(end);
+                description.push('…');
             }
-            LogEntry { index: entry.id.index, term: entry.id.term, time: entry.time, what }
+            LogEntry { index: entry.id.index, term: entry.id.term, time: entry.time, description }
         };
         entries.into_iter().map(line).collect()
     }
@@ -91,16 +91,16 @@ impl<'a, T: Object> NodeControl<'a, T> {
     }
 }
 
-/// Longer arguments are cut in [`LogEntry::what`].
-const WHAT_CHARS_MAX: usize = 1_000;
+/// Longer arguments are cut in [`LogEntry::description`].
+const DESCRIPTION_CHARS_MAX: usize = 1_000;
 
 /// A node's status as it changes.
 #[derive(Clone, Debug)]
-pub struct Watch {
+pub struct StatusWatch {
     receiver: watch::Receiver<Arc<Status>>,
 }
 
-impl Watch {
+impl StatusWatch {
     /// The latest status.
     pub fn status(&mut self) -> Arc<Status> {
         self.receiver.borrow_and_update().clone()
@@ -112,7 +112,7 @@ impl Watch {
         Some(self.status())
     }
 
-    /// As [`changed`](Watch::changed), from code without an async runtime.
+    /// As [`changed`](StatusWatch::changed), from code without an async runtime.
     pub fn wait(&mut self) -> Option<Arc<Status>> {
         block_on(self.changed())
     }

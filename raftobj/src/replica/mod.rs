@@ -67,13 +67,13 @@ impl<T: Object> Replica<T> {
     /// follows is linearizable with respect to it.
     ///
     /// `kv.linearizable().await?.get("a")` reads what was last committed.
-    pub fn linearizable(&self) -> Linearizable<'_, T> {
-        Linearizable { replica: self, deadline: None }
+    pub fn linearizable(&self) -> LinearizableRead<'_, T> {
+        LinearizableRead { replica: self, deadline: None }
     }
 
     /// Waits until this node serves: the cluster is formed, a leader is known, and all that was committed before
-    /// is applied here. Without [`deadline`](Linearizable::deadline) it waits for one call's deadline.
-    pub fn ready(&self) -> Linearizable<'_, T> {
+    /// is applied here. Without [`deadline`](LinearizableRead::deadline) it waits for one call's deadline.
+    pub fn ready(&self) -> LinearizableRead<'_, T> {
         self.linearizable()
     }
 
@@ -160,16 +160,16 @@ impl<T: Object> Core<T> {
     }
 }
 
-/// A linearizable read on its way: await it, or [`wait`](Linearizable::wait) for it.
+/// A linearizable read on its way: await it, or [`wait`](LinearizableRead::wait) for it.
 #[must_use = "await it, or `.wait()` for it, before reading"]
-pub struct Linearizable<'a, T: Object> {
+pub struct LinearizableRead<'a, T: Object> {
     replica: &'a Replica<T>,
     deadline: Option<Duration>,
 }
 
-impl<'a, T: Object> Linearizable<'a, T> {
+impl<'a, T: Object> LinearizableRead<'a, T> {
     /// Sets another deadline than the default one of calls.
-    pub fn deadline(mut self, deadline: Duration) -> Linearizable<'a, T> {
+    pub fn deadline(mut self, deadline: Duration) -> LinearizableRead<'a, T> {
         self.deadline = Some(deadline);
         self
     }
@@ -177,21 +177,21 @@ impl<'a, T: Object> Linearizable<'a, T> {
     /// Blocks this thread until reads are linearizable, or the deadline has passed.
     ///
     /// # Errors
-    /// As awaiting it; and [`ReadError::UnderGuard`] at once where this thread holds a read guard.
+    /// As awaiting it; and [`ReadError::ReadGuardHeld`] at once where this thread holds a read guard.
     pub fn wait(self) -> Result<&'a Replica<T>, ReadError> {
         if self.replica.core().state.id().is_held() {
-            return Err(ReadError::UnderGuard);
+            return Err(ReadError::ReadGuardHeld);
         }
         block_on(self.into_future())
     }
 }
 
-impl<'a, T: Object> IntoFuture for Linearizable<'a, T> {
+impl<'a, T: Object> IntoFuture for LinearizableRead<'a, T> {
     type Output = Result<&'a Replica<T>, ReadError>;
     type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send + 'a>>;
 
     fn into_future(self) -> Self::IntoFuture {
-        let Linearizable { replica, deadline } = self;
+        let LinearizableRead { replica, deadline } = self;
         let engine = &replica.engine;
         let deadline = deadline.unwrap_or(engine.call_deadline());
         let (reply, answer) = oneshot::channel();

@@ -33,9 +33,9 @@ pub struct Options {
     /// Bytes that the log may hold in memory; a leader at it refuses calls. Default 1 GiB.
     pub log_bytes_max: usize,
     /// Calls of this node that are sent and not answered. Default 8,192.
-    pub window_calls_max: usize,
+    pub in_flight_calls_max: usize,
     /// Bytes of those calls. Default 64 MiB; one call may pass it.
-    pub window_bytes_max: usize,
+    pub in_flight_bytes_max: usize,
     /// Calls that wait behind the window; one more ends at once. Default 262,144.
     pub queue_calls_max: usize,
     /// Bytes of the calls that wait; one more ends at once. Default 256 MiB.
@@ -57,8 +57,8 @@ impl Default for Options {
             command_bytes_max: 32 << 20,
             reply_bytes_max: 32 << 20,
             log_bytes_max: 1 << 30,
-            window_calls_max: 8_192,
-            window_bytes_max: 64 << 20,
+            in_flight_calls_max: 8_192,
+            in_flight_bytes_max: 64 << 20,
             queue_calls_max: 262_144,
             queue_bytes_max: 256 << 20,
             segment_bytes: 8 << 20,
@@ -74,8 +74,8 @@ impl Options {
             ("tick_ms", self.tick_ms),
             ("command_bytes_max", self.command_bytes_max as u64),
             ("reply_bytes_max", self.reply_bytes_max as u64),
-            ("window_calls_max", self.window_calls_max as u64),
-            ("window_bytes_max", self.window_bytes_max as u64),
+            ("in_flight_calls_max", self.in_flight_calls_max as u64),
+            ("in_flight_bytes_max", self.in_flight_bytes_max as u64),
             ("queue_calls_max", self.queue_calls_max as u64),
             ("queue_bytes_max", self.queue_bytes_max as u64),
         ];
@@ -87,8 +87,11 @@ impl Options {
         if self.call_deadline.is_zero() {
             return Err("call_deadline must not be zero: every call would end at once".to_owned());
         }
-        if self.window_calls_max as u64 > SESSION_CALLS_MAX {
-            return Err(format!("window_calls_max ({}) exceeds {SESSION_CALLS_MAX}", self.window_calls_max));
+        if self.in_flight_calls_max as u64 > SESSION_CALLS_MAX {
+            return Err(format!(
+                "in_flight_calls_max ({}) exceeds {SESSION_CALLS_MAX}",
+                self.in_flight_calls_max
+            ));
         }
         if self.command_bytes_max <= COMMAND_OVERHEAD_MAX {
             return Err(format!(
@@ -164,7 +167,7 @@ mod tests {
         named(Options { election_ms_min: 100, ..Options::default() }, "election_ms_min");
         named(Options { election_ms_max: 250, ..Options::default() }, "election_ms_max");
         named(Options { log_bytes_max: 1 << 20, ..Options::default() }, "log_bytes_max");
-        named(Options { window_calls_max: 8_193, ..Options::default() }, "window_calls_max");
+        named(Options { in_flight_calls_max: 8_193, ..Options::default() }, "in_flight_calls_max");
         named(Options { command_bytes_max: 55, ..Options::default() }, "command_bytes_max");
         named(Options { heartbeat_ms: u64::MAX, ..Options::default() }, "heartbeat_ms");
         named(Options { election_ms_max: u64::MAX, ..Options::default() }, "election_ms_max");

@@ -353,7 +353,7 @@ fn a_founding_error_names_the_missing_nodes() {
     for (waiting_for, words) in
         [(vec![], "this node's own disk"), (vec!["b:1".into(), "c:1".into()], "b:1, c:1")]
     {
-        let reason = NotAppliedReason::Founding { waiting_for };
+        let reason = NotAppliedReason::ClusterNotFormed { waiting_for };
         assert!(reason.to_string().contains(words), "{reason}");
     }
 }
@@ -550,7 +550,7 @@ fn a_read_that_times_out_reports_what_was_missing() {
     };
     calls.founding(vec!["b:1".into()]);
     calls.read(ReadTicket(1), Ticks(10));
-    assert_eq!(timed_out(&mut calls, 1, 10), ReadError::Founding { waiting_for: vec!["b:1".into()] });
+    assert_eq!(timed_out(&mut calls, 1, 10), ReadError::ClusterNotFormed { waiting_for: vec!["b:1".into()] });
     calls.formed();
     calls.read(ReadTicket(2), Ticks(20));
     assert_eq!(timed_out(&mut calls, 2, 20), ReadError::NoLeader);
