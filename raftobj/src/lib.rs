@@ -1,7 +1,7 @@
-//! raftobj makes a plain Rust object the same on every node.
+//! raftobj replicates a plain Rust object: it is the same on every node.
 //!
-//! [`#[replicated]`](macro@replicated) turns the mutating methods of a struct into entries of a log; a Raft engine in the
-//! background writes them to the disks of a majority and applies them, in one order, on every replica. Methods that
+//! [`#[replicated]`](macro@replicated) turns calls of the mutating methods of a struct into entries of a log. A Raft engine
+//! in the background writes them to the disks of a majority, and applies them in one order on every replica. Methods that
 //! are not annotated read locally.
 //!
 //! ```no_run
@@ -16,7 +16,7 @@
 //!
 //! #[replicated]
 //! impl Accounts {
-//!     /// A method's own `Result` is data: it arrives inside the call's.
+//!     /// A method's own `Result` is its value: it arrives inside of the call's `Result`.
 //!     #[replicated]
 //!     pub fn transfer(&mut self, from: &str, to: &str, amount: u64) -> Result<(), String> {
 //!         let left = self.balance(from).checked_sub(amount).ok_or("not enough")?;
@@ -25,7 +25,7 @@
 //!         Ok(())
 //!     }
 //!
-//!     /// Index, term, time and random numbers that are the same on every replica.
+//!     /// The context has the index, the term, the time and random numbers, the same on every replica.
 //!     #[replicated]
 //!     pub fn open(&mut self, name: &str, context: &ApplyContext) -> u64 {
 //!         *self.balances.entry(name.to_owned()).or_insert(context.index().0)
@@ -42,8 +42,8 @@
 //!     .data_dir("/var/lib/accounts")
 //!     .start(Accounts::default())?;
 //! accounts.ready().await?;
-//! let done = accounts.transfer("ann", "bob", 5).await?; // from any node, once, durable at a majority
-//! println!("decided at index {} of the log", done.index);
+//! let done = accounts.transfer("ann", "bob", 5).await?; // from any node, exactly once, durable at a majority
+//! println!("took effect at index {} of the log", done.index);
 //! done.into_inner()?;                                   // the method's own result
 //! accounts.linearizable().await?.balance("bob");        // sees all that was committed before
 //! accounts.open("carl").wait()?;                        // without an async runtime
@@ -57,17 +57,21 @@
 //!
 //! # What a replicated method must be
 //! Deterministic: a function of the object, its arguments and its [`ApplyContext`]. No clock, no random numbers, no order
-//! of a `HashMap`, no files. Replicas compare digests of all replies; one that is alone with its result stops.
-//! A method that panics is its caller's outcome, and apply goes on ([`OnPanic`]).
+//! of a `HashMap`, no files. Replicas compare digests of all replies; a replica that the majority disagrees with stops.
+//! A panic of a method is the outcome of its call, and the node goes on, unless [`OnPanic`] is set otherwise.
 //!
-//! Arguments and replies are encoded with postcard; derive `Serialize` and `Deserialize` for their types. The log names a
-//! method by a hash of its name: rename it with `#[replicated(name = "old name")]`, and never change the types of one
-//! that is in a log; make a new method.
+//! Arguments and replies are encoded with postcard; derive `Serialize` and `Deserialize` for their types. The log identifies
+//! a method by a hash of its name: rename it with `#[replicated(name = "old name")]`. Never change the types of a method
+//! that is in a log; add a new method.
 
 // The rooms; ARCHITECTURE.md is the map.
 pub(crate) mod calls;
 pub(crate) mod codec;
-#[allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "the real world's clock is read here")]
+#[allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "real clocks are read here, and hash maps are used"
+)]
 pub(crate) mod driver;
 pub(crate) mod hash;
 pub(crate) mod marks;
@@ -96,12 +100,13 @@ pub use object::machine::OnPanic;
 pub use object::{MethodError, Object, Replicated};
 pub use raft::types::{Boot, Incarnation, Index, NodeId, Term, Time};
 pub use raftobj_derive::replicated;
+pub use replica::Replica;
 pub use replica::address::AddressError;
 pub use replica::builder::{Builder, StartError};
 pub use replica::call::{Call, CallFuture};
 pub use replica::control::{LogEntry, NodeControl, StatusWatch};
+pub use replica::linearizable::LinearizableRead;
 pub use replica::options::Options;
-pub use replica::{LinearizableRead, Replica};
 #[doc(no_inline)]
 pub use serde;
 pub use storage::inspect;

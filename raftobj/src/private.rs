@@ -1,8 +1,8 @@
-//! What the code that `#[replicated]` makes calls. Not for people: it changes without notice.
+//! What the code that `#[replicated]` generates uses. It is not a public interface: it changes without notice.
 //!
-//! The traits here are named for the error messages in which the compiler shows them; their blanket impls are
-//! `do_not_recommend`, so that it shows them and not what stands behind. Generated code names
-//! everything by its full path, so that nothing a user's crate imports or shadows can change its meaning.
+//! The names of the traits suit the compiler's error messages that show them. Their blanket impls are `do_not_recommend`,
+//! or else the compiler would show the traits behind them. Generated code names everything by its full path, because
+//! imports of the user's crate must not change its meaning.
 
 pub use crate::codec::method::{Method, MethodId};
 pub use crate::object::context::ApplyContext;
@@ -13,7 +13,7 @@ pub use show::{ShowAnything, ShowDebug, Shown};
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-/// An argument that travels in the log: encoded from a reference on the caller's node, decoded on every node.
+/// An argument in the log: encoded from a reference on the caller's node, decoded on every node.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be an argument of a replicated method",
     label = "does not implement serde's `Serialize` and `Deserialize`",
@@ -23,13 +23,13 @@ pub trait ReplicatedArgument: Sized {
     /// Takes the next argument.
     ///
     /// # Errors
-    /// [`MethodError::Arguments`] where the bytes are not one.
+    /// [`MethodError::Arguments`] if the bytes do not decode.
     fn decode(arguments: &mut Arguments<'_>) -> Result<Self, MethodError>;
 
-    /// Takes the next argument, of which the method sees a `&[T]`.
+    /// Takes the next argument, which the method takes as a `&[T]`.
     ///
     /// # Errors
-    /// [`MethodError::Arguments`] where the bytes are not one.
+    /// [`MethodError::Arguments`] if the bytes do not decode.
     fn decode_slice(arguments: &mut Arguments<'_>) -> Result<Vec<Self>, MethodError>;
 }
 
@@ -44,20 +44,20 @@ impl<T: Serialize + DeserializeOwned> ReplicatedArgument for T {
     }
 }
 
-/// A value that a replicated method returns: encoded where the method ran, decoded for its caller.
+/// A value that a replicated method returns: encoded where the method is applied, decoded for its caller.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be returned by a replicated method",
     label = "does not implement serde's `Serialize` and `Deserialize`",
     note = "replies are kept and sent to the caller: derive both for the type, or return something that has them"
 )]
 pub trait ReplicatedReply: Sized {
-    /// Queues a call that is answered by a value of this type.
+    /// Submits a call whose reply is a value of this type.
     fn call<T: Object, A: Serialize>(core: &Core<T>, method: MethodId, arguments: &A) -> Call<Self>;
 
-    /// Appends the encoded value to `reply`, or leaves that as it was.
+    /// Appends the encoded value to `reply`, or does not change it.
     ///
     /// # Errors
-    /// [`MethodError::Reply`] where the type's `Serialize` fails.
+    /// [`MethodError::Reply`] if the type's `Serialize` fails.
     fn encode(&self, method: &'static str, reply: &mut Vec<u8>) -> Result<(), MethodError>;
 }
 
@@ -79,8 +79,8 @@ impl<R: Serialize + DeserializeOwned> ReplicatedReply for R {
     }
 }
 
-/// What an object's type parameter must be: a part of the state, of arguments and of replies. The attribute
-/// asks it of each, so that users need not write it.
+/// The bounds of an object's type parameters, which are parts of the state, of arguments and of replies. The attribute adds
+/// this bound to each parameter; users need not write it.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be a type parameter of a replicated struct",
     label = "is not `Serialize`, `Deserialize`, `Send`, `Sync` and `'static`",
@@ -91,11 +91,11 @@ pub trait ReplicatedParameter: Serialize + DeserializeOwned + Send + Sync + 'sta
 #[diagnostic::do_not_recommend]
 impl<T: Serialize + DeserializeOwned + Send + Sync + 'static> ReplicatedParameter for T {}
 
-/// Implemented once for each annotated impl block: a second block of one type conflicts with the first, and
-/// this name says why. Put all replicated methods of a type into one block.
+/// Implemented for each annotated impl block. A second block of a type conflicts with the first, and the compiler's error
+/// shows this name. Put all replicated methods of a type into one block.
 pub trait OnlyOneReplicatedImplBlock {}
 
-/// An entry's arguments, taken one after the other: postcard's encoding of a tuple.
+/// The arguments of an entry, taken one after the other: postcard's encoding of a tuple.
 #[derive(Debug)]
 pub struct Arguments<'de> {
     method: &'static str,
@@ -111,7 +111,7 @@ impl<'de> Arguments<'de> {
     /// Takes the next argument, which may borrow from the entry.
     ///
     /// # Errors
-    /// [`MethodError::Arguments`] where the bytes are not one.
+    /// [`MethodError::Arguments`] if the bytes do not decode.
     pub fn take<T: Deserialize<'de>>(&mut self) -> Result<T, MethodError> {
         match postcard::take_from_bytes(self.rest) {
             Ok((value, rest)) => {
@@ -122,10 +122,10 @@ impl<'de> Arguments<'de> {
         }
     }
 
-    /// Ends the arguments.
+    /// Checks that all arguments were taken.
     ///
     /// # Errors
-    /// [`MethodError::Arguments`] where bytes are left over: the caller's method takes something else.
+    /// [`MethodError::Arguments`] if bytes are left over: on the caller's node the method takes other arguments.
     pub fn end(self) -> Result<(), MethodError> {
         match self.rest.len() {
             0 => Ok(()),
@@ -138,8 +138,8 @@ impl<'de> Arguments<'de> {
     }
 }
 
-/// A byte slice that is encoded in one piece. The bytes are those of a sequence of `u8`, which serde would
-/// hand over one by one.
+/// A byte slice that is encoded in one piece. The encoding is that of a sequence of `u8`, which serde would encode one by
+/// one.
 #[derive(Clone, Copy, Debug)]
 pub struct ByteSlice<'a>(pub &'a [u8]);
 
@@ -149,11 +149,11 @@ impl Serialize for ByteSlice<'_> {
     }
 }
 
-/// Evaluated when the user's crate is compiled. The attribute finds most collisions itself, at the method's
-/// name; it cannot know which of the methods under `#[cfg]` are there.
+/// Checks the methods' ids when the user's crate is compiled. The attribute finds most collisions itself and reports them at
+/// the method's name, but it cannot know which methods are disabled by `#[cfg]`.
 ///
 /// # Panics
-/// Where two methods have one id, or an id is not the hash of its name.
+/// If two methods have one id, or an id is not the hash of its name.
 #[track_caller]
 pub const fn check_methods(methods: &[Method]) {
     let mut i = 0;
@@ -175,16 +175,16 @@ pub const fn check_methods(methods: &[Method]) {
 }
 
 mod show {
-    //! Renders a value with `Debug` if it has it. Method lookup prefers [`ShowDebug`], which needs one
-    //! reference less, and falls back to [`ShowAnything`].
+    //! Shows a value with `Debug` if its type has it. Method lookup prefers [`ShowDebug`], which needs one reference less, to
+    //! [`ShowAnything`].
 
     use std::fmt::Debug;
 
-    /// A value to be rendered.
+    /// A value to show.
     #[derive(Debug)]
     pub struct Shown<'a, T: ?Sized>(pub &'a T);
 
-    /// Rendering of what has `Debug`.
+    /// Shows a value that has `Debug`.
     pub trait ShowDebug {
         /// Appends the value to a list of arguments.
         fn show(&self, list: &mut String);
@@ -196,7 +196,7 @@ mod show {
         }
     }
 
-    /// Rendering of everything else, as `_`.
+    /// Shows any other value as `_`.
     pub trait ShowAnything {
         /// Appends the value to a list of arguments.
         fn show(&self, list: &mut String);

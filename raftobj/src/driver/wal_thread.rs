@@ -66,7 +66,7 @@ impl WalThread {
         for job in jobs.drain(..) {
             match job {
                 WalJob::Write(write) => writes.push(write),
-                WalJob::Prepared(prepared) => self.writer.prepared(prepared)?,
+                WalJob::Prepared(prepared) => self.writer.install_prepared(prepared)?,
             }
         }
         let Written { founding, persisted } = self.writer.write(&mut writes)?;

@@ -1,8 +1,8 @@
-//! What a node must not forget: its data directory, as the node asks for it.
+//! The persistent state of a node: its data directory, written as the node asks.
 //!
-//! It joins `node`, which says what is to be durable, with `storage`, which knows how. The driver's thread and the
-//! simulator both write through it, one over real files and one over a disk in memory, so that what is simulated is
-//! what runs. It never knows who waits for a write, nor what time it is. Begin with [`Opening`].
+//! It joins `node`, which decides what must be durable, with `storage`, which makes it durable. The driver's WAL thread and
+//! the simulator both write through it: one to real files, one to a disk in memory. So the simulator runs the code that
+//! users run. It never knows who waits for a write, nor what time it is. Begin with [`Opening`].
 
 use crate::node::{FoundingWrite, PersistentState};
 use crate::raft::{Persist, PersistId};
@@ -20,7 +20,7 @@ pub(crate) struct Writer<D: Disk> {
     wal: Wal<D>,
 }
 
-/// Something to be made durable.
+/// Something to make durable.
 #[derive(Clone, Debug)]
 pub(crate) enum Write {
     /// Entries and hard state.
@@ -29,7 +29,7 @@ pub(crate) enum Write {
     Founding(FoundingWrite),
 }
 
-/// What has become durable: to be told to the node.
+/// What has become durable. The node must be notified.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Written {
     /// For [`Node::founding_written`](crate::node::Node::founding_written), in order.
@@ -38,7 +38,7 @@ pub(crate) struct Written {
     pub(crate) persisted: Option<PersistId>,
 }
 
-/// A locked directory whose node has not started yet: the moment to compare it with what the node was told.
+/// A locked data directory, before its node starts. Now its identity can be checked.
 pub(crate) struct Opening<D: Disk> {
     disk: D,
     path: PathBuf,
@@ -49,29 +49,29 @@ pub(crate) struct Opening<D: Disk> {
 /// What an opened data directory holds.
 pub(crate) struct Opened<D: Disk> {
     pub(crate) writer: Writer<D>,
-    /// Whose it is, this start counted.
+    /// The node that it belongs to; its boot is this start.
     pub(crate) owner: Owner,
     pub(crate) persistent_state: PersistentState,
-    /// A tail that a crash left torn, and that was cut off.
-    pub(crate) cut: Option<TornTail>,
+    /// The end of the log that a crash had torn, and that was cut off.
+    pub(crate) torn_tail: Option<TornTail>,
 }
 
 impl<D: Disk> Opening<D> {
-    /// Locks the directory; where there is none, it is made with `new_identity`.
+    /// Locks the directory. If there is none, it is created with `new_identity`.
     ///
     /// # Errors
-    /// A sentence that says what to do. Nothing was changed, unless the directory is new.
+    /// A sentence that names the remedy. Nothing was changed, unless the directory is new.
     pub(crate) fn begin(
         disk: D,
         path: &Path,
         options: WalOptions,
         new_identity: NewIdentity,
     ) -> Result<Opening<D>, String> {
-        let directory = Directory::open(disk.clone(), path, options, new_identity).map_err(text)?;
+        let directory = Directory::open(disk.clone(), path, options, new_identity).map_err(sentence)?;
         Ok(Opening { disk, path: path.to_owned(), options, directory })
     }
 
-    /// Who the node is.
+    /// The node that the directory belongs to.
     pub(crate) fn identity(&self) -> &Identity {
         self.directory.identity()
     }
@@ -79,10 +79,10 @@ impl<D: Disk> Opening<D> {
     /// Counts the start, durably, and reads the log back.
     ///
     /// # Errors
-    /// As [`Opening::begin`]: a log that is damaged is refused, and left as it is.
+    /// Like [`Opening::begin`]. A damaged log is refused and not changed.
     pub(crate) fn finish(mut self) -> Result<Opened<D>, String> {
-        let owner = self.directory.begin_boot().map_err(text)?;
-        let (wal, recovered) = Wal::open(self.disk, &self.path, owner, self.options).map_err(text)?;
+        let owner = self.directory.begin_boot().map_err(sentence)?;
+        let (wal, recovered) = Wal::open(self.disk, &self.path, owner, self.options).map_err(sentence)?;
         let identity = self.directory.identity().clone();
         let persistent_state = PersistentState {
             proposal: identity.proposal,
@@ -91,15 +91,15 @@ impl<D: Disk> Opening<D> {
             entries: recovered.entries,
         };
         let writer = Writer { directory: self.directory, wal };
-        Ok(Opened { writer, owner, persistent_state, cut: recovered.torn_tail })
+        Ok(Opened { writer, owner, persistent_state, torn_tail: recovered.torn_tail })
     }
 }
 
 impl<D: Disk> Writer<D> {
-    /// One group commit: everything is written, then synced once. `writes` is empty afterwards.
+    /// One group commit: writes everything, then syncs once. `writes` is empty afterwards.
     ///
     /// # Errors
-    /// What the disk said. None of `writes` may be told to anybody then, and nothing more can be written.
+    /// The error of the disk. Then none of `writes` may be acknowledged, and nothing can be written any more.
     pub(crate) fn write(&mut self, writes: &mut Vec<Write>) -> Result<Written, String> {
         let mut records = Vec::new();
         let mut written = Written::default();
@@ -116,24 +116,24 @@ impl<D: Disk> Writer<D> {
                             .directory
                             .save_formed(FormedCluster { cluster: *cluster, membership: membership.clone() }),
                     }
-                    .map_err(text)?;
+                    .map_err(sentence)?;
                     written.founding.push(step);
                 }
             }
         }
         if written.persisted.is_some() {
-            self.wal.append(&records).map_err(text)?;
-            self.wal.sync().map_err(text)?;
+            self.wal.append(&records).map_err(sentence)?;
+            self.wal.sync().map_err(sentence)?;
         }
         Ok(written)
     }
 
-    /// For when nothing follows a write: see [`Wal::mark_idle`].
+    /// To call when no writes are queued: see [`Wal::mark_idle`].
     ///
     /// # Errors
-    /// What the disk said.
+    /// The error of the disk.
     pub(crate) fn mark_idle(&mut self) -> Result<(), String> {
-        self.wal.mark_idle().map_err(text)
+        self.wal.mark_idle().map_err(sentence)
     }
 
     /// See [`Wal::prepare_next`].
@@ -144,19 +144,19 @@ impl<D: Disk> Writer<D> {
     /// See [`Wal::install_prepared`].
     ///
     /// # Errors
-    /// What the disk said.
-    pub(crate) fn prepared(&mut self, prepared: PreparedSegment) -> Result<(), String> {
-        self.wal.install_prepared(prepared).map_err(text)
+    /// The error of the disk.
+    pub(crate) fn install_prepared(&mut self, prepared: PreparedSegment) -> Result<(), String> {
+        self.wal.install_prepared(prepared).map_err(sentence)
     }
 }
 
-/// A write of the protocol as the log takes it.
+/// Appends the records of a write of the protocol: the hard state first, then the entries.
 pub(crate) fn put_records(records: &mut Vec<Record>, persist: Persist) {
     records.extend(persist.hard_state.map(Record::HardState));
     records.extend(persist.entries.into_iter().map(Record::Entry));
 }
 
-fn text(error: impl std::error::Error) -> String {
+fn sentence(error: impl std::error::Error) -> String {
     error.to_string()
 }
 
@@ -183,9 +183,9 @@ mod tests {
         vec![Write::Persist(Persist { id: PersistId(term), hard_state, entries: Vec::new() })]
     }
 
-    // Breaks: damage to the last batch of a quiet night is taken for a torn write; or each full segment is waited for.
+    // Breaks: after a quiet night, damage to the last batch is taken for a torn write; or writes wait for each new segment.
     #[test]
-    fn an_idle_log_is_marked_and_its_next_segment_made() {
+    fn an_idle_log_is_marked_and_its_next_segment_prepared() {
         let disk = SimDisk::new();
         let mut writer = writer(&disk);
         assert_eq!(writer.write(&mut vote(1)).unwrap().persisted, Some(PersistId(1)));
@@ -193,14 +193,14 @@ mod tests {
         writer.mark_idle().unwrap();
         assert_eq!(disk.calls(), before + 1);
         let prepared = writer.prepare_next().unwrap().run();
-        writer.prepared(prepared).unwrap();
+        writer.install_prepared(prepared).unwrap();
         let names = disk.list(Path::new("/data")).unwrap().unwrap();
         assert_eq!(names.last().unwrap(), "wal-0000000000000002");
     }
 
-    // Breaks: a node goes on over a disk that has failed.
+    // Breaks: a node goes on after its disk has failed.
     #[test]
-    fn what_fails_is_told_with_the_name_of_the_file() {
+    fn an_error_of_the_disk_names_the_file() {
         type Act = fn(&mut Writer<SimDisk>, &dyn Fn()) -> Result<(), String>;
         let acts: [Act; 3] = [
             |writer, fail| {
@@ -214,7 +214,7 @@ mod tests {
             |writer, fail| {
                 let prepared = writer.prepare_next().unwrap().run();
                 fail();
-                writer.prepared(prepared)
+                writer.install_prepared(prepared)
             },
         ];
         for act in acts {

@@ -1,44 +1,44 @@
-//! Addresses as users write them.
+//! Addresses that users write.
 
 use crate::codec::membership::ADDRESS_BYTES_MAX;
 use std::net::Ipv6Addr;
 
-/// What is wrong with an address.
+/// An address is invalid.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{address}` is not an address: {reason}; write host:port, for example 127.0.0.1:4321 or [::1]:4321")]
 pub struct AddressError {
-    /// As it was given.
+    /// The address as the user wrote it.
     pub address: String,
     /// What is wrong.
     pub reason: &'static str,
 }
 
-/// Checks `host:port` and brings it into one spelling: lower case, IPv6 in its shortest form in brackets. All
-/// nodes have to name a node alike, so `localhost:1` and `127.0.0.1:1` are two addresses.
+/// Checks `host:port` and normalises its spelling: lower case, IPv6 in its shortest form in brackets. All nodes must spell
+/// a node's address alike: `localhost:1` and `127.0.0.1:1` are two addresses.
 pub(crate) fn normalise(address: &str) -> Result<String, AddressError> {
-    let wrong = |reason| AddressError { address: address.to_owned(), reason };
-    let (host, port) = address.rsplit_once(':').ok_or(wrong("it has no port"))?;
-    let port: u16 = port.parse().map_err(|_| wrong("its port is not a number from 1 to 65535"))?;
+    let invalid = |reason| AddressError { address: address.to_owned(), reason };
+    let (host, port) = address.rsplit_once(':').ok_or(invalid("it has no port"))?;
+    let port: u16 = port.parse().map_err(|_| invalid("its port is not a number from 1 to 65535"))?;
     if port == 0 {
-        return Err(wrong("its port is 0"));
+        return Err(invalid("its port is 0"));
     }
     if address.len() > ADDRESS_BYTES_MAX {
-        return Err(wrong("it is too long"));
+        return Err(invalid("it is too long"));
     }
     if let Some(inner) = host.strip_prefix('[') {
-        let inner = inner.strip_suffix(']').ok_or(wrong("its bracket is not closed"))?;
+        let inner = inner.strip_suffix(']').ok_or(invalid("its bracket is not closed"))?;
         let ip: Ipv6Addr =
-            inner.parse().map_err(|_| wrong("what is in its brackets is not an IPv6 address"))?;
+            inner.parse().map_err(|_| invalid("what is in its brackets is not an IPv6 address"))?;
         return Ok(format!("[{ip}]:{port}"));
     }
     if host.contains(':') {
-        return Err(wrong("an IPv6 address needs brackets"));
+        return Err(invalid("an IPv6 address needs brackets"));
     }
     if host.is_empty() {
-        return Err(wrong("it has no host"));
+        return Err(invalid("it has no host"));
     }
     if !host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte)) {
-        return Err(wrong("its host has a character that host names do not have"));
+        return Err(invalid("its host has a character that host names do not have"));
     }
     Ok(format!("{}:{port}", host.to_ascii_lowercase()))
 }
@@ -48,7 +48,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses_come_into_one_spelling() {
+    fn spellings_of_an_address_are_normalised() {
         for (given, normal) in [
             ("127.0.0.1:4321", "127.0.0.1:4321"),
             ("LocalHost:1", "localhost:1"),
@@ -60,7 +60,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_said() {
+    fn an_error_names_the_reason() {
         for (given, reason) in [
             ("localhost", "no port"),
             ("localhost:", "not a number"),

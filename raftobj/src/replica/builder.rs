@@ -1,4 +1,4 @@
-//! How a node is started.
+//! How a node starts.
 
 use super::Replica;
 use super::address::{AddressError, normalise};
@@ -41,17 +41,17 @@ pub struct Builder<T: Object> {
     object: PhantomData<fn() -> T>,
 }
 
-/// Why a node does not start. Nothing was changed on disk, unless its directory was new.
+/// Why a node does not start. Nothing was changed on disk, unless its data directory was new.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StartError {
-    /// An address is not one.
+    /// An address is invalid.
     #[error(transparent)]
     Address(#[from] AddressError),
-    /// The list of nodes does not work.
+    /// The list of peers is invalid.
     #[error("{0}")]
     Peers(String),
-    /// An option does not work.
+    /// An option is invalid.
     #[error("{0}")]
     Options(String),
     /// No data directory was given.
@@ -60,13 +60,14 @@ pub enum StartError {
     /// The node cannot listen.
     #[error("{0}")]
     Bind(String),
-    /// The data directory cannot be used: in use, foreign, damaged, of a later version, or the disk fails.
+    /// The data directory cannot be used: it is in use, of another program, damaged or of a later version, or the disk
+    /// fails.
     #[error("{0}")]
     Storage(String),
-    /// The data directory was first started with another list of nodes, address or object.
+    /// The data directory belongs to another node: it was first started with another address, object or list of peers.
     #[error("{0}")]
     WrongDataDir(String),
-    /// The system gives no thread, socket or random number.
+    /// The system provides no thread, socket or random number.
     #[error("the system refuses what a node needs: {0}")]
     System(#[from] io::Error),
 }
@@ -84,28 +85,28 @@ impl<T: Object> Builder<T> {
         }
     }
 
-    /// The other nodes' addresses. All nodes of a cluster need the same list, spelled alike; without peers the
+    /// The addresses of the other nodes. All nodes of a cluster need the same addresses, spelled alike. Without peers the
     /// node is a cluster of one.
     ///
-    /// A new cluster forms when all listed nodes have met once. Later the list only has to be the same.
+    /// A new cluster forms once all listed nodes have met. After that the list must stay the same.
     pub fn peers<A: Into<String>>(mut self, peers: impl IntoIterator<Item = A>) -> Builder<T> {
         self.peers.extend(peers.into_iter().map(Into::into));
         self
     }
 
-    /// Where the node keeps its log and its identity. It is made if it is not there; it belongs to one node.
+    /// The directory of the node's log and identity. It is created if it does not exist. It belongs to one node.
     pub fn data_dir(mut self, directory: impl Into<PathBuf>) -> Builder<T> {
         self.data_dir = Some(directory.into());
         self
     }
 
-    /// Listens here, where that differs from the address that the peers use: `0.0.0.0:4321`.
+    /// Listens at this address, if it is not the one that the peers use: `0.0.0.0:4321`.
     pub fn bind(mut self, address: impl Into<String>) -> Builder<T> {
         self.bind = Some(address.into());
         self
     }
 
-    /// Listens on a socket that is bound already.
+    /// Listens on a socket that is already bound.
     pub fn listener(mut self, listener: TcpListener) -> Builder<T> {
         self.listener = Some(listener);
         self
@@ -117,10 +118,10 @@ impl<T: Object> Builder<T> {
         self
     }
 
-    /// Starts the node; `object` is the state before the first call, the same on every node.
+    /// Starts the node. `object` is the state before the first call; it must be the same on every node.
     ///
-    /// It returns when the node runs: its port is bound and its log is read. It may still wait for its peers;
-    /// [`Replica::ready`] tells. After a restart the object is rebuilt from the log, beginning with `object`.
+    /// It returns when the node runs: its port is bound and its log is read. The node may still wait for its peers;
+    /// see [`Replica::ready`]. After a restart the object is rebuilt from the log, beginning with `object`.
     ///
     /// # Errors
     /// See [`StartError`]. Nothing runs then.
@@ -148,10 +149,10 @@ impl<T: Object> Builder<T> {
         let opening =
             Opening::begin(RealDisk, &path, storage_options, new_identity).map_err(StartError::Storage)?;
         check_identity(opening.identity(), &path, &address, &founders, T::NAME)?;
-        let Opened { writer, owner, persistent_state, cut } =
+        let Opened { writer, owner, persistent_state, torn_tail } =
             opening.finish().map_err(StartError::Storage)?;
-        if let Some(cut) = &cut {
-            tracing::warn!("{address}: {cut}");
+        if let Some(tail) = &torn_tail {
+            tracing::warn!("{address}: {tail}");
         }
         tracing::debug!("{address}: {} entries read from {}", persistent_state.entries.len(), path.display());
 
@@ -180,7 +181,7 @@ impl<T: Object> Builder<T> {
         Ok(Replica::new(Engine::start(parts)?, state))
     }
 
-    /// This node's address and the whole list, normalised and sorted.
+    /// This node's address, and the addresses of all nodes, sorted. All are normalised.
     fn checked_list(&self) -> Result<(String, Vec<String>), StartError> {
         let address = normalise(&self.address)?;
         let mut founders = BTreeSet::from([address.clone()]);
@@ -201,7 +202,7 @@ impl<T: Object> Builder<T> {
     }
 }
 
-/// Compares the directory's node with the one that is started.
+/// Checks that the data directory belongs to the node that is started.
 fn check_identity(
     identity: &storage::Identity,
     path: &std::path::Path,
@@ -304,7 +305,7 @@ fn open_call_limits(options: &Options) -> QueueLimits {
 
 fn net_options(options: &Options, seed: u64) -> NetOptions {
     let defaults = NetOptions::default();
-    // One append or one message of calls: the largest command, or a batch of smaller ones.
+    // The largest message is an AppendEntries or forwards calls: the largest command, or a batch of smaller ones.
     let overhead = COMMAND_OVERHEAD_MAX + ENTRY_OVERHEAD_MAX + 64;
     let frame_bytes_max = options.command_bytes_max.max(4 * APPEND_BYTES_MAX) + APPEND_BYTES_MAX + overhead;
     NetOptions {
@@ -315,16 +316,16 @@ fn net_options(options: &Options, seed: u64) -> NetOptions {
     }
 }
 
-/// Payload bytes of one append, unless a single entry has more: large enough that a batch costs little more than
-/// its bytes, small enough that several are under way.
+/// Limit of the payloads in one AppendEntries; a single larger entry is sent alone. Large enough that a batch costs little
+/// more than its bytes, small enough that several are in flight.
 const APPEND_BYTES_MAX: usize = 1 << 20;
 const WINDOW_MESSAGES_MAX: usize = 256;
 const WINDOW_BYTES_MAX: usize = 16 << 20;
 const APPLY_ENTRIES_MAX: u64 = 65_536;
-/// An hour: more is a wrong clock rather than a pause.
+/// An hour. A longer jump is a wrong clock, not a pause of the machine.
 const CLOCK_JUMP_MS_MAX: u64 = 3_600_000;
 
-/// Eight bytes of the system's generator. Never zero.
+/// Eight bytes from the system's random generator. Never zero.
 fn random() -> io::Result<u64> {
     let mut bytes = [0; 8];
     File::open("/dev/urandom")?.read_exact(&mut bytes)?;

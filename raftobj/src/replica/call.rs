@@ -1,4 +1,4 @@
-//! A replicated call on its way, and how to wait for it.
+//! A replicated call in progress, and how to wait for it.
 
 use super::submit::SubmittedCall;
 use super::wait::block_on;
@@ -12,11 +12,11 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-/// A replicated call on its way.
+/// A replicated call in progress.
 ///
-/// It was encoded and queued, in program order, when the method was called, and its deadline runs from then.
-/// Await it, or [`wait`](Call::wait) for it from code without an async runtime. Dropping it does not cancel it:
-/// the call still takes effect, but nobody learns its outcome.
+/// It was encoded and submitted, in program order, when the method was called, and its deadline is counted from then.
+/// Await it, or [`wait`](Call::wait) for it in code without an async runtime. Dropping it does not cancel it: the call
+/// still takes effect, but nobody learns its outcome.
 #[must_use = "await it, or `.wait()` for it; dropped, it still takes effect but nobody learns its outcome"]
 pub struct Call<R> {
     state: State,
@@ -35,11 +35,18 @@ impl<R: DeserializeOwned> Call<R> {
         Call { state: State::Ended(error), reply: PhantomData }
     }
 
+    /// The arguments do not encode.
+    pub(crate) fn not_encodable(error: &postcard::Error) -> Call<R> {
+        let reason = NotAppliedReason::Encode(error.to_string());
+        Call::ended(CallError::NotApplied { reason, retry: Retry::Never })
+    }
+
     pub(crate) fn submitted(call: SubmittedCall, lock: LockId) -> Call<R> {
         Call { state: State::Submitted { call, lock }, reply: PhantomData }
     }
 
-    /// Sets another deadline than the default, counted from when the call was made.
+    /// Sets another deadline than [`Options::call_deadline`](crate::Options::call_deadline), counted from when the method
+    /// was called.
     pub fn deadline(self, deadline: Duration) -> Call<R> {
         if let State::Submitted { call, .. } = &self.state {
             call.mailbox.set_deadline(call.ticket, deadline);
@@ -47,12 +54,12 @@ impl<R: DeserializeOwned> Call<R> {
         self
     }
 
-    /// Blocks this thread until the call has ended: at its deadline at the latest.
+    /// Blocks this thread until the call has ended, at its deadline at the latest.
     ///
     /// # Errors
-    /// As awaiting it; and [`UnknownReason::ReadGuardHeld`] at once where this thread holds a read guard of the
-    /// object, because the call cannot be applied here before the guard is dropped. It was queued, and like one
-    /// that is dropped it takes effect later.
+    /// The errors of awaiting it; and [`UnknownReason::ReadGuardHeld`] at once if this thread holds a read guard of the
+    /// object: the call cannot be applied here before the guard is dropped. It was submitted all the same, and takes
+    /// effect later.
     pub fn wait(self) -> Result<Committed<R>, CallError> {
         if let State::Submitted { lock, .. } = &self.state
             && lock.is_held()
@@ -97,23 +104,15 @@ impl<R: DeserializeOwned> Future for CallFuture<R> {
     }
 }
 
-/// Decodes a reply, to its last byte.
+/// Decodes a reply. It must use all of the bytes.
 pub(crate) fn decode_reply<R: DeserializeOwned>(
     committed: Committed<Bytes>,
 ) -> Result<Committed<R>, CallError> {
     let Committed { value, index, term } = committed;
-    let lost = |reason: String| CallError::Applied { index, reason: NoReplyReason::Decode(reason) };
+    let no_reply = |reason: String| CallError::Applied { index, reason: NoReplyReason::Decode(reason) };
     match postcard::take_from_bytes::<R>(&value) {
         Ok((value, [])) => Ok(Committed { value, index, term }),
-        Ok((_, rest)) => Err(lost(format!("{} bytes are left over", rest.len()))),
-        Err(error) => Err(lost(error.to_string())),
+        Ok((_, rest)) => Err(no_reply(format!("{} bytes are left over", rest.len()))),
+        Err(error) => Err(no_reply(error.to_string())),
     }
-}
-
-/// The arguments of a call do not encode.
-pub(crate) fn does_not_encode<R: DeserializeOwned>(error: &postcard::Error) -> Call<R> {
-    Call::ended(CallError::NotApplied {
-        reason: NotAppliedReason::Encode(error.to_string()),
-        retry: Retry::Never,
-    })
 }

@@ -1,4 +1,4 @@
-//! The node behind a replica: status, log, end.
+//! The node of a replica: its status, its log, its shutdown.
 
 use super::wait::block_on;
 use crate::driver::Engine;
@@ -12,23 +12,23 @@ use std::fmt;
 use std::sync::Arc;
 use tokio::sync::{oneshot, watch};
 
-/// The node behind a replica.
+/// The node of a replica.
 pub struct NodeControl<'a, T: Object> {
     engine: &'a Engine,
     state: &'a StateLock<T>,
 }
 
-/// An entry of the log, for people.
+/// An entry of the log, in readable form.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LogEntry {
-    /// Its position.
+    /// Its index.
     pub index: Index,
-    /// The term in which a leader made it.
+    /// Its term: that of the leader which appended it.
     pub term: Term,
-    /// The leader's clock then.
+    /// The clock of that leader when it appended the entry.
     pub time: Time,
-    /// What it says: `set("a", "1")`, or `no-op`; cut after 1,000 characters.
+    /// The call, as `set("a", "1")`, or `no-op`. Cut after 1,000 characters.
     pub description: String,
 }
 
@@ -43,27 +43,27 @@ impl<'a, T: Object> NodeControl<'a, T> {
         NodeControl { engine, state }
     }
 
-    /// The node at this moment. Blocks for one turn of the engine; after the node's end it is its last status.
+    /// The current status. Blocks for one turn of the engine. After the node's end, its last status.
     pub fn status(&self) -> Status {
-        let (reply, answer) = oneshot::channel();
-        let asked = self.engine.mailbox().put(Event::Status(reply));
-        match asked.is_ok().then(|| block_on(answer)) {
+        let (reply, status) = oneshot::channel();
+        let submitted = self.engine.mailbox().put(Event::Status(reply));
+        match submitted.is_ok().then(|| block_on(status)) {
             Some(Ok(status)) => status,
             _ => self.engine.last_status(),
         }
     }
 
-    /// Follows the node's status: a value at every change of role, leader or term, and at most one a tick while
-    /// indexes grow.
+    /// Watches the status: a new value at every change of role, leader or term, and at most one per tick while indexes
+    /// grow.
     pub fn watch_status(&self) -> StatusWatch {
         StatusWatch { receiver: self.engine.watch() }
     }
 
     /// The last `count` entries of this node's log, committed or not, oldest first. Empty after the node's end.
     pub fn last_entries(&self, count: usize) -> Vec<LogEntry> {
-        let (reply, answer) = oneshot::channel();
-        let asked = self.engine.mailbox().put(Event::Log { count, reply });
-        let entries = match asked.is_ok().then(|| block_on(answer)) {
+        let (reply, entries) = oneshot::channel();
+        let submitted = self.engine.mailbox().put(Event::Log { count, reply });
+        let entries = match submitted.is_ok().then(|| block_on(entries)) {
             Some(Ok(entries)) => entries,
             _ => Vec::new(),
         };
@@ -78,11 +78,11 @@ impl<'a, T: Object> NodeControl<'a, T> {
         entries.into_iter().map(line).collect()
     }
 
-    /// Ends the node: its calls end, its files are closed, its threads are gone when this returns. The object can
-    /// still be read.
+    /// Shuts the node down: its calls end, its files are closed, and its threads have ended when this returns. The object
+    /// can still be read.
     ///
-    /// On a thread that holds a read guard of the object, and in a replicated method, it only begins the end:
-    /// the node's threads need the object, and are gone soon after it is free.
+    /// On a thread that holds a read guard of the object, and in a replicated method, it returns at once: the node's
+    /// threads need the object, and end soon after it is free.
     pub fn shutdown(&self) {
         match self.state.id().is_held() {
             true => self.engine.begin_shutdown(),
@@ -94,7 +94,7 @@ impl<'a, T: Object> NodeControl<'a, T> {
 /// Longer arguments are cut in [`LogEntry::description`].
 const DESCRIPTION_CHARS_MAX: usize = 1_000;
 
-/// A node's status as it changes.
+/// The status of a node, as it changes.
 #[derive(Clone, Debug)]
 pub struct StatusWatch {
     receiver: watch::Receiver<Arc<Status>>,
@@ -106,13 +106,13 @@ impl StatusWatch {
         self.receiver.borrow_and_update().clone()
     }
 
-    /// Waits for a status that was not seen yet; `None` when the node has ended and its last one was seen.
+    /// Waits for a status that was not returned yet. `None` once the node has ended and its last status was returned.
     pub async fn changed(&mut self) -> Option<Arc<Status>> {
         self.receiver.changed().await.ok()?;
         Some(self.status())
     }
 
-    /// As [`changed`](StatusWatch::changed), from code without an async runtime.
+    /// [`changed`](StatusWatch::changed), in code without an async runtime.
     pub fn wait(&mut self) -> Option<Arc<Status>> {
         block_on(self.changed())
     }

@@ -1,11 +1,11 @@
-//! What can be set, with defaults and units.
+//! The options of a node, with units and defaults.
 
 use crate::codec::command::COMMAND_OVERHEAD_MAX;
 use crate::object::machine::OnPanic;
 use crate::object::sessions::SESSION_CALLS_MAX;
 use std::time::Duration;
 
-/// A node's options. The defaults suit a local network; all nodes of a cluster should have the same.
+/// The options of a node. The defaults suit a local network. All nodes of a cluster should have the same options.
 ///
 /// ```
 /// let mut options = raftobj::Options::default();
@@ -15,32 +15,32 @@ use std::time::Duration;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Options {
-    /// The engine's unit of time, in milliseconds. Default 10.
+    /// The unit of time of the engine, in milliseconds. Default 10.
     pub tick_ms: u64,
-    /// A leader's heartbeats are this far apart, in milliseconds. Default 50.
+    /// The interval of a leader's heartbeats, in milliseconds. Default 50.
     pub heartbeat_ms: u64,
     /// The shortest election timeout, in milliseconds. Default 250.
     pub election_ms_min: u64,
     /// The longest election timeout, in milliseconds. Default 500.
     pub election_ms_max: u64,
-    /// A call that is not decided for this long ends with an error. Default 5 seconds.
+    /// A call or a read that has no outcome after this time ends with an error. Default 5 seconds.
     pub call_deadline: Duration,
     /// The largest command, encoded, in bytes. Default 32 MiB.
     pub command_bytes_max: usize,
-    /// The largest reply that is kept for its caller, encoded, in bytes. Default 32 MiB. A larger one is lost:
-    /// its call ends with [`CallError::Applied`](crate::CallError::Applied).
+    /// The largest reply, encoded, in bytes. Default 32 MiB. A larger reply is dropped: its call ends with
+    /// [`CallError::Applied`](crate::CallError::Applied).
     pub reply_bytes_max: usize,
-    /// Bytes that the log may hold in memory; a leader at it refuses calls. Default 1 GiB.
+    /// Limit of the log in memory, in bytes. A leader whose log has reached it refuses calls. Default 1 GiB.
     pub log_bytes_max: usize,
-    /// Calls of this node that are sent and not answered. Default 8,192.
+    /// Limit of the calls of this node that were sent to a leader and have no outcome yet. Default 8,192.
     pub in_flight_calls_max: usize,
-    /// Bytes of those calls. Default 64 MiB; one call may pass it.
+    /// Limit of the bytes of those calls. Default 64 MiB. A single larger call is sent alone.
     pub in_flight_bytes_max: usize,
-    /// Calls that wait behind the window; one more ends at once. Default 262,144.
+    /// Limit of the calls that wait to be sent; a call beyond it ends at once. Default 262,144.
     pub queue_calls_max: usize,
-    /// Bytes of the calls that wait; one more ends at once. Default 256 MiB.
+    /// Limit of the bytes of the calls that wait to be sent; a call beyond it ends at once. Default 256 MiB.
     pub queue_bytes_max: usize,
-    /// The size of a file of the log, in bytes. Default 8 MiB. A larger batch gets a file of its own.
+    /// The size of a segment file of the log, in bytes. Default 8 MiB. A larger batch has a file of its own.
     pub segment_bytes: u64,
     /// What a panic in a replicated method does. Default [`OnPanic::Continue`].
     pub on_panic: OnPanic,
@@ -68,7 +68,7 @@ impl Default for Options {
 }
 
 impl Options {
-    /// Says what is wrong with the options, if anything is.
+    /// Checks the options. The error names the wrong one.
     pub(crate) fn check(&self) -> Result<(), String> {
         let positive = [
             ("tick_ms", self.tick_ms),
@@ -99,8 +99,11 @@ impl Options {
                 self.command_bytes_max
             ));
         }
-        if self.election_ms_max > SPAN_MS_MAX {
-            return Err(format!("election_ms_max ({}) exceeds {SPAN_MS_MAX}, a day", self.election_ms_max));
+        if self.election_ms_max > ELECTION_MS_CEILING {
+            return Err(format!(
+                "election_ms_max ({}) exceeds {ELECTION_MS_CEILING}, a day",
+                self.election_ms_max
+            ));
         }
         if self.heartbeat_ms > self.election_ms_max {
             return Err(format!(
@@ -142,11 +145,11 @@ impl Options {
     }
 }
 
-/// Whoever waits a day for a leader waits for ever.
-const SPAN_MS_MAX: u64 = 86_400_000;
+/// A day. A longer election timeout is a mistake.
+const ELECTION_MS_CEILING: u64 = 86_400_000;
 
-/// No option raises the largest command beyond it: a frame's length has 32 bits, and lengths near its end are
-/// better called damaged.
+/// The largest value of `command_bytes_max`. A frame's length has 32 bits, and a length close to the end of that range
+/// should count as damage.
 const COMMAND_BYTES_CEILING: usize = 1 << 30;
 
 #[cfg(test)]
@@ -154,7 +157,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_defaults_are_valid_and_nonsense_is_named() {
+    fn the_defaults_are_valid_and_an_error_names_the_option() {
         assert_eq!(Options::default().check(), Ok(()));
         let named = |options: Options, name: &str| {
             let error = options.check().unwrap_err();

@@ -1,7 +1,4 @@
-//! Where a call is submitted.
-//!
-//! The methods of a handle do not know what takes their calls: in a running node it is the engine, in the simulator a
-//! recorder.
+//! The interface between a handle and what takes its calls: the engine of a running node, or a recorder in the simulator.
 
 use crate::calls::outcome::{CallError, Outcome};
 use crate::codec::method::MethodId;
@@ -14,18 +11,18 @@ use tokio::sync::oneshot;
 
 /// Takes encoded calls. Its bounds are those that a [`Replica`](super::Replica) promises.
 pub(crate) trait SubmitCall: Send + Sync + UnwindSafe + RefUnwindSafe {
-    /// Submits a call, in the order in which its thread submits them.
+    /// Submits a call. The calls of one thread take effect in the order in which it submits them.
     ///
     /// # Errors
-    /// How the call ended, where it ended at once.
+    /// How the call ended, if it ended at once.
     fn submit(&self, method: MethodId, arguments: Bytes) -> Result<SubmittedCall, CallError>;
 }
 
-/// A call in the mailbox of the engine, or beyond.
+/// A call that the engine has, or that is in its mailbox.
 pub(crate) struct SubmittedCall {
     pub(super) outcome: oneshot::Receiver<Outcome>,
     pub(super) ticket: CallTicket,
-    /// Takes a new deadline for the call. NB: not the engine itself, so that a call does not keep a node running.
+    /// To set another deadline. NB: not the engine itself, because a call must not keep its node running.
     pub(super) mailbox: Arc<Mailbox>,
 }
 

@@ -1,4 +1,4 @@
-//! Waiting for a future from code without an async runtime.
+//! Waiting for a future in code without an async runtime.
 
 use std::future::Future;
 use std::pin::pin;
@@ -18,8 +18,8 @@ impl Wake for Unpark {
     }
 }
 
-/// Runs `future` to its end on this thread, which sleeps in between. It needs no runtime, and works inside one
-/// too, where it blocks the thread.
+/// Runs `future` to its end on this thread, which sleeps between polls. It needs no runtime. Inside of one it blocks the
+/// thread.
 pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
     let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
     let mut context = Context::from_waker(&waker);

@@ -204,7 +204,7 @@ impl<T: Object> World<T> {
         match process.preparing.take() {
             None => process.preparing = process.writer.prepare_next(),
             Some(job) => {
-                if let Err(reason) = process.writer.prepared(job.run()) {
+                if let Err(reason) = process.writer.install_prepared(job.run()) {
                     self.disk_failed(at, reason);
                 }
             }
