@@ -1,18 +1,18 @@
-//! The rules of the house, as tests: who may know whom, what the pure rooms must not see, how long a file may be.
+//! Rules of the source tree, as tests: which room may name which, what pure rooms may not use, how long a file may be.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on may stop")]
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// A room, and the rooms that it may name. ARCHITECTURE.md draws the same.
+/// Each room, and the rooms that it may name. ARCHITECTURE.md draws the same.
 const ROOMS: [(&str, &[&str]); 14] = [
     ("hash", &[]),
     ("marks", &[]),
     ("planted", &[]),
     ("raft", &["hash"]),
     ("codec", &["raft", "hash"]),
-    ("object", &["raft", "codec", "hash", "replica", "__private"]),
+    ("object", &["raft", "codec", "hash", "__private"]),
     ("storage", &["raft", "codec", "hash"]),
     ("calls", &["raft", "codec", "object"]),
     ("node", &["raft", "codec", "object", "calls", "hash"]),
@@ -26,13 +26,13 @@ const ROOMS: [(&str, &[&str]); 14] = [
     ),
 ];
 
-/// What every room may name beside those: instruments, which are empty macros in what users build.
+/// Rooms that every room may name: instruments of tests, which are empty macros in a user's build.
 const INSTRUMENTS: [&str; 2] = ["marks", "planted"];
 
-/// Rooms that are functions of their inputs: a simulator owns their time, their threads and their chance.
+/// Rooms that are functions of their inputs. A simulator controls their time and their random numbers.
 const PURE: [&str; 9] = ["hash", "marks", "planted", "raft", "codec", "object", "calls", "node", "sim"];
 
-/// What would make a pure room depend on the world, or on the order of a hash map.
+/// Names that would make a pure room depend on the machine, or on the order of a hash map.
 const IMPURE: [&str; 9] = [
     "Instant",
     "SystemTime::now",
@@ -45,15 +45,15 @@ const IMPURE: [&str; 9] = [
     "RandomState",
 ];
 
-/// The lock around the user's object is the one thing of the pure rooms that threads meet in.
+/// The one exception: the lock of the user's object, which threads share.
 const IMPURE_ALLOWED: [(&str, &str); 1] = [("object/lock.rs", "std::thread")];
 
-/// Longest file, tests included: past it there are two nouns in it.
+/// The longest file, tests included. A longer one has two topics.
 const LINES_MAX: usize = 600;
 
-/// If a room named another one beside this list, the next reader would have to hold both in mind.
+/// If it fails: a room names another one that it must not depend on.
 #[test]
-fn rooms_name_only_the_rooms_they_may_know() {
+fn rooms_name_only_the_rooms_on_their_list() {
     let mut wrong = Vec::new();
     for (room, known) in ROOMS {
         for (path, text) in sources(room) {
@@ -73,16 +73,16 @@ fn rooms_name_only_the_rooms_they_may_know() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// If a pure room read a clock, a run of the same seed would not repeat.
+/// If it fails: a run of the simulator may not repeat with the same seed.
 #[test]
-fn pure_rooms_see_no_clock_no_thread_no_file_and_no_hash_order() {
+fn pure_rooms_use_no_clock_thread_file_or_hash_map() {
     let mut wrong = Vec::new();
     for room in PURE {
         for (path, text) in sources(room) {
             for (number, line) in code(&text) {
                 for impure in IMPURE.iter().filter(|impure| line.contains(**impure)) {
                     let allowed =
-                        IMPURE_ALLOWED.iter().any(|(file, word)| path.ends_with(file) && word == impure);
+                        IMPURE_ALLOWED.iter().any(|(file, name)| path.ends_with(file) && name == impure);
                     if !allowed {
                         wrong.push(format!("{}:{number}: {impure}", path.display()));
                     }
@@ -93,7 +93,7 @@ fn pure_rooms_see_no_clock_no_thread_no_file_and_no_hash_order() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// If a room stood beside the list, the rules above would not hold for it.
+/// If it fails: the tests above do not check a room.
 #[test]
 fn every_room_is_on_the_list() {
     let mut rooms: Vec<String> = fs::read_dir(library())
@@ -108,9 +108,9 @@ fn every_room_is_on_the_list() {
     assert_eq!(rooms, listed);
 }
 
-/// If files grew without end, nobody would read them in a sitting.
+/// If it fails: a file is too long to be read in one sitting.
 #[test]
-fn files_can_be_read_in_a_sitting() {
+fn files_are_short_enough_to_read_in_one_sitting() {
     let mut files = Vec::new();
     for folder in ["raftobj/src", "raftobj-derive/src", "examples", "tests"] {
         collect(&root().join(folder), &mut files);
@@ -124,12 +124,12 @@ fn files_can_be_read_in_a_sitting() {
     assert!(long.is_empty(), "{}", long.join("\n"));
 }
 
-/// If the README's first example grew, the promise of 25 lines would be broken.
+/// If it fails: the first example of the README is longer than it promises.
 #[test]
 fn the_first_example_has_at_most_25_lines() {
     let readme = fs::read_to_string(root().join("README.md")).unwrap();
     let example = readme.split("```rust").nth(1).unwrap().split("```").next().unwrap();
-    // The line of the fence itself, with the attributes of the example, does not count.
+    // The line of the fence, with the attributes of the example, does not count.
     let lines = example.lines().skip(1).count();
     assert!((10..=25).contains(&lines), "{lines} lines");
 }
@@ -142,7 +142,7 @@ fn library() -> PathBuf {
     root().join("raftobj/src")
 }
 
-/// The files of a room, tests apart: those may know more.
+/// The files of a room without its tests, which may name more.
 fn sources(room: &str) -> Vec<(PathBuf, String)> {
     let mut files = Vec::new();
     let file = library().join(format!("{room}.rs"));
@@ -152,7 +152,7 @@ fn sources(room: &str) -> Vec<(PathBuf, String)> {
     collect(&library().join(room), &mut files);
     assert!(!files.is_empty(), "room {room} has no files");
     let is_test = |path: &PathBuf| {
-        // NB: below the library: the folders above it may have any name.
+        // NB: only the path below the library counts; the folders above it may have any name.
         let path = path.strip_prefix(library()).unwrap().to_string_lossy();
         ["/tests/", "tests.rs", "stories.rs", "fuzz.rs"].iter().any(|part| path.contains(part))
     };
@@ -172,7 +172,7 @@ fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
     }
 }
 
-/// The lines of code before the tests of a file, numbered, comments left out.
+/// The numbered lines of code of a file, without comments, up to its tests.
 fn code(text: &str) -> impl Iterator<Item = (usize, &str)> {
     let end = text.find("\n#[cfg(test)]\nmod tests {").unwrap_or(text.len());
     let lines = text[..end].lines().enumerate().map(|(i, line)| (i + 1, line));

@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 
 const CALLS: u64 = 200;
 
-// Breaks: a call from one of many threads is lost, done twice, or answered with another's outcome.
+// Breaks: of calls from many threads one is lost, takes effect twice, or has the outcome of another.
 #[test]
 fn calls_from_many_threads_take_effect_once_and_in_each_threads_order() {
     let (_cluster, nodes) = Cluster::start(3, |_| ());
@@ -49,7 +49,7 @@ fn calls_from_tasks_are_awaited() {
             let node = nodes[at % 3].clone();
             tasks.spawn(async move {
                 let _ = node.add("tasks").await.unwrap();
-                // What this node acknowledged, it has.
+                // A node has applied what it has acknowledged.
                 assert!(node.count("tasks") > 0);
                 node.linearizable().await.map(|node| node.count("tasks")).unwrap()
             });
@@ -64,7 +64,7 @@ fn calls_from_tasks_are_awaited() {
 }
 
 #[test]
-fn a_linearizable_read_on_any_node_has_what_was_acknowledged_on_any_other() {
+fn a_linearizable_read_sees_what_any_other_node_has_acknowledged() {
     let (_cluster, nodes) = Cluster::start(3, |_| ());
     for round in 1..=30 {
         let writer = &nodes[round as usize % 3];
@@ -76,7 +76,7 @@ fn a_linearizable_read_on_any_node_has_what_was_acknowledged_on_any_other() {
 }
 
 #[test]
-fn borrowed_arguments_and_inner_errors_arrive_as_they_were() {
+fn borrowed_arguments_and_inner_errors_arrive_unchanged() {
     let (_cluster, nodes) = Cluster::start(3, |_| ());
     nodes[0].cas("k", None, "one").wait().unwrap().into_inner().unwrap();
     let refused = nodes[1].cas("k", Some("two"), "three").wait().unwrap();
@@ -92,7 +92,7 @@ fn borrowed_arguments_and_inner_errors_arrive_as_they_were() {
 fn the_context_is_the_same_on_every_node() {
     let (_cluster, nodes) = Cluster::start(3, |_| ());
     let before = SystemTime::now() - Duration::from_secs(60);
-    let done: Vec<_> = nodes.iter().map(|node| node.look().wait().unwrap()).collect();
+    let done: Vec<_> = nodes.iter().map(|node| node.record_context().wait().unwrap()).collect();
     for done in &done {
         assert_eq!((done.value.index, done.value.term), (done.index.0, done.term.0));
         assert!(done.value.now > before, "{:?}", done.value.now);
@@ -103,7 +103,7 @@ fn the_context_is_the_same_on_every_node() {
     assert!(nodes.iter().all(|node| node.seen() == seen));
 }
 
-// Breaks: a method that fails wedges the cluster, or replicas differ after it.
+// Breaks: a method that panics blocks the cluster, or replicas differ after it.
 #[test]
 fn a_panic_is_the_calls_outcome_and_the_next_call_works() {
     let (_cluster, nodes) = Cluster::start(3, |_| ());
@@ -121,7 +121,7 @@ fn a_panic_is_the_calls_outcome_and_the_next_call_works() {
 
 // Breaks: a thread waits for itself.
 #[test]
-fn waiting_under_a_guard_is_an_error_at_once() {
+fn waiting_under_a_guard_fails_at_once() {
     let (_cluster, nodes) = Cluster::start(1, |_| ());
     let node = &nodes[0];
     let guard = node.read();
@@ -129,11 +129,11 @@ fn waiting_under_a_guard_is_an_error_at_once() {
     assert!(matches!(waited, Err(CallError::Unknown { reason: UnknownReason::ReadGuardHeld })), "{waited:?}");
     assert_eq!(node.linearizable().wait().err(), Some(ReadError::ReadGuardHeld));
     drop(guard);
-    // It takes effect all the same, before the one behind it.
+    // The first call takes effect all the same, before the second.
     assert_eq!(*node.add("x").wait().unwrap(), 2);
 }
 
-// Breaks: a nested read dead-locks with a writer that waits between the two.
+// Breaks: a nested read deadlocks with a writer that waits between the two.
 #[test]
 fn a_thread_reads_under_its_own_guard_while_others_write() {
     let (_cluster, nodes) = Cluster::start(1, |_| ());
@@ -151,13 +151,13 @@ fn a_thread_reads_under_its_own_guard_while_others_write() {
             assert_eq!(node.count("x"), outer.count("x"));
         }
         let before = node.count("x");
-        wait_until("writes flow", || (node.count("x") > before).then_some(()));
+        wait_until("a call is applied", || (node.count("x") > before).then_some(()));
         stop.store(true, Ordering::Relaxed);
     });
 }
 
 #[test]
-fn watchers_see_the_role_change_when_the_leader_goes() {
+fn watchers_see_the_new_leader_when_the_leader_shuts_down() {
     let (_cluster, mut nodes) = Cluster::start(3, |_| ());
     let old = leader(&nodes);
     let term = nodes[old].node().status().term;

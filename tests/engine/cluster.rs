@@ -1,4 +1,4 @@
-//! A cluster in this process: real sockets on loopback, real files in a directory of its own.
+//! A cluster in this process: real sockets on loopback, and real files in a temporary directory.
 
 use raftobj::serde::{Deserialize, Serialize};
 use raftobj::{ApplyContext, Options, Replica, Role, replicated};
@@ -8,10 +8,10 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
-/// Long enough for a busy machine; no test passes by waiting for it.
+/// Long enough for a busy machine. No test passes by waiting this long.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
-/// What a method saw of its context.
+/// The context that a method was given.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(crate = "raftobj::serde")]
 pub(crate) struct Seen {
@@ -32,7 +32,7 @@ pub(crate) struct Store {
 
 #[replicated]
 impl Store {
-    /// Adds one, returns the sum.
+    /// Adds one to a count and returns it.
     #[replicated]
     pub(crate) fn add(&mut self, name: &str) -> u64 {
         let count = self.counts.entry(name.to_owned()).or_default();
@@ -40,7 +40,7 @@ impl Store {
         *count
     }
 
-    /// Sets a text if it is as expected.
+    /// Compares and sets: sets a text if it was as expected.
     #[replicated]
     pub(crate) fn cas(&mut self, name: &str, old: Option<&str>, new: &str) -> Result<(), Option<String>> {
         if self.texts.get(name).map(String::as_str) != old {
@@ -50,35 +50,35 @@ impl Store {
         Ok(())
     }
 
-    /// Counts bytes.
+    /// Returns how many bytes it was given.
     #[replicated]
     pub(crate) fn measure(&mut self, bytes: &[u8]) -> usize {
         bytes.len()
     }
 
-    /// Returns so many bytes.
+    /// Returns that many bytes.
     #[replicated]
     pub(crate) fn fill(&mut self, bytes: usize) -> Vec<u8> {
         vec![7; bytes]
     }
 
-    /// Adds one and panics.
+    /// Adds one to a count and panics.
     #[replicated]
     pub(crate) fn boom(&mut self, name: &str) -> u64 {
         self.add(name);
         panic!("boom {name}");
     }
 
-    /// Not deterministic: each replica counts on.
+    /// Not deterministic: all replicas of this process share a counter.
     #[replicated]
     pub(crate) fn drift(&mut self) -> u64 {
         static COUNT: AtomicU64 = AtomicU64::new(0);
         COUNT.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// Remembers its context.
+    /// Records its context.
     #[replicated]
-    pub(crate) fn look(&mut self, context: &ApplyContext) -> Seen {
+    pub(crate) fn record_context(&mut self, context: &ApplyContext) -> Seen {
         let seen = Seen {
             index: context.index().0,
             term: context.term().0,
@@ -89,23 +89,23 @@ impl Store {
         seen
     }
 
-    /// The sum under a name.
+    /// The count of a name.
     pub(crate) fn count(&self, name: &str) -> u64 {
         self.counts.get(name).copied().unwrap_or_default()
     }
 
-    /// What all looks saw.
+    /// The recorded contexts.
     pub(crate) fn seen(&self) -> Vec<Seen> {
         self.seen.clone()
     }
 }
 
-/// Listens on a free port of loopback.
+/// Listens on a free port.
 pub(crate) fn listener() -> TcpListener {
     TcpListener::bind("127.0.0.1:0").unwrap()
 }
 
-/// A directory that is removed with it.
+/// A directory that is removed when this is dropped.
 pub(crate) struct TempDir(pub(crate) PathBuf);
 
 impl TempDir {
@@ -122,7 +122,7 @@ impl Drop for TempDir {
     }
 }
 
-/// The places of a cluster's nodes; nodes come and go.
+/// The addresses and directories of a cluster. Its nodes can be dropped and restarted.
 pub(crate) struct Cluster {
     pub(crate) addresses: Vec<String>,
     pub(crate) directory: TempDir,
@@ -130,7 +130,7 @@ pub(crate) struct Cluster {
 }
 
 impl Cluster {
-    /// Starts `size` nodes and waits until they serve.
+    /// Starts `size` nodes and waits until they can serve.
     pub(crate) fn start(size: usize, change: impl FnOnce(&mut Options)) -> (Cluster, Vec<Replica<Store>>) {
         let listeners: Vec<_> = (0..size).map(|_| listener()).collect();
         let addresses = listeners.iter().map(|one| one.local_addr().unwrap().to_string()).collect();
@@ -159,39 +159,39 @@ impl Cluster {
             .unwrap()
     }
 
-    /// Starts a node again at its old place.
+    /// Starts a node again, with its address and its directory.
     pub(crate) fn restart(&self, at: usize) -> Replica<Store> {
-        // The port was free a moment ago; the system may have lent it to an outgoing connection.
+        // The system may have given the free port to an outgoing connection.
         let listener = wait_until("its port is free", || TcpListener::bind(&self.addresses[at]).ok());
         self.node(at, listener)
     }
 }
 
-/// Waits until a node serves.
+/// Waits until a node can serve.
 pub(crate) fn ready(node: &Replica<Store>) {
     node.ready().deadline(PATIENCE).wait().unwrap();
 }
 
-/// Waits until `condition` gives something.
+/// Waits until `condition` returns a value; panics after [`PATIENCE`].
 pub(crate) fn wait_until<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
     let end = Instant::now() + PATIENCE;
     loop {
         match condition() {
             Some(value) => return value,
-            None => assert!(Instant::now() < end, "not in time: {what}"),
+            None => assert!(Instant::now() < end, "it does not happen: {what}"),
         }
         std::thread::yield_now();
     }
 }
 
-/// Where the leader is among these nodes.
+/// The position of the leader among these nodes.
 pub(crate) fn leader(nodes: &[Replica<Store>]) -> usize {
     wait_until("a leader", || nodes.iter().position(|node| node.node().status().role == Role::Leader))
 }
 
-/// Waits until all have applied the same, and compares their digests.
+/// Waits until all nodes have applied the same entries, and compares their digests.
 pub(crate) fn agree(nodes: &[Replica<Store>]) {
-    wait_until("all have applied the same", || {
+    wait_until("all nodes have applied the same entries", || {
         let statuses: Vec<_> = nodes.iter().map(|node| node.node().status()).collect();
         let applied = statuses.iter().map(|status| status.applied_index).max()?;
         let equal =

@@ -1,4 +1,4 @@
-//! How nodes end: what stays, what is freed, and what those are told who still wait.
+//! How nodes end: what stays on disk, what is freed, and how calls and reads in progress end.
 
 use crate::cluster::{Cluster, PATIENCE, Store, agree, wait_until};
 use raftobj::{CallError, NotAppliedReason, ReadError, Replica, Role, UnknownReason};
@@ -8,7 +8,7 @@ use std::sync::{Arc, mpsc};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
-/// Runs on a thread of its own; panics where it does not end.
+/// Runs a closure on its own thread; panics if it does not end.
 fn ends<T: Send + 'static>(what: &str, run: impl FnOnce() -> T + Send + 'static) -> T {
     let (done, ended) = mpsc::channel();
     std::thread::spawn(move || done.send(run()));
@@ -16,7 +16,7 @@ fn ends<T: Send + 'static>(what: &str, run: impl FnOnce() -> T + Send + 'static)
 }
 
 #[test]
-fn all_nodes_start_again_with_what_was_acknowledged() {
+fn all_nodes_restart_with_what_was_acknowledged() {
     let (cluster, mut nodes) = Cluster::start(3, |_| ());
     for round in 1..=3_u64 {
         for node in &nodes {
@@ -33,13 +33,13 @@ fn all_nodes_start_again_with_what_was_acknowledged() {
 }
 
 #[test]
-fn a_shutdown_ends_what_is_pending_and_refuses_what_comes_later() {
+fn a_shutdown_ends_pending_calls_and_rejects_later_ones() {
     let (_cluster, mut nodes) = Cluster::start(3, |_| ());
     let node = nodes.remove(0);
-    // Without a majority nothing is decided.
+    // Without a majority nothing commits.
     drop(nodes);
     let sent = node.add("x");
-    wait_until("the call is sent, or waits", || {
+    wait_until("the call is sent or queued", || {
         let status = node.node().status();
         (status.calls_in_flight + status.calls_queued > 0).then_some(())
     });
@@ -59,12 +59,12 @@ fn a_shutdown_ends_what_is_pending_and_refuses_what_comes_later() {
     assert!(matches!(node.linearizable().wait(), Err(ReadError::Stopped(_))));
     assert_eq!(node.node().status().role, Role::Stopped);
     assert_eq!(node.node().last_entries(9), []);
-    // The object can still be read, and a second end is none.
+    // The object can still be read. A second shutdown does nothing.
     assert_eq!(node.count("x"), 0);
     node.node().shutdown();
 }
 
-// Breaks: a program that ends its node while it looks at the object hangs.
+// Breaks: a program that shuts its node down while it reads the object hangs.
 #[test]
 fn a_shutdown_under_a_guard_does_not_wait_for_itself() {
     let (_cluster, mut nodes) = Cluster::start(1, |_| ());
@@ -72,40 +72,40 @@ fn a_shutdown_under_a_guard_does_not_wait_for_itself() {
     ends("a shutdown under a guard", move || {
         let guard = node.read();
         let _queued = node.add("x");
-        wait_until("it is to be applied", || (node.node().status().commit_index.0 > 1).then_some(()));
+        wait_until("the call is committed", || (node.node().status().commit_index.0 > 1).then_some(()));
         node.node().shutdown();
         drop(guard);
         node.node().shutdown();
     });
 }
 
-struct Bomb;
+struct PanickingWaker;
 
-impl Wake for Bomb {
+impl Wake for PanickingWaker {
     fn wake(self: Arc<Self>) {
-        panic!("a waker of the user's");
+        panic!("the user's waker");
     }
 }
 
-// Breaks: what callers do ends the node for all others.
+// Breaks: a panic in one caller's code ends the node for all others.
 #[test]
-fn a_waker_that_panics_is_its_owners_affair() {
+fn a_waker_that_panics_does_not_end_the_node() {
     let (_cluster, mut nodes) = Cluster::start(1, |_| ());
     let node = nodes.remove(0);
     let guard = node.read();
     let mut call = pin!(node.add("x").into_future());
     let mut read = pin!(node.linearizable().into_future());
-    let waker = Waker::from(Arc::new(Bomb));
-    // Under a guard neither can have ended yet.
+    let waker = Waker::from(Arc::new(PanickingWaker));
+    // Under a guard neither has ended yet.
     assert!(matches!(call.as_mut().poll(&mut Context::from_waker(&waker)), Poll::Pending));
     let _ = read.as_mut().poll(&mut Context::from_waker(&waker));
     drop(guard);
     assert_eq!(*node.add("x").wait().unwrap(), 2);
 }
 
-// Breaks: replicas of which no two agree go on, and acknowledge.
+// Breaks: replicas of which no two agree go on and acknowledge calls.
 #[test]
-fn where_no_two_replicas_agree_nothing_is_acknowledged_any_more() {
+fn if_no_two_replicas_agree_nothing_is_acknowledged_any_more() {
     let (_cluster, nodes) = Cluster::start(3, |options| options.call_deadline = Duration::from_millis(500));
     let _ = nodes[0].drift().wait();
     let stopped =

@@ -1,4 +1,4 @@
-//! What is too large, too much or too late is said so.
+//! What is too large, too much or too late ends with an error that names the limit.
 
 use crate::cluster::{Cluster, Store, TempDir, listener};
 use raftobj::{
@@ -7,7 +7,7 @@ use raftobj::{
 use std::time::Duration;
 
 #[test]
-fn a_reply_over_the_limit_is_lost_and_the_call_is_applied() {
+fn a_call_whose_reply_is_too_large_is_applied() {
     let (_cluster, nodes) = Cluster::start(3, |options| options.reply_bytes_max = 1_000);
     assert_eq!(nodes[0].fill(900).wait().unwrap().len(), 900);
     match nodes[0].fill(2_000).wait() {
@@ -18,7 +18,7 @@ fn a_reply_over_the_limit_is_lost_and_the_call_is_applied() {
 }
 
 #[test]
-fn a_command_over_the_limit_is_not_applied_and_one_below_it_is() {
+fn a_command_over_the_limit_is_not_applied() {
     let (_cluster, nodes) = Cluster::start(3, |options| options.command_bytes_max = 100_000);
     for node in &nodes {
         match node.measure(&[0; 100_000]).wait() {
@@ -34,9 +34,9 @@ fn a_command_over_the_limit_is_not_applied_and_one_below_it_is() {
     }
 }
 
-// Breaks: callers of a full log are told that a majority is away.
+// Breaks: the error of a call to a full log names a missing majority.
 #[test]
-fn a_full_log_takes_no_calls_and_says_so() {
+fn a_full_log_refuses_calls_with_an_error_of_its_own() {
     let (_cluster, nodes) = Cluster::start(3, |options| {
         options.command_bytes_max = 10_000;
         options.log_bytes_max = 40_000;
@@ -54,9 +54,9 @@ fn a_full_log_takes_no_calls_and_says_so() {
     assert!(statuses.windows(2).all(|two| two[0].digest == two[1].digest), "{statuses:?}");
 }
 
-// Breaks: a frame that is too long for the other end closes the connection, again and again.
+// Breaks: a frame too long for the other end closes the connection, again and again.
 #[test]
-fn large_commands_travel_beside_many_small_ones() {
+fn large_commands_and_many_small_ones_share_a_connection() {
     let (_cluster, nodes) = Cluster::start(3, |_| ());
     let large = vec![1; 20 << 20];
     let calls: Vec<_> = nodes
@@ -73,13 +73,13 @@ fn large_commands_travel_beside_many_small_ones() {
 }
 
 #[test]
-fn a_full_queue_refuses_at_once_and_takes_calls_again_later() {
+fn a_full_queue_refuses_calls_at_once_and_accepts_them_again_later() {
     let (_cluster, mut nodes) = Cluster::start(2, |options| {
         options.queue_calls_max = 4;
         options.in_flight_calls_max = 4;
         options.call_deadline = Duration::from_millis(300);
     });
-    // Without a majority nothing is decided, so that calls stay.
+    // Without a majority no call is decided, so the calls stay.
     nodes.truncate(1);
     let calls: Vec<_> = (0..20).map(|_| nodes[0].add("x")).collect();
     let outcomes: Vec<_> = calls.into_iter().map(|call| call.wait().unwrap_err()).collect();
@@ -96,13 +96,13 @@ fn a_full_queue_refuses_at_once_and_takes_calls_again_later() {
 
 // Breaks: a call without a majority never ends.
 #[test]
-fn without_a_majority_calls_and_reads_end_at_their_deadline_and_go_on_when_it_returns() {
+fn without_a_majority_calls_and_reads_end_at_their_deadline() {
     let (cluster, mut nodes) = Cluster::start(3, |_| ());
     nodes.truncate(1);
     let short = Duration::from_millis(200);
     let mut outcome = nodes[0].add("x").deadline(short).wait();
     while !matches!(outcome, Err(CallError::NotApplied { reason: NotAppliedReason::NoLeader, .. })) {
-        // Until the node has noticed that it is alone.
+        // Until the node has noticed that it has no majority.
         assert!(
             matches!(outcome, Err(CallError::Unknown { reason: UnknownReason::Deadline })),
             "{outcome:?}"
@@ -116,9 +116,9 @@ fn without_a_majority_calls_and_reads_end_at_their_deadline_and_go_on_when_it_re
     assert_eq!(nodes[1].linearizable().wait().unwrap().count("x"), sum);
 }
 
-// Breaks: a number that a user sets ends the process instead of being refused.
+// Breaks: an invalid option ends the process instead of being refused.
 #[test]
-fn options_that_do_not_work_are_refused_in_words() {
+fn invalid_options_are_refused() {
     let changes: [fn(&mut Options); 4] = [
         |options| options.in_flight_calls_max = 100_000,
         |options| options.command_bytes_max = 10,

@@ -1,5 +1,5 @@
-//! What is left of a node after its end: nothing. Threads are counted over the whole process, so this test has one of
-//! its own.
+//! Nothing is left of a node after its end. Threads are counted in the whole process, so this test has a process of its
+//! own.
 
 #![allow(clippy::disallowed_methods, reason = "waits have bounds")]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on may stop")]
@@ -12,7 +12,7 @@ use std::fs::{DirEntry, File, read_dir, read_to_string};
 use std::io;
 use std::net::TcpListener;
 
-/// The names of this process's threads that are a node's.
+/// The names of the threads of this process that belong to nodes.
 fn threads() -> Vec<String> {
     let name = |task: io::Result<DirEntry>| read_to_string(task.ok()?.path().join("comm")).ok();
     let names = read_dir("/proc/self/task").unwrap().filter_map(name);
@@ -20,7 +20,7 @@ fn threads() -> Vec<String> {
 }
 
 #[test]
-fn nothing_is_left_of_nodes_whose_last_clone_is_dropped() {
+fn dropping_the_last_clone_frees_threads_locks_and_ports() {
     let (cluster, nodes) = Cluster::start(3, |_| ());
     let clones = nodes.clone();
     drop(nodes);
@@ -29,7 +29,7 @@ fn nothing_is_left_of_nodes_whose_last_clone_is_dropped() {
     let locks: Vec<File> = (0..3).map(|at| File::open(cluster.path(at).join("LOCK")).unwrap()).collect();
     assert!(locks.iter().all(|lock| lock.try_lock().is_err()));
     drop(clones);
-    // A thread that was waited for is listed a moment longer.
+    // A joined thread is listed for a moment longer.
     wait_until("no thread is left", || threads().is_empty().then_some(()));
     assert!(locks.iter().all(|lock| lock.try_lock().is_ok()));
     for address in &cluster.addresses {
