@@ -186,7 +186,8 @@ impl Node {
         }
     }
 
-    /// A caller of this process submits a call. It ends `deadline` ticks from now at the latest.
+    /// A caller of this process submits a call, which [`effects`](Node::effects) sends. It ends `deadline` ticks from now at
+    /// the latest.
     pub(crate) fn call(&mut self, call: CallId, method: MethodId, arguments: Bytes, deadline: Ticks) {
         self.calls.submit(call, method, arguments, Ticks(self.now.0.saturating_add(deadline.0)));
     }
@@ -226,7 +227,7 @@ impl Node {
         }
     }
 
-    /// Committed entries were applied.
+    /// Committed entries were applied. Decisions about calls of this node end them.
     pub(crate) fn applied(&mut self, applied: Applied) {
         let Applied { upto, time: _, checkpoints, decisions, panics, stop } = applied;
         self.applied = upto.index;

@@ -60,6 +60,8 @@ impl Node {
 
     /// A peer forwards calls, because it takes this node for the leader. A command that no replica could apply is not
     /// proposed: it would stop them all. The calls behind it wait for it, as they would if it were lost.
+    ///
+    /// No outcome is sent back: a call is decided when its own node applies the entry.
     pub(super) fn propose_forwarded(&mut self, from: NodeId, commands: Vec<Command>) {
         let Some(member) = self.membership().and_then(|membership| membership.members.get(&from)) else {
             return;

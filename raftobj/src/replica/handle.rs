@@ -1,4 +1,18 @@
-//! What the code that `#[replicated]` generates calls: the way of every replicated call into the library.
+//! Where the code that `#[replicated]` generates calls into the library.
+//!
+//! # The way of a call
+//! 1. A generated method calls [`Core::call`], which encodes the arguments. `Mailbox::submit` queues an `Event::Call`.
+//! 2. On the engine's thread `EventLoop::handle` takes it; `Node::call` and `Calls::submit` queue it again.
+//! 3. At the end of the turn `Node::effects` asks `Calls::ready`, which gives the call a number. `Node::send_calls` proposes
+//!    it, if this node leads. If not, it sends `Message::Calls`, and the leader's `Node::propose_forwarded` proposes it.
+//! 4. On the leader `Raft::propose` appends an entry. The WAL thread writes it (`persistence::Writer::write`), the followers
+//!    get it in AppendEntries and write it, and `Raft` commits it.
+//! 5. On every node `Raft::ready` returns the committed entry. The apply thread runs `Machine::apply`: the session table
+//!    admits the call once, and the user's method runs.
+//! 6. On the caller's node the decision goes back to the engine's thread: `Node::applied`, `Calls::decided`, and with the
+//!    next `Node::effects` the outcome to `EventLoop::carry_out`. That wakes `CallFuture::poll`, which decodes the reply.
+//!
+//! So the leader sends no reply to a call: each node applies the entry itself.
 
 use super::call::Call;
 use super::submit::SubmitCall;

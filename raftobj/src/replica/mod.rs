@@ -91,6 +91,7 @@ impl<T: Object> Clone for Replica<T> {
     }
 }
 
+/// The user's methods are those of the handle; see `handle` for where their calls go.
 impl<T: Object> Deref for Replica<T> {
     type Target = T::Handle;
 
