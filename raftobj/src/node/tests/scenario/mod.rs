@@ -2,10 +2,10 @@
 //!
 //! A file `raftobj/scenarios/<topic>/<scenario>` begins with comments that explain the behaviour and cite the rule. Then
 //! come blocks: commands, a line `---`, and the output of the commands. The output is generated
-//! (`UPDATE_GOLDENFILES=1 cargo test -p raftobj scenario`), read, and committed; from then on, any difference is a failure.
+//! (`UPDATE_GOLDENFILES=1 cargo test -p raftobj scenario`), read, and committed; from then on, any difference fails.
 //!
-//! The nodes are real [`Node`](crate::node::Node)s. The disks, the network and the clock around them are simulated and obey
-//! the script: messages are delivered, writes become durable and entries are applied on command. After each command
+//! The nodes are real [`Node`](crate::node::Node)s. The disks, the network and the clock around them are simulated and
+//! obey the script: messages are delivered, writes become durable and entries are applied on command. After each command
 //! [`checks`] asserts the properties that hold across nodes.
 //!
 //! Where to begin: [`script`] is the command language, a match arm for each command; [`cluster`] has the servers and the

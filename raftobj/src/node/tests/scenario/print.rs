@@ -65,9 +65,9 @@ pub(super) fn status(server: &ScriptedServer) -> String {
     line += &format!(" last={} durable={} commit={}", raft.log().last(), raft.durable_index(), raft.commit());
     line += &format!(" applied={}", status.applied_index);
     for (peer, member) in &raft.membership().members {
-        if let Some((matched, next)) = raft.progress_of(*peer) {
-            let probing = if raft.is_probing(*peer) { format!("?{next}") } else { String::new() };
-            line += &format!(" {}={matched}{probing}", member.address);
+        if let Some((match_index, next_index)) = raft.progress_of(*peer) {
+            let probing = if raft.is_probing(*peer) { format!("?{next_index}") } else { String::new() };
+            line += &format!(" {}={match_index}{probing}", member.address);
         }
     }
     for (label, count) in [
@@ -171,7 +171,7 @@ pub(super) fn message(message: &Message) -> String {
             let why = match why {
                 CallsRefusal::NotLeader => "does not lead",
                 CallsRefusal::Busy => "busy",
-                CallsRefusal::NotAdmitted => "barred",
+                CallsRefusal::NotAdmitted => "not admitted",
             };
             format!("calls-refused from #{}: {why}", from.0)
         }

@@ -1,6 +1,6 @@
 //! The command language: a command in each line, its arguments separated by spaces. `n1` is a server, `n1->n2` a
-//! direction, `key=value` an option; arguments in brackets are optional. `quiet` before a command leaves out of its output
-//! what only the nodes see.
+//! direction, `key=value` an option; arguments in brackets are optional. `quiet` before a command prints only what a
+//! client or an operator would see.
 
 use super::cluster::Cluster;
 use super::command_line::{CommandLine, host};
