@@ -61,7 +61,7 @@ pub(crate) fn judge<T: Object + Clone + Eq + Hash + Debug>(world: &World<T>) -> 
     }
 }
 
-/// An operation, if it says anything about linearizability.
+/// An operation for the history; `None` if it has no effect on linearizability.
 fn history_operation<T: Object>(
     operation: &Operation<T>,
 ) -> Option<HistoryOperation<ModelCall<T>, ModelReply>> {

@@ -1,4 +1,5 @@
-//! The checks of the whole cluster after every step. The oracle sees all nodes, disks and messages.
+//! The checks of the whole cluster after every step. The oracle sees all nodes, disks and messages. The properties of the
+//! protocol are checked in this file, those of calls in [`calls`], those of the user's object in [`replicas`].
 //!
 //! Comparing whole logs at each step would cost more than the run. So each entry carries a hash of its log up to it
 //! ([`chain`]): equal ids and hashes mean equal logs up to there, and each property costs one comparison per change.
@@ -17,27 +18,21 @@
 //! | replies are those of the object when calls are made one after the other | [`Oracle::check_applied`], [`Oracle::check_reply`] |
 //! | replicas are equal, and reads of them return the same | [`replicas`] |
 
+mod calls;
 pub(crate) mod chain;
 pub(crate) mod replicas;
 
-use super::operation::{End, Operation, Request};
-use super::program::Program;
 use super::violation::{Violation, ensure};
 use crate::codec::command::{Command, Number, SessionId};
 use crate::codec::message::{Announcement, Message};
-use crate::codec::method::MethodId;
+use crate::object::Object;
 use crate::object::context::ApplyContext;
-use crate::object::describe::call_text;
 use crate::object::digest::Checkpoint;
-use crate::object::reply::Reply;
-use crate::object::{MethodError, Object};
 use crate::raft::membership::Membership;
 use crate::raft::message::Message as RaftMessage;
-use crate::raft::types::{Boot, Entry, EntryId, EntryKind, HardState, Index, NodeId, Term};
-use bytes::Bytes;
+use crate::raft::types::{Boot, Entry, EntryId, HardState, Index, NodeId, Term};
 use chain::{ChainedEntry, Durable};
 use std::collections::BTreeMap;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
 const DURABLE_FIRST: &str = "nothing is sent before it is durable";
 
@@ -73,13 +68,13 @@ struct Follower {
 /// The effect of an entry.
 struct Effect {
     digest: u64,
-    /// The call that took effect, and its reply.
-    call: Option<(Command, Replied)>,
+    /// The call that took effect, and how its method ended.
+    call: Option<(Command, MethodEnd)>,
 }
 
 /// How a method of the reference replica ended.
 #[derive(Debug, PartialEq, Eq)]
-enum Replied {
+enum MethodEnd {
     Value(Vec<u8>),
     Panicked,
     Unencodable,
@@ -110,37 +105,34 @@ impl<T: Object> Oracle<T> {
 
     /// The context of the method that took effect at this index.
     pub(crate) fn context(&self, index: Index) -> ApplyContext {
-        let link = (index.0 as usize).checked_sub(1).and_then(|at| self.committed.get(at));
-        link.map_or(ApplyContext::for_test(0, 0, 0), |link| ApplyContext::new(index, link.id.term, link.time))
-    }
-
-    /// The number of calls that took effect.
-    pub(crate) fn calls(&self) -> usize {
-        self.effects.iter().filter(|effect| effect.call.is_some()).count()
+        let entry = (index.0 as usize).checked_sub(1).and_then(|at| self.committed.get(at));
+        entry.map_or(ApplyContext::for_test(0, 0, 0), |entry| {
+            ApplyContext::new(index, entry.id.term, entry.time)
+        })
     }
 
     /// A node has appended entries to its log, those of `log` from the index `from` on.
     pub(crate) fn check_append(&mut self, node: usize, log: &[ChainedEntry], from: Index) {
         let first = from.0 as usize - 1;
         for at in first..log.len() {
-            let link = log[at];
+            let entry = log[at];
             if let Some(before) = at.checked_sub(1).map(|at| log[at]) {
                 ensure!(
-                    before.id.term <= link.id.term && before.time <= link.time,
+                    before.id.term <= entry.id.term && before.time <= entry.time,
                     "terms and times in a log never go back",
                     "n{node} has {} of {} after {} of {}",
-                    link.id,
-                    link.time,
+                    entry.id,
+                    entry.time,
                     before.id,
                     before.time
                 );
             }
-            let known = *self.chain.entry(link.id).or_insert(link.hash);
+            let known = *self.chain.entry(entry.id).or_insert(entry.hash);
             ensure!(
-                known == link.hash,
+                known == entry.hash,
                 "logs that agree on an entry agree on all before it (log matching, §5.3)",
                 "n{node} has another {}, or another log before it, than another node",
-                link.id
+                entry.id
             );
         }
     }
@@ -227,13 +219,13 @@ impl<T: Object> Oracle<T> {
             );
         }
         for at in known..commit.0 as usize {
-            let Some(link) = log.get(at) else {
+            let Some(entry) = log.get(at) else {
                 Violation::raise(
                     "a commit index is within the log",
                     format!("n{node} commits up to {commit} with a log of {} entries", log.len()),
                 )
             };
-            self.committed.push(*link);
+            self.committed.push(*entry);
             let latest = self.committed_in.last().copied().unwrap_or_default();
             self.committed_in.push(latest.max(term));
         }
@@ -260,107 +252,23 @@ impl<T: Object> Oracle<T> {
     ) {
         for entry in entries {
             let at = entry.id.index.0 as usize - 1;
-            let link = log.get(at).copied();
+            let chained = log.get(at).copied();
             let before = at.checked_sub(1).and_then(|at| log.get(at));
             ensure!(
-                link == Some(ChainedEntry::after(before, entry)) && link.as_ref() == self.committed.get(at),
+                chained == Some(ChainedEntry::after(before, entry))
+                    && chained.as_ref() == self.committed.get(at),
                 "only committed entries are applied",
                 "n{node} applies {}; another entry is committed at its index",
                 entry.id
             );
             ensure!(
-                link.as_ref() == durable.log.get(at),
+                chained.as_ref() == durable.log.get(at),
                 "a node applies only entries that are durable on its own disk",
                 "n{node} applies {}; its disk has {} entries",
                 entry.id,
                 durable.log.len()
             );
         }
-    }
-
-    /// A node has applied entries. Returns whether a digest shows that its replica, which has `diverged`, differs.
-    pub(crate) fn check_applied(
-        &mut self,
-        program: &Program<T>,
-        node: usize,
-        entries: &[Entry],
-        checkpoints: &[Checkpoint],
-        diverged: bool,
-    ) -> bool {
-        let mut seen = false;
-        ensure!(
-            entries.len() == checkpoints.len(),
-            "every entry is applied",
-            "n{node} applied {} of {} entries",
-            checkpoints.len(),
-            entries.len()
-        );
-        for (entry, checkpoint) in entries.iter().zip(checkpoints) {
-            let at = entry.id.index.0 as usize - 1;
-            if at == self.effects.len() {
-                let effect = self.apply(entry, checkpoint.method.is_some());
-                self.effects.push(effect);
-            }
-            let effect = &self.effects[at];
-            if effect.digest != checkpoint.digest {
-                if !diverged {
-                    self.raise_difference(program, node, entry.id.index);
-                }
-                seen = true;
-            }
-        }
-        seen
-    }
-
-    /// Applies an entry to the reference replica.
-    fn apply(&mut self, entry: &Entry, takes_effect: bool) -> Effect {
-        let index = entry.id.index;
-        if !takes_effect {
-            self.checkpoint = self.checkpoint.without_effect(index);
-            return Effect { digest: self.checkpoint.digest, call: None };
-        }
-        let command = match (entry.kind, Command::decode(&entry.payload)) {
-            (EntryKind::Command, Ok(command)) => command,
-            _ => Violation::raise("only calls take effect", format!("{} is not a call, and did", entry.id)),
-        };
-        self.check_session(entry.id, &command);
-        let context = ApplyContext::new(index, entry.id.term, entry.time);
-        let mut buffer = Vec::new();
-        let reference = &mut self.reference;
-        let apply = || reference.apply(command.method, &command.arguments, &context, &mut buffer);
-        let (reply, replied) = match catch_unwind(AssertUnwindSafe(apply)) {
-            Ok(Ok(())) => (Reply::Value(Bytes::copy_from_slice(&buffer)), Replied::Value(buffer.clone())),
-            Ok(Err(MethodError::Reply { .. })) => (Reply::Unencodable("".into()), Replied::Unencodable),
-            Ok(Err(error)) => {
-                Violation::raise("every method in the log is known", format!("{}: {error}", entry.id))
-            }
-            Err(_) => (Reply::Panicked("".into()), Replied::Panicked),
-        };
-        self.checkpoint = self.checkpoint.with_effect(index, command.method, &reply, &buffer);
-        Effect { digest: self.checkpoint.digest, call: Some((command, replied)) }
-    }
-
-    /// A call takes effect once, in the order of its session, and not after a later boot of its node.
-    fn check_session(&mut self, id: EntryId, command: &Command) {
-        let session = command.session;
-        let boot = self.boots.entry(session.node).or_insert(session.boot);
-        ensure!(
-            session.boot >= *boot,
-            "no call of an earlier boot takes effect after one of a later boot",
-            "{id} is of boot {}, after boot {boot}",
-            session.boot
-        );
-        *boot = session.boot;
-        let last = self.last_numbers.entry(session).or_default();
-        ensure!(
-            command.number > *last,
-            "a call takes effect once, in its session's order",
-            "{id} is call {} of n{}, after call {}",
-            command.number.0,
-            session.node.short(),
-            last.0
-        );
-        *last = command.number;
     }
 
     /// A node sends a message. What it asserts must be on the node's disk; `log` may be ahead of that.
@@ -429,69 +337,6 @@ impl<T: Object> Oracle<T> {
                 "there is one cluster",
                 "n{node} has the members {membership:?}, another node has {known:?}"
             ),
-        }
-    }
-
-    /// At the end of a run, when no more calls take effect: compares the calls that took effect with those that clients
-    /// know of. Calls with equal arguments cannot be distinguished, and are counted together.
-    pub(crate) fn check_calls(&self, operations: &[Operation<T>]) {
-        let mut counts: BTreeMap<(u32, &[u8]), [usize; 3]> = BTreeMap::new();
-        for operation in operations {
-            let Request::Call { method, arguments, .. } = &operation.request else { continue };
-            let [acknowledged, unknown, _] = counts.entry((method.0, arguments)).or_default();
-            match &operation.ended {
-                Some((_, End::Returned { .. } | End::Applied { .. })) => *acknowledged += 1,
-                Some((_, End::Unknown)) => *unknown += 1,
-                _ => {}
-            }
-        }
-        for (command, _) in self.effects.iter().filter_map(|effect| effect.call.as_ref()) {
-            let [.., effects] = counts.entry((command.method.0, &command.arguments)).or_default();
-            *effects += 1;
-        }
-        for ((method, arguments), [acknowledged, unknown, effects]) in counts {
-            ensure!(
-                (acknowledged..=acknowledged + unknown).contains(&effects),
-                "every acknowledged call takes effect once, and no refused call does",
-                "`{}` took effect {effects} times; {acknowledged} were acknowledged, {unknown} ended unknown",
-                call_text::<T>(MethodId(method), arguments)
-            );
-        }
-    }
-
-    /// A call has ended, perhaps with a reply. `acknowledged_before` is the last index acknowledged when it was made.
-    pub(crate) fn check_reply(
-        &self,
-        client: usize,
-        request: &Request<T>,
-        end: &End,
-        acknowledged_before: Index,
-    ) {
-        let (Request::Call { method, arguments, .. }, Some(index)) = (request, end.index()) else { return };
-        ensure!(
-            index > acknowledged_before,
-            "a call takes effect after all that was acknowledged before it was made (linearizability)",
-            "client {client}'s call is at {index}; {acknowledged_before} had been acknowledged when it was made"
-        );
-        let at = (index.0 as usize).checked_sub(1);
-        let effect = at.and_then(|at| self.effects.get(at)).and_then(|effect| effect.call.as_ref());
-        let Some((command, replied)) = effect else {
-            Violation::raise(
-                "an acknowledged call is in the log",
-                format!("client {client} got an acknowledgement at {index}, where no call took effect"),
-            )
-        };
-        ensure!(
-            command.method == *method && command.arguments == *arguments,
-            "an acknowledged call is in the log",
-            "client {client} got an acknowledgement at {index}, where another call is"
-        );
-        if let End::Returned { reply, .. } = end {
-            ensure!(
-                *replied == Replied::Value(reply.to_vec()),
-                "a caller gets its call's reply",
-                "client {client} got {reply:?} at {index}, where the call returned {replied:?}"
-            );
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Compares the replicas of nodes with the reference replica, to which each call is applied once.
 
-use super::{Oracle, Replied};
+use super::{MethodEnd, Oracle};
 use crate::codec::command::Command;
 use crate::object::Object;
 use crate::object::describe::call_text;
@@ -78,12 +78,12 @@ impl<T: Object> Oracle<T> {
     pub(crate) fn last_calls(&self, count: usize) -> Vec<String> {
         let calls =
             (1..).zip(&self.effects).filter_map(|(index, effect)| Some((index, effect.call.as_ref()?)));
-        let calls: Vec<(u64, &(Command, Replied))> = calls.collect();
-        let line = |(index, (command, replied)): &(u64, &(Command, Replied))| {
-            let end = match replied {
-                Replied::Value(_) => "",
-                Replied::Panicked => " panicked",
-                Replied::Unencodable => " returned a value that cannot be encoded",
+        let calls: Vec<(u64, &(Command, MethodEnd))> = calls.collect();
+        let line = |(index, (command, end)): &(u64, &(Command, MethodEnd))| {
+            let end = match end {
+                MethodEnd::Value(_) => "",
+                MethodEnd::Panicked => " panicked",
+                MethodEnd::Unencodable => " returned a value that cannot be encoded",
             };
             format!("index {index}: {}{end}", call_text::<T>(command.method, &command.arguments))
         };

@@ -248,7 +248,7 @@ impl Rates {
 
     /// Draws a kind of event for a step of a run.
     pub(crate) fn pick(&self, step: u64, random: &mut Random) -> Kind {
-        // Runs begin calm, so that most clusters are formed before the first fault.
+        // Runs begin calm: most clusters are formed before the first fault.
         let calm = step % (self.faulty_steps + self.calm_steps) < self.calm_steps;
         let weights = if calm { &self.calm } else { &self.faulty };
         weights.pick(random)

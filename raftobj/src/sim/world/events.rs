@@ -235,7 +235,7 @@ impl<T: Object> World<T> {
             Err(reason) => {
                 let injected = self.fault_budget.explains(&self.servers[at], &reason);
                 ensure!(injected, "a node starts from a healthy disk", "n{at}: {reason}");
-                // The process ended with that error. The next start fails alike.
+                // The process ended with that error.
                 self.servers[at].disk.restart();
             }
         }

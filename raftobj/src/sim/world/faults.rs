@@ -87,8 +87,8 @@ impl<T: Object> World<T> {
         let server = &mut self.servers[at];
         let Some(process) = &mut server.process else { return false };
         let writes: Vec<Write> = process.writes.drain(..).collect();
-        let idle = server.hung || process.paused || process.disk_failed;
-        let writes_now = calls > 0 && !writes.is_empty() && !idle;
+        let stuck = server.hung || process.paused || process.disk_failed;
+        let writes_now = calls > 0 && !writes.is_empty() && !stuck;
         if writes_now {
             server.disk.power_off_at(server.disk.calls() + u64::from(calls - 1) % 12);
             // Whether it succeeded is reported to nobody.
@@ -154,17 +154,17 @@ impl<T: Object> World<T> {
         let mut flipped = bytes.clone();
         let bit = offset * 7 % (8 * (last as u64 + 1));
         flipped[(bit / 8) as usize] ^= 1 << (bit % 8);
-        let read = |change: &dyn Fn(&SimDisk)| {
+        let recover = |change: &dyn Fn(&SimDisk)| {
             let trial = server.disk.fork();
             trial.restart();
             trial.set_full(false);
             change(&trial);
             server.open(&trial, &self.setup).map(|opened| opened.persistent_state)
         };
-        if read(&|_| {}).is_err() {
+        if recover(&|_| {}).is_err() {
             return false;
         }
-        if let Ok(found) = read(&|trial| trial.set_bytes(path, &flipped)) {
+        if let Ok(found) = recover(&|trial| trial.set_bytes(path, &flipped)) {
             ensure!(
                 server.could_recover(&found),
                 "damage that is not a torn write is refused",

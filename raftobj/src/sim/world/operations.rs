@@ -73,7 +73,7 @@ impl<T: Object> World<T> {
     /// which index.
     pub(super) fn read_at(&mut self, at: usize) {
         let request = Request::Read { read: Rc::new(|_| String::new()), local: false };
-        // No client uses this key, so that no client's history grows.
+        // No client uses this key, and no client's history grows.
         let keyed = KeyedRequest { request, key: u64::MAX };
         self.submit(0, at, keyed, Ticks(6 * self.setup.limits.election_ticks_max));
     }
