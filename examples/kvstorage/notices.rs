@@ -97,7 +97,7 @@ impl Notices {
             if let Some(reason) = &status.stop_reason {
                 return reason.clone();
             }
-            match watch.wait() {
+            match watch.wait_changed() {
                 Some(next) => status = next,
                 None => return status.stop_reason.clone().unwrap_or("its engine has ended".into()),
             }

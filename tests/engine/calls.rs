@@ -166,13 +166,13 @@ fn watchers_see_the_new_leader_when_the_leader_shuts_down() {
     let mut watch = nodes[0].node().watch_status();
     drop(stopped);
     loop {
-        let status = watch.wait().unwrap();
+        let status = watch.wait_changed().unwrap();
         if status.term > term && status.leader.is_some() {
             break;
         }
     }
     let mut last = gone.status();
-    while let Some(status) = gone.wait() {
+    while let Some(status) = gone.wait_changed() {
         last = status;
     }
     assert_eq!(last.role, Role::Stopped);

@@ -122,7 +122,7 @@ fn invalid_options_are_refused() {
     let changes: [fn(&mut Options); 4] = [
         |options| options.in_flight_calls_max = 100_000,
         |options| options.command_bytes_max = 10,
-        |options| options.heartbeat_ms = u64::MAX / 2,
+        |options| options.heartbeat_interval_ms = u64::MAX / 2,
         |options| options.log_bytes_max = 1,
     ];
     for change in changes {

@@ -456,7 +456,7 @@ impl Calls {
             (ReadState::Confirmed(index), _, _) => ReadError::Behind { index, applied: self.applied },
             (_, Some(waiting_for), _) => ReadError::ClusterNotFormed { waiting_for: waiting_for.clone() },
             (_, None, None) => ReadError::NoLeader,
-            (_, None, Some(_)) => ReadError::Unconfirmed,
+            (_, None, Some(_)) => ReadError::LeaderUnconfirmed,
         }
     }
 }

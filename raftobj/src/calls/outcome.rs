@@ -187,7 +187,7 @@ pub enum ReadError {
     NoLeader,
     /// The deadline passed before a majority confirmed the leader.
     #[error("no majority confirmed the leader within the deadline; try again")]
-    Unconfirmed,
+    LeaderUnconfirmed,
     /// The deadline passed before this node had applied all that was committed when the read was made.
     #[error(
         "this node has applied up to index {applied}, and the read needs {index}; try again, or read on another node"

@@ -263,9 +263,9 @@ pub(crate) fn node_config<T: Object>(
         raft: RaftConfig {
             id: owner.node,
             seed,
-            heartbeat_ticks: ticks(options.heartbeat_ms),
-            election_ticks_min: ticks(options.election_ms_min),
-            election_ticks_max: ticks(options.election_ms_max),
+            heartbeat_ticks: ticks(options.heartbeat_interval_ms),
+            election_ticks_min: ticks(options.election_timeout_ms_min),
+            election_ticks_max: ticks(options.election_timeout_ms_max),
             append_bytes_max: APPEND_BYTES_MAX,
             window_messages_max: WINDOW_MESSAGES_MAX,
             window_bytes_max: WINDOW_BYTES_MAX,
@@ -280,10 +280,10 @@ pub(crate) fn node_config<T: Object>(
             window_bytes_max: options.in_flight_bytes_max.max(options.command_bytes_max),
             queue_calls_max: options.queue_calls_max,
             queue_bytes_max: options.queue_bytes_max.max(options.command_bytes_max),
-            resend_ticks: ticks(options.election_ms_max).0,
+            resend_ticks: ticks(options.election_timeout_ms_max).0,
             ..CallsConfig::default()
         },
-        gossip_ticks: ticks(4 * options.heartbeat_ms),
+        gossip_ticks: ticks(4 * options.heartbeat_interval_ms),
     }
 }
 

@@ -113,7 +113,7 @@ impl StatusWatch {
     }
 
     /// [`changed`](StatusWatch::changed), in code without an async runtime.
-    pub fn wait(&mut self) -> Option<Arc<Status>> {
+    pub fn wait_changed(&mut self) -> Option<Arc<Status>> {
         block_on(self.changed())
     }
 }

@@ -9,8 +9,8 @@ use std::time::Duration;
 ///
 /// ```
 /// let mut options = raftobj::Options::default();
-/// options.election_ms_min = 1_000;
-/// options.election_ms_max = 2_000;
+/// options.election_timeout_ms_min = 1_000;
+/// options.election_timeout_ms_max = 2_000;
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -18,11 +18,11 @@ pub struct Options {
     /// The unit of time of the engine, in milliseconds. Default 10.
     pub tick_ms: u64,
     /// The interval of a leader's heartbeats, in milliseconds. Default 50.
-    pub heartbeat_ms: u64,
+    pub heartbeat_interval_ms: u64,
     /// The shortest election timeout, in milliseconds. Default 250.
-    pub election_ms_min: u64,
+    pub election_timeout_ms_min: u64,
     /// The longest election timeout, in milliseconds. Default 500.
-    pub election_ms_max: u64,
+    pub election_timeout_ms_max: u64,
     /// A call or a read that has no outcome after this time ends with an error. Default 5 seconds.
     pub call_deadline: Duration,
     /// The largest command, encoded, in bytes. Default 32 MiB.
@@ -50,9 +50,9 @@ impl Default for Options {
     fn default() -> Options {
         Options {
             tick_ms: 10,
-            heartbeat_ms: 50,
-            election_ms_min: 250,
-            election_ms_max: 500,
+            heartbeat_interval_ms: 50,
+            election_timeout_ms_min: 250,
+            election_timeout_ms_max: 500,
             call_deadline: Duration::from_secs(5),
             command_bytes_max: 32 << 20,
             reply_bytes_max: 32 << 20,
@@ -99,31 +99,34 @@ impl Options {
                 self.command_bytes_max
             ));
         }
-        if self.election_ms_max > ELECTION_MS_CEILING {
+        if self.election_timeout_ms_max > ELECTION_MS_CEILING {
             return Err(format!(
-                "election_ms_max ({}) exceeds {ELECTION_MS_CEILING}, a day",
-                self.election_ms_max
+                "election_timeout_ms_max ({}) exceeds {ELECTION_MS_CEILING}, a day",
+                self.election_timeout_ms_max
             ));
         }
-        if self.heartbeat_ms > self.election_ms_max {
+        if self.heartbeat_interval_ms > self.election_timeout_ms_max {
             return Err(format!(
-                "heartbeat_ms ({}) exceeds election_ms_max ({})",
-                self.heartbeat_ms, self.election_ms_max
+                "heartbeat_interval_ms ({}) exceeds election_timeout_ms_max ({})",
+                self.heartbeat_interval_ms, self.election_timeout_ms_max
             ));
         }
-        if self.heartbeat_ms < self.tick_ms {
-            return Err(format!("heartbeat_ms ({}) is below tick_ms ({})", self.heartbeat_ms, self.tick_ms));
-        }
-        if self.election_ms_min < self.heartbeat_ms.saturating_mul(3) {
+        if self.heartbeat_interval_ms < self.tick_ms {
             return Err(format!(
-                "election_ms_min ({}) is below three heartbeats of {} ms: one late heartbeat would elect anew",
-                self.election_ms_min, self.heartbeat_ms
+                "heartbeat_interval_ms ({}) is below tick_ms ({})",
+                self.heartbeat_interval_ms, self.tick_ms
             ));
         }
-        if self.election_ms_max < self.election_ms_min.saturating_add(self.tick_ms) {
+        if self.election_timeout_ms_min < self.heartbeat_interval_ms.saturating_mul(3) {
             return Err(format!(
-                "election_ms_max ({}) must exceed election_ms_min ({}), so that candidates do not collide",
-                self.election_ms_max, self.election_ms_min
+                "election_timeout_ms_min ({}) is below three heartbeats of {} ms: one late heartbeat would elect anew",
+                self.election_timeout_ms_min, self.heartbeat_interval_ms
+            ));
+        }
+        if self.election_timeout_ms_max < self.election_timeout_ms_min.saturating_add(self.tick_ms) {
+            return Err(format!(
+                "election_timeout_ms_max ({}) must exceed election_timeout_ms_min ({}), so that candidates do not collide",
+                self.election_timeout_ms_max, self.election_timeout_ms_min
             ));
         }
         if self.command_bytes_max > COMMAND_BYTES_CEILING {
@@ -164,16 +167,16 @@ mod tests {
             assert!(error.contains(name), "{error}");
         };
         named(Options { call_deadline: Duration::ZERO, ..Options::default() }, "call_deadline");
-        named(Options { election_ms_min: u64::MAX, ..Options::default() }, "election_ms_max");
+        named(Options { election_timeout_ms_min: u64::MAX, ..Options::default() }, "election_timeout_ms_max");
         named(Options { tick_ms: 0, ..Options::default() }, "tick_ms");
-        named(Options { heartbeat_ms: 5, ..Options::default() }, "heartbeat_ms");
-        named(Options { election_ms_min: 100, ..Options::default() }, "election_ms_min");
-        named(Options { election_ms_max: 250, ..Options::default() }, "election_ms_max");
+        named(Options { heartbeat_interval_ms: 5, ..Options::default() }, "heartbeat_interval_ms");
+        named(Options { election_timeout_ms_min: 100, ..Options::default() }, "election_timeout_ms_min");
+        named(Options { election_timeout_ms_max: 250, ..Options::default() }, "election_timeout_ms_max");
         named(Options { log_bytes_max: 1 << 20, ..Options::default() }, "log_bytes_max");
         named(Options { in_flight_calls_max: 8_193, ..Options::default() }, "in_flight_calls_max");
         named(Options { command_bytes_max: 55, ..Options::default() }, "command_bytes_max");
-        named(Options { heartbeat_ms: u64::MAX, ..Options::default() }, "heartbeat_ms");
-        named(Options { election_ms_max: u64::MAX, ..Options::default() }, "election_ms_max");
+        named(Options { heartbeat_interval_ms: u64::MAX, ..Options::default() }, "heartbeat_interval_ms");
+        named(Options { election_timeout_ms_max: u64::MAX, ..Options::default() }, "election_timeout_ms_max");
         named(Options { segment_bytes: 1, ..Options::default() }, "segment_bytes");
     }
 }

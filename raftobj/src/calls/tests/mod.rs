@@ -557,7 +557,7 @@ fn a_read_that_times_out_reports_what_was_missing() {
     calls.set_leader(led_by(PEER, 1));
     calls.read(ReadTicket(3), Ticks(30));
     let id = requested(&mut calls).unwrap();
-    assert_eq!(timed_out(&mut calls, 3, 30), ReadError::Unconfirmed);
+    assert_eq!(timed_out(&mut calls, 3, 30), ReadError::LeaderUnconfirmed);
     calls.read_index_reply(id, Some(Index(1)));
     calls.read(ReadTicket(4), Ticks(40));
     let id = requested(&mut calls).unwrap();
