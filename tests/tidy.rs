@@ -154,7 +154,7 @@ fn sources(room: &str) -> Vec<(PathBuf, String)> {
     let is_test = |path: &PathBuf| {
         // NB: only the path below the library counts; the folders above it may have any name.
         let path = path.strip_prefix(library()).unwrap().to_string_lossy();
-        ["/tests/", "tests.rs", "stories.rs", "fuzz.rs"].iter().any(|part| path.contains(part))
+        ["/tests/", "tests.rs", "fuzz.rs"].iter().any(|part| path.contains(part))
     };
     files.retain(|path| !is_test(path));
     files.into_iter().map(|path| (path.clone(), fs::read_to_string(path).unwrap())).collect()

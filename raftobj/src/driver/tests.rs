@@ -131,7 +131,7 @@ fn panicking_engine(path: &std::path::Path) -> Engine {
     Engine::start(parts).unwrap()
 }
 
-// Breaks: a bug in the engine hangs whoever drops the replica, and keeps the directory locked.
+// Breaks: after a panic of the engine, the thread that drops the replica hangs, and the directory stays locked.
 #[test]
 fn a_panic_of_the_engine_ends_all_threads_and_every_call() {
     let directory = std::env::temp_dir().join(format!("raftobj-driver-{}", std::process::id()));

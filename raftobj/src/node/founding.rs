@@ -272,7 +272,7 @@ mod tests {
         assert_eq!(first.proposal_written(&old), FoundingStep::Announce);
         assert_eq!(first.announcement(), Announcement::Proposed(old.clone()));
         let mut again = Founding::new(NodeId(1), Incarnation(1), &address(1), &list(2), Some(old.clone()));
-        assert_eq!(meet(&mut again, 2, 9), FoundingStep::Wait, "nor after a restart");
+        assert_eq!(meet(&mut again, 2, 9), FoundingStep::Wait, "the same after a restart");
         assert_eq!(again.receive(NodeId(2), &Announcement::Proposed(old.clone())), FoundingStep::Form(old));
     }
 

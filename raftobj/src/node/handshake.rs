@@ -126,7 +126,7 @@ impl Node {
             mark!(WipedFounderRefused);
             return Err(format!(
                 "{} founds a cluster with another disk at {}: start that node with its own data directory; if it \
-                 is lost, and none of the nodes has formed the cluster, begin anew with empty directories",
+                 is lost, and none of the nodes has formed the cluster, start all nodes again with empty directories",
                 own.address, hello.address
             ));
         }

@@ -96,7 +96,7 @@ impl<R: DeserializeOwned> Future for CallFuture<R> {
                 Poll::Ready(Ok(outcome)) => outcome,
                 // The engine ends every call that it has taken; only a panic of its thread drops the sender.
                 Poll::Ready(Err(_)) => {
-                    Err(CallError::Unknown { reason: UnknownReason::Stopped("its engine is gone".into()) })
+                    Err(CallError::Unknown { reason: UnknownReason::Stopped("its engine has ended".into()) })
                 }
             },
         };

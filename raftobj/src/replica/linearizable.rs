@@ -51,7 +51,7 @@ impl<'a, T: Object> IntoFuture for LinearizableRead<'a, T> {
             match served.await {
                 Ok(read) => read.map(|()| replica),
                 // Only a panic of the engine drops the sender.
-                Err(_) => Err(ReadError::Stopped("its engine is gone".into())),
+                Err(_) => Err(ReadError::Stopped("its engine has ended".into())),
             }
         })
     }

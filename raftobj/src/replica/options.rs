@@ -119,7 +119,7 @@ impl Options {
         }
         if self.election_timeout_ms_min < self.heartbeat_interval_ms.saturating_mul(3) {
             return Err(format!(
-                "election_timeout_ms_min ({}) is below three heartbeats of {} ms: one late heartbeat would elect anew",
+                "election_timeout_ms_min ({}) is below three heartbeats of {} ms: one late heartbeat would cause an election",
                 self.election_timeout_ms_min, self.heartbeat_interval_ms
             ));
         }
