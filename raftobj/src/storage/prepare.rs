@@ -27,7 +27,7 @@ pub(crate) struct PrepareJob<D: Disk> {
 pub(crate) struct PreparedSegment {
     pub(super) tmp: PathBuf,
     pub(super) header: SegmentHeader,
-    /// The error, if any, is for the log of the program: the next append that needs the segment tries again.
+    /// An error is only for information: an append that needs the segment makes it, and returns its own error.
     pub(crate) result: Result<(), DiskError>,
 }
 

@@ -39,7 +39,7 @@ pub(crate) enum OpenError {
     Refused { problem: Problem },
 }
 
-/// Reads the log of a locked directory and makes what it returns durable. Refuses damage and then changes nothing.
+/// Reads the log of a locked directory and makes what it returns durable. If there is damage, nothing is changed.
 pub(super) fn recover<D: Disk>(
     disk: &D,
     dir: &Path,
