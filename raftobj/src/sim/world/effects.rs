@@ -50,6 +50,7 @@ impl<T: Object> World<T> {
         }
     }
 
+    /// Carries out effects, or queues them for the events that complete them.
     pub(super) fn execute(&mut self, at: usize, effects: Effects) {
         let Effects { messages, persists, founding, committed, completions, reads, warnings: _ } = effects;
         let Some(Process { id, .. }) = self.servers[at].process else { return };
@@ -87,20 +88,20 @@ impl<T: Object> World<T> {
         }
         let mut ended = Vec::new();
         for (call, outcome) in completions {
-            let Some(waiting) = process.calls.remove(&call) else {
+            let Some(pending) = process.calls.remove(&call) else {
                 Violation::raise("an operation ends once", format!("n{at} ends {call:?} twice"))
             };
-            let early = process.ticks < waiting.end && process.node.stopped().is_none();
+            let early = process.ticks < pending.deadline && process.node.stopped().is_none();
             ensure!(
                 !(early && matches!(outcome, Err(CallError::Unknown { .. }))),
                 "a call ends unknown only after its deadline",
                 "n{at} ends {call:?} with {outcome:?}, {} ticks before its deadline",
-                waiting.end.0 - process.ticks.0
+                pending.deadline.0 - process.ticks.0
             );
-            ended.push((waiting.operation, End::of_call(&outcome)));
+            ended.push((pending.operation, End::of_call(&outcome)));
         }
         for (ticket, outcome) in reads {
-            let Some(waiting) = process.reads.remove(&ticket) else {
+            let Some(pending) = process.reads.remove(&ticket) else {
                 Violation::raise("an operation ends once", format!("n{at} ends {ticket:?} twice"))
             };
             if let Ok(index) = outcome {
@@ -111,16 +112,17 @@ impl<T: Object> World<T> {
                     process.applied
                 );
             }
-            let Request::Read { read, .. } = &self.operations[waiting.operation.0].request else { continue };
+            let Request::Read { read, .. } = &self.operations[pending.operation.0].request else { continue };
             // The state may be newer than the read index.
             let served = outcome.map(|_| process.applied);
-            ended.push((waiting.operation, End::of_read(&served, || read(&process.state.read()))));
+            ended.push((pending.operation, End::of_read(&served, || read(&process.state.read()))));
         }
         for (operation, end) in ended {
             self.end_operation(operation, end);
         }
     }
 
+    /// Sends a message on the connection that its sender has dialled, if that is alive.
     pub(super) fn send(&mut self, from: usize, id: NodeId, to: NodeId, message: &Message) {
         let seed = self.setup.seed;
         let Some(to) = self.servers.iter().position(|server| server.id(seed) == to) else { return };
@@ -202,8 +204,8 @@ impl<T: Object> World<T> {
         let disks = servers.iter().map(|it| it.lost_durable.as_ref().unwrap_or(&it.durable));
         oracle.check_leader(at, process.id, term, &process.log, disks);
         for peer in raft.membership().peers_of(process.id) {
-            if let Some((matched, _)) = raft.progress_of(peer) {
-                oracle.check_match_index(at, term, peer, matched);
+            if let Some((match_index, _)) = raft.progress_of(peer) {
+                oracle.check_match_index(at, term, peer, match_index);
             }
         }
     }

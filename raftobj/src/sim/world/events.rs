@@ -49,12 +49,12 @@ impl<T: Object> World<T> {
         }
         self.handle_effects(at);
         let Some(process) = &self.servers[at].process else { return };
-        for waiting in process.calls.values().chain(process.reads.values()) {
+        for pending in process.calls.values().chain(process.reads.values()) {
             ensure!(
-                waiting.end >= process.ticks,
+                pending.deadline >= process.ticks,
                 "every operation ends by its deadline",
                 "operation {} at n{at} has not ended at its deadline",
-                waiting.operation.0
+                pending.operation.0
             );
         }
     }
@@ -244,9 +244,9 @@ impl<T: Object> World<T> {
     /// A process ends without replying to its callers.
     pub(crate) fn end_process(&mut self, at: usize, keep: u8) {
         if let Some(process) = &self.servers[at].process {
-            let waiting: Vec<OperationId> =
+            let pending: Vec<OperationId> =
                 process.calls.values().chain(process.reads.values()).map(|w| w.operation).collect();
-            for operation in waiting {
+            for operation in pending {
                 self.end_operation(operation, End::Unknown);
             }
         }

@@ -169,12 +169,12 @@ impl<T: Object> World<T> {
             .filter(|(_, process)| process.applied != self.oracle.commit())
             .map(|(number, process)| format!("n{number} has applied {}", process.applied))
             .collect();
-        let waiting: usize = self.live().map(|(_, process)| process.calls.len() + process.reads.len()).sum();
+        let pending: usize = self.live().map(|(_, process)| process.calls.len() + process.reads.len()).sum();
         let leaderless =
             self.live().filter(|(_, process)| process.node.leadership().leader.is_none()).count();
         let longer = self.live().filter(|(_, process)| process.log.len() as u64 != process.applied.0).count();
         format!(
-            "there are {leaders} leaders, {leaderless} nodes know none, {} is committed, {longer} logs are longer, {waiting} \
+            "there are {leaders} leaders, {leaderless} nodes know none, {} is committed, {longer} logs are longer, {pending} \
              operations wait, {} of {} have ended; behind: [{}]",
             self.oracle.commit(),
             self.operations_ended,

@@ -106,7 +106,7 @@ impl<T: Object> World<T> {
     }
 
     /// A leader is isolated and its clock is slow, so it still takes itself for the leader when another one is elected. It
-    /// must serve nobody.
+    /// must serve no operation.
     fn isolate_leader(&mut self, leader: usize) {
         self.servers[leader].rate_percent = 20;
         let next = self.replace_leader(leader);

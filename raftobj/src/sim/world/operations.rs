@@ -1,7 +1,7 @@
 //! Operations of clients: how they are made, and what must hold when they end.
 
 use super::World;
-use super::server::Waiting;
+use super::server::Pending;
 use crate::calls::{CallId, ReadTicket};
 use crate::hash::mix;
 use crate::object::Object;
@@ -58,9 +58,9 @@ impl<T: Object> World<T> {
         }
         let nth = client.operations;
         client.operations += 1;
-        let serial = self.operations.len() as u64 + 1;
+        let operation_number = self.operations.len() as u64 + 1;
         let random = Random::of(mix(self.setup.seed, 100 + number as u64), nth);
-        let mut client_view = Client::new(number, serial, random, &self.handle);
+        let mut client_view = Client::new(number, operation_number, random, &self.handle);
         (self.program.workload)(&mut client_view);
         let mut random = client_view.random().clone();
         let Some(keyed) = client_view.into_request() else { return false };
@@ -81,7 +81,7 @@ impl<T: Object> World<T> {
     /// Passes an operation to a node.
     fn submit(&mut self, number: usize, at: usize, keyed: KeyedRequest<T>, deadline: Ticks) -> bool {
         let id = OperationId(self.operations.len());
-        let serial = id.0 as u64 + 1;
+        let operation_number = id.0 as u64 + 1;
         self.operations.push(Operation {
             client: number,
             server: at,
@@ -94,16 +94,16 @@ impl<T: Object> World<T> {
         });
         self.clients[number].pending += 1;
         let Some(process) = &mut self.servers[at].process else { return false };
-        let waiting = Waiting { operation: id, end: Ticks(process.ticks.0 + deadline.0) };
+        let pending = Pending { operation: id, deadline: Ticks(process.ticks.0 + deadline.0) };
         match keyed.request {
             Request::Call { method, arguments, .. } => {
-                let call = CallId(serial);
-                process.calls.insert(call, waiting);
+                let call = CallId(operation_number);
+                process.calls.insert(call, pending);
                 process.node.call(call, method, arguments, deadline);
             }
             Request::Read { local: false, .. } => {
-                let ticket = ReadTicket(serial);
-                process.reads.insert(ticket, waiting);
+                let ticket = ReadTicket(operation_number);
+                process.reads.insert(ticket, pending);
                 process.node.read(ticket, deadline);
             }
             Request::Read { local: true, read } => {
@@ -126,9 +126,9 @@ impl<T: Object> World<T> {
         let call = CallId(at as u64 + 1);
         let deadline = Ticks(1 + u64::from(ticks) % self.setup.limits.deadline_ticks_max);
         process.node.set_deadline(call, deadline);
-        let waiting = process.calls.get_mut(&call);
-        let is_pending = waiting.is_some();
-        waiting.into_iter().for_each(|waiting| waiting.end = Ticks(process.ticks.0 + deadline.0));
+        let pending = process.calls.get_mut(&call);
+        let is_pending = pending.is_some();
+        pending.into_iter().for_each(|pending| pending.deadline = Ticks(process.ticks.0 + deadline.0));
         self.handle_effects(server);
         is_pending
     }

@@ -99,8 +99,8 @@ pub(crate) struct Process<T: Object> {
     /// The last index that the object has applied.
     pub(crate) applied: Index,
     pub(crate) hard_state: HardState,
-    pub(crate) calls: BTreeMap<CallId, Waiting>,
-    pub(crate) reads: BTreeMap<ReadTicket, Waiting>,
+    pub(crate) calls: BTreeMap<CallId, Pending>,
+    pub(crate) reads: BTreeMap<ReadTicket, Pending>,
     pub(crate) ticks: Ticks,
     pub(crate) paused: bool,
     /// Whether its disk has failed: nothing more is written.
@@ -124,9 +124,9 @@ pub(crate) enum ThreadReport {
 
 /// An operation that has not ended, and its deadline.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Waiting {
+pub(crate) struct Pending {
     pub(crate) operation: OperationId,
-    pub(crate) end: Ticks,
+    pub(crate) deadline: Ticks,
 }
 
 const DIRECTORY: &str = "/data";
