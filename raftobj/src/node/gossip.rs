@@ -12,7 +12,7 @@ impl Node {
     pub(super) fn gossip(&mut self) {
         match &self.formation {
             Formation::Founding(founding) => {
-                let announcement = founding.announcement();
+                let announcement: Announcement = founding.announcement();
                 mark!(AnnouncementRepeated if matches!(announcement, Announcement::Proposed(_)));
                 self.send_to_all(&Message::Founding(announcement));
             }
