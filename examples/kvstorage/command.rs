@@ -26,7 +26,7 @@ pub(crate) const COMMANDS: [(&str, &str); 8] = [
     ("set K V", "sets a key on all nodes; prints the log index and the previous value"),
     ("pop K", "removes a key on all nodes; prints the log index and the previous value"),
     ("get K", "reads a key on this node"),
-    ("get --linearizable K", "the same, after everything that was committed before"),
+    ("get --linearizable K", "the same, once everything committed before is applied here"),
     ("status", "prints the state of this node: role, leader, term, indexes, digest"),
     ("log [N]", "prints the last N (10) entries of this node's log: index, term, call"),
     ("help", "prints this list"),

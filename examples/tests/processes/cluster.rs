@@ -12,7 +12,7 @@ pub(crate) struct Cluster {
     nodes: Vec<Option<Process>>,
     options: Vec<String>,
     directory: TempDir,
-    /// Not on loopback only. The last field: it must be dropped after the processes in it.
+    /// None on loopback. The last field: it must be dropped after the processes in it.
     network: Option<Network>,
 }
 

@@ -1,6 +1,6 @@
 //! Faults of processes and of the network between them, drawn at random.
 //!
-//! Pure: [`Fault::draw`] chooses a fault that fits a [`Condition`]; the round injects it. Begin with [`Fault::draw`].
+//! Pure: a [`Fault`] that fits a [`Condition`] is drawn here, and the round injects it. Begin with [`Fault::draw`].
 
 use raftobj::sim::Random;
 use std::collections::BTreeSet;
