@@ -55,7 +55,7 @@ impl Style {
         }
         let leader = status.leader.as_deref().unwrap_or("unknown");
         let mut text = format!(
-            "{} is {} in term {}, leader {leader}\n\
+            "{}: {} in term {}, leader {leader}\n\
              log: committed to {}, applied to {}, last {}, durable here to {}\n\
              digest of all applied calls: {:016x}",
             status.address,
