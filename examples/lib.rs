@@ -1,1 +1,1 @@
-//! The examples are in the folders beside this file; this library is empty.
+//! The examples are in the files and folders beside this file; this library is empty.
