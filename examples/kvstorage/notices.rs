@@ -59,7 +59,7 @@ impl Notices {
         }
     }
 
-    /// Prints the events that nodes emit through `tracing`: level info and above, or as `RUST_LOG` says.
+    /// Prints the events that nodes emit through `tracing`: level info and above, or as `RUST_LOG` sets it.
     pub(crate) fn subscribe_to_tracing(&self) {
         let filter = std::env::var("RUST_LOG").ok().and_then(|filter| filter.parse::<Targets>().ok());
         let filter = filter.unwrap_or_else(|| Targets::new().with_default(LevelFilter::INFO));

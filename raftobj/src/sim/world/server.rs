@@ -105,7 +105,7 @@ pub(crate) struct Process<T: Object> {
     pub(crate) paused: bool,
     /// Whether its disk has failed: nothing more is written.
     pub(crate) disk_failed: bool,
-    /// Whether its node was told to stop.
+    /// Whether its node has been asked to stop.
     pub(crate) stop_requested: bool,
     /// Whether its replica differs from the others', and how.
     pub(crate) divergence: Option<Divergence>,
