@@ -166,7 +166,7 @@ pub const fn check_methods(methods: &[Method]) {
         while j < methods.len() {
             assert!(
                 methods[i].id.0 != methods[j].id.0,
-                "two replicated methods have the same id; give one another name with #[replicated(name = \"…\")]"
+                "two replicated methods have the same id; give one of them another name with #[replicated(name = \"…\")]"
             );
             j += 1;
         }

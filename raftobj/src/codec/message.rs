@@ -203,9 +203,9 @@ fn put_raft(sink: &mut impl Sink, term: Term, message: &RaftMessage) {
     let tag = match message {
         RaftMessage::PreVote { .. } => 1,
         RaftMessage::PreVoteReply { .. } => 2,
-        RaftMessage::Vote { .. } => 3,
+        RaftMessage::RequestVote { .. } => 3,
         RaftMessage::VoteReply { .. } => 4,
-        RaftMessage::Append { .. } => 5,
+        RaftMessage::AppendEntries { .. } => 5,
         RaftMessage::Appended { .. } => 6,
         RaftMessage::Conflict { .. } => 7,
         RaftMessage::Commit { .. } => 8,
@@ -217,13 +217,13 @@ fn put_raft(sink: &mut impl Sink, term: Term, message: &RaftMessage) {
     buffer.put_u8(tag);
     buffer.put_varint(term.0);
     match message {
-        RaftMessage::PreVote { last } | RaftMessage::Vote { last } => put_entry_id(buffer, *last),
+        RaftMessage::PreVote { last } | RaftMessage::RequestVote { last } => put_entry_id(buffer, *last),
         RaftMessage::PreVoteReply { of, granted } => {
             buffer.put_varint(of.0);
             buffer.put_u8(u8::from(*granted));
         }
         RaftMessage::VoteReply { granted } => buffer.put_u8(u8::from(*granted)),
-        RaftMessage::Append { prev, commit, entries } => {
+        RaftMessage::AppendEntries { prev, commit, entries } => {
             put_entry_id(buffer, *prev);
             buffer.put_varint(commit.0);
             buffer.put_varint(entries.len() as u64);
@@ -262,7 +262,7 @@ fn take_raft(tag: u8, input: &mut Bytes) -> Result<Message, DecodeError> {
             let of = Term(input.take_varint("term")?);
             RaftMessage::PreVoteReply { of, granted: take_flag(input, "granted")? }
         }
-        3 => RaftMessage::Vote { last: take_entry_id(input)? },
+        3 => RaftMessage::RequestVote { last: take_entry_id(input)? },
         4 => RaftMessage::VoteReply { granted: take_flag(input, "granted")? },
         5 => {
             let prev = take_entry_id(input)?;
@@ -281,7 +281,7 @@ fn take_raft(tag: u8, input: &mut Bytes) -> Result<Message, DecodeError> {
                 before = entry.id;
                 entries.push(entry);
             }
-            RaftMessage::Append { prev, commit, entries }
+            RaftMessage::AppendEntries { prev, commit, entries }
         }
         6 => RaftMessage::Appended { match_index: take_index(input, "match_index")? },
         7 => {
@@ -340,10 +340,10 @@ mod tests {
         vec![
             raft(RaftMessage::PreVote { last }),
             raft(RaftMessage::PreVoteReply { of: Term(3), granted: true }),
-            raft(RaftMessage::Vote { last }),
+            raft(RaftMessage::RequestVote { last }),
             raft(RaftMessage::VoteReply { granted: false }),
-            raft(RaftMessage::Append { prev: last, commit: index, entries }),
-            raft(RaftMessage::Append { prev: last, commit: index, entries: Vec::new() }),
+            raft(RaftMessage::AppendEntries { prev: last, commit: index, entries }),
+            raft(RaftMessage::AppendEntries { prev: last, commit: index, entries: Vec::new() }),
             raft(RaftMessage::Appended { match_index: index }),
             raft(RaftMessage::Conflict { rejected: index, hint: last }),
             raft(RaftMessage::Commit { commit: index }),
@@ -426,7 +426,7 @@ mod tests {
         let prev = EntryId { term: Term(2), index: Index(4) };
         let noops = |ids: &[(u64, u64)]| ids.iter().map(|(term, index)| noop(*term, *index)).collect();
         for ids in [&[(2, 6)][..], &[(2, 5), (2, 7)], &[(1, 5)], &[(10, 5)]] {
-            let append = RaftMessage::Append { prev, commit: Index(3), entries: noops(ids) };
+            let append = RaftMessage::AppendEntries { prev, commit: Index(3), entries: noops(ids) };
             assert!(Message::decode(encoded(&Message::Raft(Term(9), append)).into()).is_err(), "{ids:?}");
         }
         let beyond = Message::Raft(Term(u64::MAX), RaftMessage::VoteReply { granted: true });

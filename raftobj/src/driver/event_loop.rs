@@ -357,7 +357,7 @@ impl Sink for Outgoing<'_, '_> {
 /// Which of the two connections a message takes: large messages must not delay heartbeats and votes.
 fn lane(message: &Message) -> Lane {
     match message {
-        Message::Raft(_, RaftMessage::Append { .. } | RaftMessage::Commit { .. })
+        Message::Raft(_, RaftMessage::AppendEntries { .. } | RaftMessage::Commit { .. })
         | Message::Calls(_)
         | Message::Digests { .. } => Lane::Bulk,
         _ => Lane::Control,

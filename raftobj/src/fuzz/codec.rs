@@ -142,10 +142,13 @@ fn message_seeds() -> Vec<(&'static str, Vec<u8>)> {
     let messages = [
         ("pre_vote", raft(RaftMessage::PreVote { last })),
         ("pre_vote_reply", raft(RaftMessage::PreVoteReply { of: Term(3), granted: true })),
-        ("vote", raft(RaftMessage::Vote { last })),
+        ("vote", raft(RaftMessage::RequestVote { last })),
         ("vote_reply", raft(RaftMessage::VoteReply { granted: false })),
-        ("append", raft(RaftMessage::Append { prev: last, commit: index, entries: sample_entries().into() })),
-        ("append_empty", raft(RaftMessage::Append { prev: last, commit: index, entries: Vec::new() })),
+        (
+            "append",
+            raft(RaftMessage::AppendEntries { prev: last, commit: index, entries: sample_entries().into() }),
+        ),
+        ("append_empty", raft(RaftMessage::AppendEntries { prev: last, commit: index, entries: Vec::new() })),
         ("appended", raft(RaftMessage::Appended { match_index: index })),
         ("conflict", raft(RaftMessage::Conflict { rejected: index, hint: last })),
         ("commit", raft(RaftMessage::Commit { commit: index })),

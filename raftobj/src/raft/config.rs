@@ -33,7 +33,8 @@ pub(crate) struct Config {
 }
 
 impl Config {
-    /// The election timeout of the `attempt`-th campaign in `term`: a pure function, so that a run repeats.
+    /// §5.2: the randomised election timeout of the `attempt`-th campaign in `term`. A pure function, so that a run
+    /// repeats.
     pub(crate) fn election_timeout(&self, term: super::types::Term, attempt: u64) -> Ticks {
         use crate::hash::mix;
         let span = self.election_ticks_max.0 - self.election_ticks_min.0 + 1;

@@ -78,7 +78,7 @@ impl Raft {
         self.state = ServerState::Candidate(Votes::default());
         self.restart_election_timer();
         let last = self.log.last();
-        self.send_to_all(&Message::Vote { last });
+        self.send_to_all(&Message::RequestVote { last });
     }
 
     /// A write has become durable: it may be the one with a candidate's vote for itself.
@@ -90,7 +90,7 @@ impl Raft {
     }
 
     /// RequestVote request, in our term.
-    pub(super) fn handle_vote(&mut self, from: NodeId, last: EntryId) {
+    pub(super) fn handle_request_vote(&mut self, from: NodeId, last: EntryId) {
         let granted = self.can_vote_for(from, last);
         if granted && self.hard_state.voted_for.is_none() {
             self.set_hard_state(HardState { voted_for: Some(from), ..self.hard_state });
@@ -128,7 +128,7 @@ impl Raft {
             reads: ReadQueue::default(),
         });
         self.leader_heard_at = None;
-        // An entry of its own term: only with it are earlier ones committed (§5.4.2), and reads allowed (§8).
+        // A no-op entry of its own term: only with it are earlier entries committed (§5.4.2), and reads allowed (§8).
         self.append_own(EntryKind::Noop, Bytes::new());
         self.send_heartbeats();
     }
@@ -170,13 +170,13 @@ impl Raft {
     /// the sender adopts it. Replies of an earlier term are dropped.
     pub(super) fn reject_stale_term(&mut self, from: NodeId, term: Term, message: &Message) {
         mark!(PreVoteOfLowerTermAnswered if matches!(message, Message::PreVote { .. }));
-        mark!(StaleTermAnswered if matches!(message, Message::Append { .. } | Message::Heartbeat { .. }));
+        mark!(StaleTermAnswered if matches!(message, Message::AppendEntries { .. } | Message::Heartbeat { .. }));
         mark!(StaleAcknowledgementDropped if matches!(message, Message::Appended { .. }));
         let reply = match message {
             Message::PreVote { .. } if planted!(PreVoteOfLowerTermDropped) => return,
             Message::PreVote { .. } => Message::PreVoteReply { of: term, granted: false },
-            Message::Vote { .. } => Message::VoteReply { granted: false },
-            Message::Append { .. } | Message::Heartbeat { .. } => Message::HeartbeatReply { round: 0 },
+            Message::RequestVote { .. } => Message::VoteReply { granted: false },
+            Message::AppendEntries { .. } | Message::Heartbeat { .. } => Message::HeartbeatReply { round: 0 },
             _ => return,
         };
         self.send(from, reply, Requires::HardState);

@@ -38,7 +38,7 @@ pub(crate) enum Message {
         granted: bool,
     },
     /// RequestVote RPC (§5.2, figure 2), request: vote for me in the envelope's term.
-    Vote {
+    RequestVote {
         /// lastLogTerm and lastLogIndex: the last entry of the candidate's log.
         last: EntryId,
     },
@@ -48,7 +48,7 @@ pub(crate) enum Message {
         granted: bool,
     },
     /// AppendEntries RPC (§5.3, figure 2), request. Without entries it is a probe.
-    Append {
+    AppendEntries {
         /// prevLogTerm and prevLogIndex: the entry directly before the first of `entries`.
         prev: EntryId,
         /// leaderCommit: the leader's commitIndex.

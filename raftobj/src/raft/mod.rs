@@ -200,11 +200,12 @@ impl Raft {
                 // Only asks: it never changes a term (thesis §9.6).
                 Message::PreVote { .. } => {}
                 // A server that cannot hear the leader must not depose it (thesis §4.2.3).
-                Message::Vote { .. } if self.heard_from_leader() => {
+                Message::RequestVote { .. } if self.heard_from_leader() => {
                     mark!(VoteRequestIgnored);
                     return;
                 }
-                // §5.1: "if one server's current term is smaller than the other's, then it updates its current term".
+                // Figure 2, all servers: "if RPC request or response contains term T > currentTerm: set currentTerm = T,
+                // convert to follower" (§5.1).
                 _ => self.become_follower(term, None),
             }
         } else if term < self.hard_state.term {
@@ -226,9 +227,11 @@ impl Raft {
         match message {
             Message::PreVote { last } => self.handle_pre_vote(from, term, last),
             Message::PreVoteReply { of, granted } => self.handle_pre_vote_reply(from, of, granted),
-            Message::Vote { last } => self.handle_vote(from, last),
+            Message::RequestVote { last } => self.handle_request_vote(from, last),
             Message::VoteReply { granted } => self.handle_vote_reply(from, granted),
-            Message::Append { prev, commit, entries } => self.handle_append(from, prev, commit, entries),
+            Message::AppendEntries { prev, commit, entries } => {
+                self.handle_append_entries(from, prev, commit, entries)
+            }
             Message::Appended { match_index } => self.handle_appended(from, match_index),
             Message::Conflict { rejected, hint } => self.handle_conflict(from, rejected, hint),
             Message::Commit { commit } => self.handle_commit(from, commit),

@@ -154,9 +154,9 @@ impl Progress {
             }
     }
 
-    /// Lowers nextIndex: the logs may match up to `candidate`, and do not after it.
-    pub(crate) fn back_off(&mut self, candidate: Index) {
-        self.next_index = candidate.max(self.match_index).next();
+    /// Lowers nextIndex (§5.3): the logs may match up to `last_possible_match`, and do not after it.
+    pub(crate) fn back_off(&mut self, last_possible_match: Index) {
+        self.next_index = last_possible_match.max(self.match_index).next();
         self.mode = Mode::Probe { sent: None };
     }
 

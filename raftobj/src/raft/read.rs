@@ -1,7 +1,8 @@
 //! Linearizable reads without the log (thesis §6.4).
 //!
 //! A leader notes its commitIndex (readIndex), confirms by a round of heartbeats that it still leads after the read was
-//! requested, and answers with that index. All reads that wait when a round opens share it.
+//! requested, and answers with that index. All reads that wait when a round opens share it. The node that requested the
+//! read waits until lastApplied has reached the index: `calls/reads.rs`.
 
 use super::durability::Requires;
 use super::message::{Message, ReadId};

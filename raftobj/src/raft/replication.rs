@@ -55,7 +55,7 @@ impl Raft {
         let request = |next_index: Index, entries: Vec<Entry>| {
             let index = next_index.previous();
             let term = log.term_at(index).expect("the log reaches back to its first entry");
-            Message::Append { prev: EntryId { term, index }, commit: self.commit, entries }
+            Message::AppendEntries { prev: EntryId { term, index }, commit: self.commit, entries }
         };
         let mut requests = Vec::new();
         for (&peer, progress) in &mut leader.peers {
@@ -91,7 +91,13 @@ impl Raft {
     }
 
     /// AppendEntries request, in our term. The numbers are the steps of figure 2, receiver implementation.
-    pub(super) fn handle_append(&mut self, from: NodeId, prev: EntryId, commit: Index, entries: Vec<Entry>) {
+    pub(super) fn handle_append_entries(
+        &mut self,
+        from: NodeId,
+        prev: EntryId,
+        commit: Index,
+        entries: Vec<Entry>,
+    ) {
         // 1. `step` has rejected a term below ours; a sender that cannot be the leader of ours is ignored.
         if !self.follow(from) {
             return;
@@ -115,14 +121,14 @@ impl Raft {
         entries.into_iter().skip(comparison.known).for_each(|entry| self.log.append(entry));
         // 5. Set commitIndex = min(leaderCommit, index of the last new entry).
         self.leader_match = match_index.max(self.leader_match);
-        self.commit = self.commit_up_to(commit);
+        self.commit = self.new_commit_index(commit);
         self.send(from, Message::Appended { match_index }, Requires::Log);
     }
 
     /// The leader's commitIndex has grown.
     pub(super) fn handle_commit(&mut self, from: NodeId, commit: Index) {
         if self.follow(from) {
-            self.commit = self.commit_up_to(commit);
+            self.commit = self.new_commit_index(commit);
         }
     }
 
@@ -130,7 +136,7 @@ impl Raft {
     pub(super) fn handle_heartbeat(&mut self, from: NodeId, commit: Index, round: u64) {
         if self.follow(from) {
             if !planted!(CommitNotSent) {
-                self.commit = self.commit_up_to(commit);
+                self.commit = self.new_commit_index(commit);
             }
             self.send(from, Message::HeartbeatReply { round }, Requires::HardState);
         }
@@ -150,12 +156,12 @@ impl Raft {
 
     /// AppendEntries result, failure: "decrement nextIndex and retry" (figure 2, leaders), by a term at a time (§5.3).
     pub(super) fn handle_conflict(&mut self, from: NodeId, rejected: Index, hint: EntryId) {
-        let candidate = self.log.last_with_term_at_most(hint.index, hint.term);
+        let last_possible_match = self.log.last_with_term_at_most(hint.index, hint.term).index;
         if let Some(progress) = self.progress_of_sender(from)
             && progress.is_current(rejected)
         {
-            mark!(BackedOffByTerm if candidate.index.next() < rejected);
-            progress.back_off(candidate.index);
+            mark!(BackedOffByTerm if last_possible_match.next() < rejected);
+            progress.back_off(last_possible_match);
         } else {
             mark!(ConflictLate);
         }

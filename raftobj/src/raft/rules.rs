@@ -4,21 +4,27 @@
 //!
 //! | figure 2, §5, thesis | here |
 //! |---|---|
+//! | all servers: a higher term converts to follower (§5.1) | [`Raft::step`], `become_follower` |
+//! | randomised election timeouts (§5.2) | `Config::election_timeout` |
 //! | one vote in a term, first come first served (§5.2) | [`Raft::can_vote_for`] |
 //! | no vote for a log that is less up to date (§5.4.1) | [`Raft::is_up_to_date`] |
 //! | pre-vote (thesis §9.6) | [`Raft::would_vote_for`] |
-//! | no vote while a leader is heard from (thesis §4.2.3) | [`Raft::heard_from_leader`] |
+//! | no vote while a leader is heard from (thesis §4.2.3) | [`Raft::heard_from_leader`], asked by [`Raft::step`] |
 //! | votes from a majority: become leader (§5.2) | [`Raft::has_won`] |
-//! | a leader without a majority steps down (thesis §6.2) | [`Raft::quorum_active`] |
-//! | AppendEntries 1: reject a lower term | [`Raft::step`], `reject_stale_term` |
+//! | a new leader appends a no-op (§8) | `become_leader` |
+//! | check-quorum: a leader without a majority steps down (thesis §6.2) | [`Raft::quorum_active`] |
+//! | RequestVote 1, AppendEntries 1: reject a lower term | [`Raft::step`], `reject_stale_term` |
 //! | AppendEntries 2: consistency check (§5.3) | [`Raft::has_prev`] |
 //! | AppendEntries 3: delete conflicting entries (§5.3) | [`Raft::find_conflict`], [`Raft::delete_conflict`] |
-//! | AppendEntries 5: commitIndex = min(leaderCommit, index of last new entry) | [`Raft::commit_up_to`] |
+//! | AppendEntries 4: append new entries | [`Raft::find_conflict`] (`known`), [`Raft::handle_append_entries`] |
+//! | AppendEntries 5: commitIndex = min(leaderCommit, index of last new entry) | [`Raft::new_commit_index`] |
 //! | commit only entries of the own term by counting (§5.4.2) | [`Raft::quorum_match_index`], [`Raft::can_commit`] |
 //! | apply committed entries (§5.3) | [`Raft::applicable`] |
+//! | read index (thesis §6.4) | `open_read_round`, `close_read_rounds`; the wait for lastApplied is in `calls/reads.rs` |
 //! | no read before the term's no-op is committed (§8) | [`Raft::may_open_read_round`] |
 //! | retry AppendEntries with a lower nextIndex (§5.3) | `Progress::back_off` |
-//! | persist term and vote before answering (figure 2) | `durability::Requires` |
+//! | persist term, vote and entries before answering (figure 2) | `Durability::hold`, `durability::Requires` |
+//! | exactly once (§8, thesis §6.3) | `object/sessions.rs` |
 //!
 //! Test instruments (`mark!`, `planted!`) belong into these predicates and not between the steps.
 
@@ -157,7 +163,7 @@ impl Raft {
 
     /// AppendEntries 5: "if leaderCommit > commitIndex, set commitIndex = min(leaderCommit, index of last new entry)".
     /// That last entry is [`Raft::leader_match`]: beyond it this log may end with entries that the leader does not have.
-    pub(super) fn commit_up_to(&self, leader_commit: Index) -> Index {
+    pub(super) fn new_commit_index(&self, leader_commit: Index) -> Index {
         mark!(CommitBeyondLeaderMatch if leader_commit > self.leader_match);
         let limit = if planted!(CommitBeyondLeaderMatch) { self.log.last_index() } else { self.leader_match };
         self.commit.max(leader_commit.min(limit))

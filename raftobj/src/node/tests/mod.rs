@@ -84,7 +84,7 @@ fn leader_of(size: u64) -> Node {
             let Message::Raft(term, message) = message else { continue };
             let answer = match message {
                 RaftMessage::PreVote { .. } => RaftMessage::PreVoteReply { of: term, granted: true },
-                RaftMessage::Vote { .. } => RaftMessage::VoteReply { granted: true },
+                RaftMessage::RequestVote { .. } => RaftMessage::VoteReply { granted: true },
                 _ => continue,
             };
             node.receive(to, Message::Raft(term, answer));

@@ -86,7 +86,7 @@ fn tick_until_candidate(raft: &mut Raft) {
 #[test]
 fn a_follower_that_has_campaigned_still_learns_the_commit_index() {
     let mut raft = server(1, Vec::new());
-    let append = Message::Append { prev: id(0, 0), commit: Index(0), entries: vec![entry(1, 1, 0)] };
+    let append = Message::AppendEntries { prev: id(0, 0), commit: Index(0), entries: vec![entry(1, 1, 0)] };
     receive(&mut raft, 2, 1, append);
     assert_eq!(settle(&mut raft), [Message::Appended { match_index: Index(1) }]);
     tick_until_candidate(&mut raft);
@@ -101,11 +101,19 @@ fn a_follower_that_has_campaigned_still_learns_the_commit_index() {
 fn an_append_of_known_entries_needs_no_room() {
     let mut raft = server(1, Vec::new());
     let last = entry(1, 2, 900);
-    let both =
-        Message::Append { prev: id(0, 0), commit: Index(0), entries: vec![entry(1, 1, 900), last.clone()] };
+    let both = Message::AppendEntries {
+        prev: id(0, 0),
+        commit: Index(0),
+        entries: vec![entry(1, 1, 900), last.clone()],
+    };
     receive(&mut raft, 2, 1, both);
     assert_eq!(settle(&mut raft), [Message::Appended { match_index: Index(2) }]);
-    receive(&mut raft, 2, 1, Message::Append { prev: id(1, 1), commit: Index(0), entries: vec![last] });
+    receive(
+        &mut raft,
+        2,
+        1,
+        Message::AppendEntries { prev: id(1, 1), commit: Index(0), entries: vec![last] },
+    );
     assert_eq!(settle(&mut raft), [Message::Appended { match_index: Index(2) }]);
 }
 
@@ -113,7 +121,7 @@ fn an_append_of_known_entries_needs_no_room() {
 #[test]
 fn deleted_entries_make_room_for_their_replacements() {
     let mut raft = server(1, vec![entry(1, 1, 900), entry(1, 2, 900)]);
-    let append = Message::Append { prev: id(0, 0), commit: Index(0), entries: vec![entry(2, 1, 900)] };
+    let append = Message::AppendEntries { prev: id(0, 0), commit: Index(0), entries: vec![entry(2, 1, 900)] };
     receive(&mut raft, 2, 2, append);
     assert_eq!(settle(&mut raft).last(), Some(&Message::Appended { match_index: Index(1) }));
 }
@@ -122,7 +130,7 @@ fn deleted_entries_make_room_for_their_replacements() {
 #[test]
 fn an_append_beyond_the_logs_limit_is_not_answered() {
     let mut raft = server(1, vec![entry(1, 1, 900), entry(1, 2, 900)]);
-    let append = Message::Append { prev: id(1, 2), commit: Index(0), entries: vec![entry(1, 3, 900)] };
+    let append = Message::AppendEntries { prev: id(1, 2), commit: Index(0), entries: vec![entry(1, 3, 900)] };
     Counts::take();
     receive(&mut raft, 2, 1, append);
     assert_eq!(settle(&mut raft), []);
@@ -137,7 +145,7 @@ fn an_append_that_just_fits_is_accepted() {
         let mut raft = server(1, vec![entry(1, 1, 900)]);
         let room = raft.config.log_bytes_max + raft.config.window_bytes_max - raft.log().bytes();
         let entries = vec![entry(1, 2, room + beyond)];
-        receive(&mut raft, 2, 1, Message::Append { prev: id(1, 1), commit: Index(0), entries });
+        receive(&mut raft, 2, 1, Message::AppendEntries { prev: id(1, 1), commit: Index(0), entries });
         assert_eq!(settle(&mut raft).len(), answers, "{beyond} bytes too many");
     }
 }
@@ -147,13 +155,18 @@ fn an_append_that_just_fits_is_accepted() {
 #[test]
 fn a_probe_and_a_no_op_need_no_room() {
     let mut raft = server(1, vec![entry(1, 1, 900), entry(1, 2, 900), entry(1, 3, 900)]);
-    receive(&mut raft, 2, 2, Message::Append { prev: id(1, 3), commit: Index(0), entries: Vec::new() });
+    receive(
+        &mut raft,
+        2,
+        2,
+        Message::AppendEntries { prev: id(1, 3), commit: Index(0), entries: Vec::new() },
+    );
     assert_eq!(settle(&mut raft), [Message::Appended { match_index: Index(3) }]);
     receive(
         &mut raft,
         2,
         2,
-        Message::Append { prev: id(1, 3), commit: Index(0), entries: vec![entry(2, 4, 0)] },
+        Message::AppendEntries { prev: id(1, 3), commit: Index(0), entries: vec![entry(2, 4, 0)] },
     );
     assert_eq!(settle(&mut raft), [Message::Appended { match_index: Index(4) }]);
 }
@@ -202,10 +215,10 @@ fn a_second_leader_of_a_term_is_not_followed() {
 fn a_vote_in_the_leaders_own_term_keeps_leader_match() {
     let mut raft = server(1, Vec::new());
     let entries = vec![entry(1, 1, 0)];
-    receive(&mut raft, 2, 1, Message::Append { prev: id(0, 0), commit: Index(0), entries });
+    receive(&mut raft, 2, 1, Message::AppendEntries { prev: id(0, 0), commit: Index(0), entries });
     tick_until_candidate(&mut raft);
     settle(&mut raft);
-    receive(&mut raft, 3, 1, Message::Vote { last: id(1, 1) });
+    receive(&mut raft, 3, 1, Message::RequestVote { last: id(1, 1) });
     assert_eq!(settle(&mut raft), [Message::VoteReply { granted: true }]);
     receive(&mut raft, 2, 1, Message::Heartbeat { commit: Index(1), round: 0 });
     assert_eq!(raft.commit(), Index(1));
@@ -216,7 +229,7 @@ fn a_vote_in_the_leaders_own_term_keeps_leader_match() {
 fn a_candidates_vote_counts_when_its_own_write_is_durable() {
     let mut raft = server(1, Vec::new());
     let entries = vec![entry(1, 1, 0)];
-    receive(&mut raft, 2, 1, Message::Append { prev: id(0, 0), commit: Index(0), entries });
+    receive(&mut raft, 2, 1, Message::AppendEntries { prev: id(0, 0), commit: Index(0), entries });
     let earlier = raft.ready().unwrap().persist.unwrap().id;
     tick_until_candidate(&mut raft);
     receive(&mut raft, 2, 1, Message::PreVoteReply { of: Term(1), granted: true });
@@ -338,7 +351,7 @@ fn any_message(random: &mut TestRandom, term: u64) -> Message {
     match random.below(12) {
         0 => Message::PreVote { last },
         1 => Message::PreVoteReply { of: Term(small), granted },
-        2 => Message::Vote { last },
+        2 => Message::RequestVote { last },
         3 => Message::VoteReply { granted },
         4 | 5 => {
             let prev = EntryId { term: Term(last.term.0.min(term)), index };
@@ -348,7 +361,7 @@ fn any_message(random: &mut TestRandom, term: u64) -> Message {
                 of = (of + random.below(2)).clamp(1, term);
                 entries.push(entry(of, index.0 + offset, 5));
             }
-            Message::Append { prev, commit: Index(small), entries }
+            Message::AppendEntries { prev, commit: Index(small), entries }
         }
         6 => Message::Appended { match_index: index },
         7 => Message::Conflict { rejected: index, hint: last },

@@ -295,7 +295,7 @@ impl<T: Object> Oracle<T> {
             // Questions: they assert nothing.
             RaftMessage::PreVote { .. } | RaftMessage::ReadIndex { .. } => return,
             // A durable later term also rules out another vote in this one.
-            RaftMessage::Vote { .. } => {
+            RaftMessage::RequestVote { .. } => {
                 hard_state.term > *term || (hard_state.term == *term && hard_state.voted_for == Some(id))
             }
             RaftMessage::VoteReply { granted: true } => {

@@ -51,7 +51,7 @@ impl Checks {
             return;
         }
         match message {
-            RaftMessage::Vote { .. } => {
+            RaftMessage::RequestVote { .. } => {
                 assert_eq!(
                     durable.voted_for,
                     Some(disk.node),

@@ -191,9 +191,9 @@ fn raft_message(message: &RaftMessage) -> (&'static str, String) {
         RaftMessage::PreVoteReply { of, granted } => {
             ("prevote-reply", format!(" {} of={of}", verdict(*granted)))
         }
-        RaftMessage::Vote { last } => ("vote", format!(" last={last}")),
+        RaftMessage::RequestVote { last } => ("vote", format!(" last={last}")),
         RaftMessage::VoteReply { granted } => ("vote-reply", format!(" {}", verdict(*granted))),
-        RaftMessage::Append { prev, commit, entries: new } => {
+        RaftMessage::AppendEntries { prev, commit, entries: new } => {
             ("append", format!(" prev={prev} commit={commit} {}", entries(new)))
         }
         RaftMessage::Appended { match_index } => ("appended", format!(" match_index={match_index}")),

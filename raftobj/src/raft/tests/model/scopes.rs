@@ -158,9 +158,9 @@ fn led(scope: &Scope) -> Cluster {
     let mut cluster = scope.of(Default::default());
     let state = timeout(&cluster, &cluster.start[0], 1);
     let carries_commit = |message: &Message| match message {
-        Message::Append { commit, .. } | Message::Heartbeat { commit, .. } | Message::Commit { commit } => {
-            commit.0 > 0
-        }
+        Message::AppendEntries { commit, .. }
+        | Message::Heartbeat { commit, .. }
+        | Message::Commit { commit } => commit.0 > 0,
         _ => false,
     };
     let state = driven(&cluster, state, |_, envelope| {
@@ -183,7 +183,7 @@ fn contested(scope: &Scope) -> Cluster {
         })
     };
     let mut state = driven(&cluster, state, pre_votes);
-    let is_vote = |message: &Message| matches!(message, Message::Vote { .. });
+    let is_vote = |message: &Message| matches!(message, Message::RequestVote { .. });
     state.sent.retain(|&message| is_vote(&cluster.tables().message(message).message));
     cluster.start = vec![state];
     cluster
@@ -195,7 +195,7 @@ fn figure_8_c(scope: &Scope) -> Cluster {
     let mut cluster = scope.of([disk(3, &[1, 2]), disk(4, &[1, 3]), disk(3, &[1])]);
     let state = timeout(&cluster, &cluster.start[0], 1);
     let carries =
-        |message: &Message| matches!(message, Message::Append { entries, .. } if !entries.is_empty());
+        |message: &Message| matches!(message, Message::AppendEntries { entries, .. } if !entries.is_empty());
     let between = |_, envelope: Option<&Envelope>| {
         envelope.is_some_and(|envelope| {
             ![envelope.from, envelope.to].contains(&NodeId(2)) && !carries(&envelope.message)

@@ -166,7 +166,7 @@ impl Tables {
         let envelope = self.messages.get(message);
         let leads = matches!(
             envelope.message,
-            Message::Append { .. } | Message::Heartbeat { .. } | Message::Commit { .. }
+            Message::AppendEntries { .. } | Message::Heartbeat { .. } | Message::Commit { .. }
         );
         leads.then_some((envelope.term, envelope.from))
     }
