@@ -54,6 +54,10 @@ marks! {
     VoteRepeated: "a vote was granted again to the same candidate",
     /// A candidate's own vote counts after its fsync; it can be the last vote that is missing.
     ElectedByOwnVote: "a candidate was elected when its own vote became durable",
+    /// Its requests could not leave before.
+    CampaignWaitedForDisk: "a node did not campaign because its term and vote were not durable",
+    /// A voter's disk is slower than the election timeout.
+    ElectedByLateVote: "a candidate was elected by a vote that came after its timeout",
     /// §5.2: another candidate has won.
     CandidateFollows: "a candidate received a message of the leader of its own term",
     /// §5.1.

@@ -31,6 +31,11 @@ bugs! {
     VoteForgottenAtStart,
     /// A candidate's own vote counts before its fsync: after a crash it votes for another.
     OwnVoteBeforeFsync,
+    /// The election timeout starts before term and vote are durable. Revealed by fsyncs that take longer than it: no leader
+    /// is elected, and terms grow.
+    ElectionTimerBeforeFsync,
+    /// A vote that comes after the candidate's timeout does not count. Revealed by voters whose fsync takes longer than it.
+    LateVotesIgnored,
     /// §5.4.1 is not checked: a candidate whose log is behind wins, and committed entries are overwritten. Revealed by
     /// crashes and partitions that leave logs of different length.
     VoteForLogBehind,

@@ -1,6 +1,7 @@
 //! The options of the protocol.
 
-use super::types::{NodeId, Ticks};
+use super::types::{NodeId, Term, Ticks};
+use crate::hash::mix;
 
 /// The options of the protocol. The builder has checked them.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -32,12 +33,20 @@ pub(crate) struct Config {
     pub(crate) clock_jump_ms_max: u64,
 }
 
+/// By how many times the duration of a write the span of election timeouts grows. With 4, two of three nodes whose disks
+/// are equally slow campaign at the same time in less than half of the elections.
+const SPAN_PER_PERSIST: u64 = 4;
+
 impl Config {
     /// §5.2: the randomised election timeout of the `attempt`-th campaign in `term`. A pure function, so that a run
     /// repeats.
-    pub(crate) fn election_timeout(&self, term: super::types::Term, attempt: u64) -> Ticks {
-        use crate::hash::mix;
-        let span = self.election_ticks_max.0 - self.election_ticks_min.0 + 1;
+    ///
+    /// Timeouts must differ by more than the time in which a candidate's requests reach the others (§9.3), and those
+    /// leave only when its vote is durable. So the timeouts of a node whose last vote took `persist_ticks` to become
+    /// durable are drawn from a longer span. Less than two ticks count as none: they are what a fast disk takes.
+    pub(crate) fn election_timeout(&self, term: Term, attempt: u64, persist_ticks: u64) -> Ticks {
+        let slow_disk = persist_ticks.saturating_sub(1) * SPAN_PER_PERSIST;
+        let span = self.election_ticks_max.0 - self.election_ticks_min.0 + 1 + slow_disk;
         let drawn = mix(mix(mix(self.seed, self.id.0), term.0), attempt);
         Ticks(self.election_ticks_min.0 + drawn % span)
     }

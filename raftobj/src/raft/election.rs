@@ -42,8 +42,9 @@ impl Raft {
         if !self.membership.is_voter(self.config.id) {
             return;
         }
-        let granted = BTreeSet::from([self.config.id]);
-        self.state = ServerState::PreCandidate(Votes { granted });
+        let pre_votes = Votes { granted: BTreeSet::from([self.config.id]) };
+        let votes = self.take_votes();
+        self.state = ServerState::PreCandidate { pre_votes, votes };
         if self.is_alone() {
             return self.become_candidate();
         }
@@ -62,12 +63,12 @@ impl Raft {
     /// must bring the higher term back).
     pub(super) fn handle_pre_vote_reply(&mut self, from: NodeId, of: Term, granted: bool) {
         mark!(PreVoteReplyLate if of != self.hard_state.term);
-        let ServerState::PreCandidate(votes) = &mut self.state else { return };
+        let ServerState::PreCandidate { pre_votes, .. } = &mut self.state else { return };
         if !granted || of != self.hard_state.term {
             return;
         }
-        votes.granted.insert(from);
-        if self.membership.is_quorum(|id| votes.has(id)) {
+        pre_votes.granted.insert(from);
+        if self.membership.is_quorum(|id| pre_votes.has(id)) {
             self.become_candidate();
         }
     }
@@ -89,6 +90,14 @@ impl Raft {
         }
     }
 
+    /// The votes of a campaign in the present term: a voter whose disk is slow may still reply after the timeout.
+    fn take_votes(&mut self) -> Votes {
+        match &mut self.state {
+            ServerState::Candidate(votes) | ServerState::PreCandidate { votes, .. } => std::mem::take(votes),
+            ServerState::Follower { .. } | ServerState::Leader(_) => Votes::default(),
+        }
+    }
+
     /// RequestVote request, in our term.
     pub(super) fn handle_request_vote(&mut self, from: NodeId, last: EntryId) {
         let granted = self.can_vote_for(from, last);
@@ -106,13 +115,24 @@ impl Raft {
         }
     }
 
+    /// Counts a vote of the present term. A candidate that has begun to ask for pre-votes again still counts it: the vote is
+    /// for this term, and this node has voted for nobody else in it.
     fn count_vote(&mut self, from: NodeId) {
-        let ServerState::Candidate(votes) = &mut self.state else { return };
+        let own = self.hard_state.voted_for == Some(self.config.id);
+        let mut votes = match &self.state {
+            ServerState::Candidate(votes) => votes.clone(),
+            ServerState::PreCandidate { votes, .. } if own && !planted!(LateVotesIgnored) => votes.clone(),
+            _ => return,
+        };
         votes.granted.insert(from);
-        if let ServerState::Candidate(votes) = &self.state
-            && self.has_won(votes)
+        if self.has_won(&votes) {
+            mark!(ElectedByLateVote if !matches!(self.state, ServerState::Candidate(_)));
+            return self.become_leader();
+        }
+        if let ServerState::Candidate(counted) | ServerState::PreCandidate { votes: counted, .. } =
+            &mut self.state
         {
-            self.become_leader();
+            *counted = votes;
         }
     }
 
@@ -198,7 +218,7 @@ impl Raft {
     }
 
     pub(super) fn restart_election_timer(&mut self) {
-        let timeout = self.config.election_timeout(self.hard_state.term, self.attempt);
+        let timeout = self.config.election_timeout(self.hard_state.term, self.attempt, self.persist_ticks);
         self.election_deadline = Ticks(self.now.0 + timeout.0);
     }
 
@@ -223,6 +243,7 @@ impl Raft {
             self.leader_match = Index(0);
         }
         self.hard_state = new;
+        self.hard_state_changed_at = self.now;
         if planted!(TermNotPersisted) && new.voted_for.is_none() {
             return;
         }

@@ -38,8 +38,13 @@ impl Raft {
             ServerState::Candidate(_) => {
                 assert!(self.hard_state.voted_for == Some(self.config.id), "candidate without its own vote");
             }
-            ServerState::PreCandidate(votes) => {
-                assert!(votes.granted().any(|id| id == self.config.id), "pre-candidate without its own vote");
+            ServerState::PreCandidate { pre_votes, votes } => {
+                let own = self.hard_state.voted_for == Some(self.config.id);
+                assert!(own || votes.granted().count() == 0, "votes in a term in which it voted for another");
+                assert!(
+                    pre_votes.granted().any(|id| id == self.config.id),
+                    "pre-candidate without its own vote"
+                );
             }
             ServerState::Follower { leader } => {
                 assert!(*leader != Some(self.config.id), "follows itself");

@@ -85,6 +85,10 @@ pub(crate) struct Raft {
     attempt: u64,
     /// When the election timeout elapses, unless a leader is heard from or a vote granted before.
     election_deadline: Ticks,
+    /// When term or vote last changed.
+    hard_state_changed_at: Ticks,
+    /// How long the last change of term or vote took to become durable.
+    persist_ticks: u64,
     /// When the last message of this term's leader came.
     leader_heard_at: Option<Ticks>,
     outbox: Vec<Envelope>,
@@ -101,8 +105,15 @@ pub(crate) struct Raft {
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum ServerState {
-    Follower { leader: Option<NodeId> },
-    PreCandidate(Votes),
+    Follower {
+        leader: Option<NodeId>,
+    },
+    PreCandidate {
+        /// Pre-votes for the next term.
+        pre_votes: Votes,
+        /// Votes of the present term, where this node was a candidate in it: they may still arrive.
+        votes: Votes,
+    },
     Candidate(Votes),
     Leader(LeaderState),
 }
@@ -159,6 +170,8 @@ impl Raft {
             clock: Clock::at(restored.time),
             attempt: 0,
             election_deadline: Ticks(0),
+            hard_state_changed_at: Ticks(0),
+            persist_ticks: 0,
             leader_heard_at: None,
             outbox: Vec::new(),
             reads_ready: Vec::new(),
@@ -182,7 +195,7 @@ impl Raft {
         let accepted = self.clock.tick(now, self.config.tick_ms, self.config.clock_jump_ms_max);
         match self.state {
             ServerState::Leader(_) => self.tick_leader(),
-            _ if self.now >= self.election_deadline => self.campaign(),
+            _ if self.may_campaign() => self.campaign(),
             _ => {}
         }
         self.check_invariants();
@@ -250,8 +263,14 @@ impl Raft {
 
     /// All writes up to `id` are durable.
     pub(crate) fn persisted(&mut self, id: PersistId) {
+        let waited = !self.durability.hard_state_is_durable();
         let free = self.durability.persisted(id);
         self.outbox.extend(free);
+        if waited && self.durability.hard_state_is_durable() && !planted!(ElectionTimerBeforeFsync) {
+            // A candidate's requests, or a voter's reply, leave now: see `may_campaign`.
+            self.persist_ticks = self.now.0 - self.hard_state_changed_at.0;
+            self.restart_election_timer();
+        }
         self.count_own_vote();
         self.advance_commit();
         self.check_invariants();
@@ -356,7 +375,7 @@ impl Raft {
         match &self.state {
             ServerState::Leader(_) => Some(self.config.id),
             ServerState::Follower { leader } => *leader,
-            ServerState::PreCandidate(_) | ServerState::Candidate(_) => None,
+            ServerState::PreCandidate { .. } | ServerState::Candidate(_) => None,
         }
     }
 
@@ -368,13 +387,13 @@ impl Raft {
 
     /// Whether this node is a candidate or a pre-candidate.
     pub(crate) fn is_candidate(&self) -> bool {
-        matches!(self.state, ServerState::PreCandidate(_) | ServerState::Candidate(_))
+        matches!(self.state, ServerState::PreCandidate { .. } | ServerState::Candidate(_))
     }
 
     /// Whether this node is a pre-candidate.
     #[cfg(test)]
     pub(crate) fn is_pre_candidate(&self) -> bool {
-        matches!(self.state, ServerState::PreCandidate(_))
+        matches!(self.state, ServerState::PreCandidate { .. })
     }
 
     /// On a leader: whether it does not know yet up to where the peer's log matches its own.

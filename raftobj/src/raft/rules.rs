@@ -4,6 +4,7 @@
 //!
 //! | figure 2, §5, thesis | here |
 //! |---|---|
+//! | election timeout elapses: start an election (§5.2) | [`Raft::may_campaign`] |
 //! | all servers: a higher term converts to follower (§5.1) | [`Raft::step`], `become_follower` |
 //! | randomised election timeouts (§5.2) | `Config::election_timeout` |
 //! | one vote in a term, first come first served (§5.2) | [`Raft::can_vote_for`] |
@@ -36,6 +37,15 @@ use crate::planted::planted;
 
 /// Elections.
 impl Raft {
+    /// Whether the election timeout has elapsed (§5.2). It counts from when term and vote are durable, because only then
+    /// does a candidate send its requests and a voter its reply: where an fsync takes longer than the timeout, each would
+    /// otherwise campaign again before the other could answer.
+    pub(super) fn may_campaign(&self) -> bool {
+        let waits_for_disk = !self.durability.hard_state_is_durable();
+        mark!(CampaignWaitedForDisk if waits_for_disk && self.now >= self.election_deadline);
+        self.now >= self.election_deadline && (!waits_for_disk || planted!(ElectionTimerBeforeFsync))
+    }
+
     /// §5.4.1: whether a log that ends with `last` is at least as up to date as this one. "If the logs have last
     /// entries with different terms, then the log with the later term is more up-to-date. If the logs end with the
     /// same term, then whichever log is longer is more up-to-date." [`EntryId`] is ordered so.

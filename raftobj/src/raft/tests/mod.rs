@@ -7,6 +7,7 @@
 mod model;
 mod one_server;
 mod quorum;
+mod slow_disks;
 
 use super::config::Config;
 use super::membership::{Member, Membership};

@@ -15,9 +15,20 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// Server 1 of three, in this term and with these entries.
 fn server(term: u64, entries: Vec<Entry>) -> Raft {
-    let config = Config {
-        id: NodeId(1),
-        seed: 1,
+    let hard_state = HardState { term: Term(term), voted_for: None };
+    let restored = Restored { hard_state, entries, ..Restored::default() };
+    Raft::new(config(NodeId(1), 1), three(), restored)
+}
+
+/// One of three servers that has nothing on its disk. `seed` decides its election timeouts.
+pub(super) fn three_members(id: NodeId, seed: u64) -> Raft {
+    Raft::new(config(id, seed), three(), Restored::default())
+}
+
+fn config(id: NodeId, seed: u64) -> Config {
+    Config {
+        id,
+        seed,
         heartbeat_ticks: Ticks(2),
         election_ticks_min: Ticks(8),
         election_ticks_max: Ticks(16),
@@ -28,11 +39,12 @@ fn server(term: u64, entries: Vec<Entry>) -> Raft {
         apply_entries_max: 100,
         tick_ms: 10,
         clock_jump_ms_max: 1_000_000,
-    };
+    }
+}
+
+fn three() -> Membership {
     let member = |id| Member { incarnation: Incarnation(id), address: format!("n{id}:1") };
-    let membership = Membership { members: (1..=3).map(|id| (NodeId(id), member(id))).collect() };
-    let hard_state = HardState { term: Term(term), voted_for: None };
-    Raft::new(config, membership, Restored { hard_state, entries, ..Restored::default() })
+    Membership { members: (1..=3).map(|id| (NodeId(id), member(id))).collect() }
 }
 
 fn id(term: u64, index: u64) -> EntryId {
@@ -294,7 +306,7 @@ fn a_server_that_contradicts_itself_is_caught() {
             raft.hard_state.voted_for = Some(NodeId(2));
         }),
         ("pre-candidate without its own vote", |raft| {
-            raft.state = ServerState::PreCandidate(Votes::default())
+            raft.state = ServerState::PreCandidate { pre_votes: Votes::default(), votes: Votes::default() }
         }),
         ("follows itself", |raft| raft.state = ServerState::Follower { leader: Some(NodeId(1)) }),
     ];

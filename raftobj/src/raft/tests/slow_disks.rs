@@ -1,0 +1,100 @@
+//! Elections where every fsync is slower than the election timeout.
+
+use super::one_server::three_members;
+use crate::planted::{Bug, with};
+use crate::raft::message::Envelope;
+use crate::raft::types::{NodeId, Time};
+use crate::raft::{PersistId, Raft};
+use std::collections::VecDeque;
+
+/// One server, and its writes with the ticks that each still takes, one after the other.
+struct Server {
+    raft: Raft,
+    writes: VecDeque<(PersistId, u64)>,
+    fsync_ticks: u64,
+}
+
+/// Three servers whose messages take one tick.
+struct Cluster {
+    servers: Vec<Server>,
+    network: Vec<Envelope>,
+}
+
+impl Cluster {
+    fn new(seed: u64, fsync_ticks: [u64; 3]) -> Cluster {
+        let server = |(id, fsync_ticks)| {
+            let raft = three_members(NodeId(id), seed);
+            Server { raft, writes: VecDeque::new(), fsync_ticks }
+        };
+        Cluster { servers: (1..).zip(fsync_ticks).map(server).collect(), network: Vec::new() }
+    }
+
+    fn tick(&mut self) {
+        let arriving = std::mem::take(&mut self.network);
+        for envelope in arriving {
+            self.servers[envelope.to.0 as usize - 1].raft.step(envelope);
+        }
+        for server in &mut self.servers {
+            server.raft.tick(Time(1));
+            if let Some((id, left)) = server.writes.front_mut() {
+                *left -= 1;
+                if *left == 0 {
+                    server.raft.persisted(*id);
+                    server.writes.pop_front();
+                }
+            }
+            while let Some(ready) = server.raft.ready() {
+                self.network.extend(ready.messages);
+                if let Some(entry) = ready.committed.last() {
+                    server.raft.applied(entry.id.index);
+                }
+                match ready.persist {
+                    Some(persist) if server.fsync_ticks == 0 => server.raft.persisted(persist.id),
+                    Some(persist) => server.writes.push_back((persist.id, server.fsync_ticks)),
+                    None => {}
+                }
+            }
+        }
+    }
+
+    /// The ticks until a leader's no-op is committed everywhere, and the highest term then.
+    fn elect(&mut self) -> Option<(u64, u64)> {
+        let slowest = self.servers.iter().map(|server| server.fsync_ticks).max()?;
+        for ticks in 1..=40 * (16 + slowest) {
+            self.tick();
+            if self.servers.iter().all(|server| server.raft.commit().0 > 0) {
+                return Some((ticks, self.servers.iter().map(|server| server.raft.term().0).max()?));
+            }
+        }
+        None
+    }
+}
+
+/// Whether a leader is elected within few terms, for many seeds.
+fn is_elected(fsync_ticks: [u64; 3]) -> bool {
+    let elections: Vec<_> = (0..50).map(|seed| Cluster::new(seed, fsync_ticks).elect()).collect();
+    let slowest = elections.iter().flatten().max();
+    println!("fsyncs of {fsync_ticks:?} ticks: at most {slowest:?} ticks and terms");
+    elections.iter().all(|election| election.is_some_and(|(_, term)| term <= TERMS_MAX))
+}
+
+/// Elections in sequence, more than which are no accident.
+const TERMS_MAX: u64 = 8;
+
+// Breaks: no leader is ever elected where an fsync takes as long as an election timeout, and terms grow without end. The
+// election timeout is 8 to 16 ticks; an election takes two fsyncs in sequence, and the no-op one more.
+#[test]
+fn a_leader_is_elected_however_long_an_fsync_takes() {
+    for ticks in [0, 1, 4, 8, 12, 16, 24, 32, 64, 200] {
+        for fsync_ticks in [[ticks; 3], [0, ticks, ticks], [ticks, 0, 0], [1, ticks / 2, ticks]] {
+            assert!(is_elected(fsync_ticks), "{fsync_ticks:?}");
+        }
+    }
+}
+
+// Proves that the test above would find these bugs.
+#[test]
+fn planted_bugs_of_slow_disks_are_found() {
+    assert!(!with(Bug::ElectionTimerBeforeFsync, || is_elected([64; 3])));
+    assert!(!with(Bug::LateVotesIgnored, || is_elected([0, 64, 64])));
+}
