@@ -12,7 +12,7 @@
 //!   any order: this covers loss, delay, duplication and reordering without limits. Replies of a term that is over for
 //!   good at their receiver are removed: the core ignores them.
 //! - **Clocks** are not related to each other. A follower's only event is its whole election timeout, because its
-//!   behaviour does not depend on the ticks before. A leader sends heartbeats when it is elected and for reads; where a
+//!   behaviour does not depend on the ticks before; it elapses only when term and vote are durable. A leader sends heartbeats when it is elected and for reads; where a
 //!   scope lets leaders tick, also at each tick, and the second tick without an answer is a timeout. The shortest
 //!   election timeout is the longest one, so timeouts do not depend on the number of campaigns. Only differences
 //!   between times are kept.
@@ -265,7 +265,7 @@ impl Model for Cluster {
             let mut add = |event| actions.push(Action { to: id, event });
             match facts.leads {
                 true if bounds.leaders_tick => add(Event::Tick),
-                false if bounds.candidates.contains(&id.0) => add(Event::Timeout),
+                false if facts.may_time_out && bounds.candidates.contains(&id.0) => add(Event::Timeout),
                 _ => {}
             }
             if facts.unwritten > 0 {

@@ -171,6 +171,21 @@ fn led(scope: &Scope) -> Cluster {
     cluster
 }
 
+/// Member 1 was elected in term 1, and none of its appends has arrived.
+fn elected(scope: &Scope) -> Cluster {
+    let mut cluster = scope.of(Default::default());
+    let state = timeout(&cluster, &cluster.start[0], 1);
+    let is_election = |message: &Message| {
+        let pre_vote = matches!(message, Message::PreVote { .. } | Message::PreVoteReply { .. });
+        pre_vote || matches!(message, Message::Vote { .. } | Message::VoteReply { .. })
+    };
+    let election = |_, envelope: Option<&Envelope>| envelope.is_none_or(|e| is_election(&e.message));
+    let state = driven(&cluster, state, election);
+    cluster.start = vec![state];
+    cluster.reached = Mutex::default();
+    cluster
+}
+
 /// Members 1 and 2 are candidates in term 1: member 3 would vote for either.
 fn contested(scope: &Scope) -> Cluster {
     let mut cluster = scope.of(Default::default());
@@ -229,6 +244,13 @@ const ONE_CANDIDATE: Scope = Scope {
     start: |scope| scope.of(Default::default()),
     planted: None,
     ignored: &[],
+};
+
+const FIRST_ENTRY: Scope = Scope {
+    name: "the first entry of a leader",
+    bounds: Bounds { candidates: &[], ..BOUNDS },
+    start: elected,
+    ..ONE_CANDIDATE
 };
 
 const TWO_CANDIDATES: Scope = Scope {
@@ -315,7 +337,7 @@ const PLANTED: &[(Bug, Scope, Broken)] = &[
     (Bug::VoteForgottenAtStart, TWO_CANDIDATES, Broken::VoteChanged),
     (Bug::TermNotPersisted, ONE_CANDIDATE, Broken::SentTooEarly),
     (Bug::AcknowledgedBeforeFsync, ONE_CANDIDATE, Broken::SentTooEarly),
-    (Bug::AppliedBeforeDurable, ONE_CANDIDATE, Broken::Assertion),
+    (Bug::AppliedBeforeDurable, FIRST_ENTRY, Broken::Assertion),
     (Bug::CommitByCounting, FIGURE_8, Broken::LeaderCompleteness),
     (Bug::StaleAppendTruncates, NEW_LEADER, Broken::Assertion),
     (Bug::NextIndexTakenForMatchIndex, NEW_LEADER, Broken::LeaderCompleteness),

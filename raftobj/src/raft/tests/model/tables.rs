@@ -49,6 +49,8 @@ impl<T: Eq + Hash> Numbered<T> {
 pub(super) struct Facts {
     pub(super) term: Term,
     pub(super) leads: bool,
+    /// Whether its election timeout can elapse: term and vote are durable.
+    pub(super) may_time_out: bool,
     pub(super) commit: usize,
     /// The log: numbers of entries.
     pub(super) log: Vec<usize>,
@@ -98,6 +100,7 @@ impl Tables {
         let facts = Facts {
             term: raft.term(),
             leads: raft.is_leader(),
+            may_time_out: raft.durability.hard_state_is_durable(),
             commit: raft.commit().0 as usize,
             log,
             durable_term: member.disk.hard_state.term,
