@@ -104,6 +104,7 @@ fn panicking_engine(path: &std::path::Path) -> Engine {
             heartbeat_ticks: Ticks(5),
             election_ticks_min: Ticks(25),
             election_ticks_max: Ticks(50),
+            disk_stall_ticks_max: Ticks(200),
             append_bytes_max: 1 << 20,
             window_messages_max: 16,
             window_bytes_max: 1 << 20,

@@ -64,6 +64,8 @@ marks! {
     LeaderDeposed: "a leader received a higher term",
     /// Check-quorum, thesis §6.2.
     LeaderWithoutQuorum: "a leader that no majority answered stepped down",
+    /// Its heartbeats would keep it in power (hashicorp/raft #503).
+    LeaderDiskStalled: "a leader whose disk was stalled stepped down",
     /// Figure 2: the reply carries the term.
     StaleTermAnswered: "a message of an earlier leader was answered with the present term",
     /// The log may have changed since that term.

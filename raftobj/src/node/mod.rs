@@ -117,12 +117,19 @@ impl Node {
         if self.stopped.is_some() {
             return;
         }
-        if let Formation::Formed { raft, .. } = &mut self.formation
-            && !raft.tick(now)
-        {
-            let warning =
-                "this machine's clock jumped forward; entries are stamped as if it had not".to_owned();
-            self.effects.warnings.push(warning);
+        if let Formation::Formed { raft, .. } = &mut self.formation {
+            let stalls = raft.disk_stalls();
+            if !raft.tick(now) {
+                let warning = "this machine's clock jumped forward; entries are stamped as if it had not";
+                self.effects.warnings.push(warning.to_owned());
+            }
+            if raft.disk_stalls() > stalls {
+                let ms = self.config.raft.disk_stall_ticks_max.0 * self.config.raft.tick_ms;
+                self.effects.warnings.push(format!(
+                    "the disk of this node has completed no write for {ms} ms, and a majority of the others is ahead: this \
+                     node stops leading; check its disk"
+                ));
+            }
         }
         self.calls.tick(self.now);
         if self.now.0.is_multiple_of(self.config.gossip_ticks.0) {

@@ -91,6 +91,8 @@ pub struct Status {
     pub method_panics: u64,
     /// How often this machine's clock jumped forward since the start. Entries are stamped as if it had not.
     pub clock_jumps: u64,
+    /// How often this node stopped leading since the start because its disk was stalled.
+    pub disk_stalls: u64,
     /// Why the node stopped, if it did.
     pub stop_reason: Option<String>,
 }
@@ -181,6 +183,7 @@ impl Node {
             calls_queued,
             method_panics: self.panics,
             clock_jumps: 0,
+            disk_stalls: 0,
             stop_reason: self.stopped.clone(),
         };
         match &self.formation {
@@ -199,6 +202,7 @@ impl Node {
                 status.durable_index = raft.durable_index();
                 status.log_bytes = raft.log().bytes();
                 status.clock_jumps = raft.clock().refused();
+                status.disk_stalls = raft.disk_stalls();
                 let others = members.iter().filter(|(id, _)| **id != self.config.node);
                 status.peers = others.map(|(id, m)| self.peer_status(m.address.clone(), Some(*id))).collect();
             }

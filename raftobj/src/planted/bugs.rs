@@ -36,6 +36,8 @@ bugs! {
     ElectionTimerBeforeFsync,
     /// A vote that comes after the candidate's timeout does not count. Revealed by voters whose fsync takes longer than it.
     LateVotesIgnored,
+    /// A leader whose disk hangs goes on leading, by its heartbeats. Revealed by a hung disk in a healthy cluster.
+    DiskStallIgnored,
     /// §5.4.1 is not checked: a candidate whose log is behind wins, and committed entries are overwritten. Revealed by
     /// crashes and partitions that leave logs of different length.
     VoteForLogBehind,

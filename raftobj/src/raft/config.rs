@@ -16,6 +16,8 @@ pub(crate) struct Config {
     pub(crate) election_ticks_min: Ticks,
     /// The longest election timeout. A leader that no quorum answers for this long steps down (thesis §6.2).
     pub(crate) election_ticks_max: Ticks,
+    /// A leader whose disk completes no write for this long, while a majority of the others is ahead of it, steps down.
+    pub(crate) disk_stall_ticks_max: Ticks,
     /// Payload bytes of one append, unless a single entry has more.
     pub(crate) append_bytes_max: usize,
     /// Appends in flight to one peer.

@@ -78,6 +78,11 @@ impl Durability {
         self.durable_index
     }
 
+    /// Whether a write is in flight.
+    pub(crate) fn is_writing(&self) -> bool {
+        !self.inflight.is_empty()
+    }
+
     /// Whether the present term and vote are durable.
     pub(crate) fn hard_state_is_durable(&self) -> bool {
         planted!(OwnVoteBeforeFsync) || !self.hard_state_changed && self.hard_state_write <= self.done

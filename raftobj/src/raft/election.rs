@@ -202,7 +202,7 @@ impl Raft {
         self.send(from, reply, Requires::HardState);
     }
 
-    /// A leader's tick: time-outs of each peer, check-quorum, heartbeats.
+    /// A leader's tick: time-outs of each peer, check-quorum, its disk, heartbeats.
     pub(super) fn tick_leader(&mut self) {
         let ServerState::Leader(leader) = &mut self.state else { return };
         for progress in leader.peers.values_mut() {
@@ -210,6 +210,10 @@ impl Raft {
         }
         let ServerState::Leader(leader) = &self.state else { return };
         if !self.quorum_active(leader) {
+            return self.become_follower(self.hard_state.term, None);
+        }
+        if self.disk_is_stalled(leader) {
+            self.disk_stalls += 1;
             return self.become_follower(self.hard_state.term, None);
         }
         if self.now >= leader.next_heartbeat {

@@ -89,6 +89,10 @@ pub(crate) struct Raft {
     hard_state_changed_at: Ticks,
     /// How long the last change of term or vote took to become durable.
     persist_ticks: u64,
+    /// When the disk last completed a write, or got one while it had none.
+    disk_progress_at: Ticks,
+    /// How often this node stepped down because its disk was stalled, since the start.
+    disk_stalls: u64,
     /// When the last message of this term's leader came.
     leader_heard_at: Option<Ticks>,
     outbox: Vec<Envelope>,
@@ -172,6 +176,8 @@ impl Raft {
             election_deadline: Ticks(0),
             hard_state_changed_at: Ticks(0),
             persist_ticks: 0,
+            disk_progress_at: Ticks(0),
+            disk_stalls: 0,
             leader_heard_at: None,
             outbox: Vec::new(),
             reads_ready: Vec::new(),
@@ -265,6 +271,7 @@ impl Raft {
     pub(crate) fn persisted(&mut self, id: PersistId) {
         let waited = !self.durability.hard_state_is_durable();
         let free = self.durability.persisted(id);
+        self.disk_progress_at = self.now;
         self.outbox.extend(free);
         if waited && self.durability.hard_state_is_durable() && !planted!(ElectionTimerBeforeFsync) {
             // A candidate's requests, or a voter's reply, leave now: see `may_campaign`.
@@ -297,6 +304,9 @@ impl Raft {
         self.send_appends();
         let messages = std::mem::take(&mut self.outbox);
         let last = self.log.last_index();
+        if !self.durability.is_writing() {
+            self.disk_progress_at = self.now;
+        }
         let persist = self.durability.next_write(self.hard_state, last).map(|(id, hard_state, after)| {
             Persist { id, hard_state, entries: self.log.iter_from(after.next()).cloned().collect() }
         });
@@ -412,6 +422,11 @@ impl Raft {
     /// Whether this node leads.
     pub(crate) fn is_leader(&self) -> bool {
         matches!(self.state, ServerState::Leader(_))
+    }
+
+    /// How often this node stepped down because its disk was stalled, since the start.
+    pub(crate) fn disk_stalls(&self) -> u64 {
+        self.disk_stalls
     }
 
     /// The clock for the time of entries.

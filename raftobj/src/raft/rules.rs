@@ -14,6 +14,7 @@
 //! | votes from a majority: become leader (§5.2) | [`Raft::has_won`] |
 //! | a new leader appends a no-op (§8) | `become_leader` |
 //! | check-quorum: a leader without a majority steps down (thesis §6.2) | [`Raft::quorum_active`] |
+//! | a leader whose disk hangs steps down (not in the paper) | [`Raft::disk_is_stalled`] |
 //! | RequestVote 1, AppendEntries 1: reject a lower term | [`Raft::step`], `reject_stale_term` |
 //! | AppendEntries 2: consistency check (§5.3) | [`Raft::has_prev`] |
 //! | AppendEntries 3: delete conflicting entries (§5.3) | [`Raft::find_conflict`], [`Raft::delete_conflict`] |
@@ -105,6 +106,24 @@ impl Raft {
         });
         mark!(LeaderWithoutQuorum if !active);
         active
+    }
+}
+
+/// Disks.
+impl Raft {
+    /// Whether this leader must step down because its disk is stalled: it has completed no write for
+    /// `disk_stall_ticks_max`, and a majority of voters without this one has durable entries beyond its own. Heartbeats
+    /// would otherwise keep a leader in power whose disk hangs (hashicorp/raft #503). A disk that is only slow, like those
+    /// of the others, is no reason.
+    pub(super) fn disk_is_stalled(&self, leader: &LeaderState) -> bool {
+        let stalled = self.durability.is_writing()
+            && self.now.0 - self.disk_progress_at.0 >= self.config.disk_stall_ticks_max.0
+            && self.membership.is_quorum(|id| {
+                let progress = leader.peers.get(&id);
+                progress.is_some_and(|progress| progress.match_index() > self.durable_index())
+            });
+        mark!(LeaderDiskStalled if stalled);
+        stalled && !planted!(DiskStallIgnored)
     }
 }
 

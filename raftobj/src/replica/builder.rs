@@ -266,6 +266,7 @@ pub(crate) fn node_config<T: Object>(
             heartbeat_ticks: ticks(options.heartbeat_interval_ms),
             election_ticks_min: ticks(options.election_timeout_ms_min),
             election_ticks_max: ticks(options.election_timeout_ms_max),
+            disk_stall_ticks_max: ticks(options.disk_stall_ms_max),
             append_bytes_max: APPEND_BYTES_MAX,
             window_messages_max: WINDOW_MESSAGES_MAX,
             window_bytes_max: WINDOW_BYTES_MAX,

@@ -23,6 +23,9 @@ pub struct Options {
     pub election_timeout_ms_min: u64,
     /// The longest election timeout, in milliseconds. Default 500.
     pub election_timeout_ms_max: u64,
+    /// A leader whose disk completes no write for this time, in milliseconds, while a majority of the others is ahead of it,
+    /// stops leading. Default 2,000.
+    pub disk_stall_ms_max: u64,
     /// A call or a read that has no outcome after this time ends with an error. Default 5 seconds.
     pub call_deadline: Duration,
     /// The largest command, encoded, in bytes. Default 32 MiB.
@@ -53,6 +56,7 @@ impl Default for Options {
             heartbeat_interval_ms: 50,
             election_timeout_ms_min: 250,
             election_timeout_ms_max: 500,
+            disk_stall_ms_max: 2_000,
             call_deadline: Duration::from_secs(5),
             command_bytes_max: 32 << 20,
             reply_bytes_max: 32 << 20,
@@ -129,6 +133,12 @@ impl Options {
                 self.election_timeout_ms_max, self.election_timeout_ms_min
             ));
         }
+        if self.disk_stall_ms_max < self.election_timeout_ms_max {
+            return Err(format!(
+                "disk_stall_ms_max ({}) is below election_timeout_ms_max ({}): a slow disk would count as a hung one",
+                self.disk_stall_ms_max, self.election_timeout_ms_max
+            ));
+        }
         if self.command_bytes_max > COMMAND_BYTES_CEILING {
             return Err(format!(
                 "command_bytes_max ({}) exceeds {COMMAND_BYTES_CEILING}",
@@ -177,6 +187,7 @@ mod tests {
         named(Options { command_bytes_max: 55, ..Options::default() }, "command_bytes_max");
         named(Options { heartbeat_interval_ms: u64::MAX, ..Options::default() }, "heartbeat_interval_ms");
         named(Options { election_timeout_ms_max: u64::MAX, ..Options::default() }, "election_timeout_ms_max");
+        named(Options { disk_stall_ms_max: 499, ..Options::default() }, "disk_stall_ms_max");
         named(Options { segment_bytes: 1, ..Options::default() }, "segment_bytes");
     }
 }

@@ -38,6 +38,7 @@ fn config(id: u64, size: u64) -> NodeConfig {
             seed: 1,
             heartbeat_ticks: Ticks(2),
             election_ticks_min: Ticks(8),
+            disk_stall_ticks_max: Ticks(200),
             election_ticks_max: Ticks(16),
             append_bytes_max: 1_000,
             window_messages_max: 4,

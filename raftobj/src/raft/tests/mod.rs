@@ -90,6 +90,7 @@ impl Cluster {
             heartbeat_ticks: Ticks(2),
             election_ticks_min: Ticks(8),
             election_ticks_max: Ticks(16),
+            disk_stall_ticks_max: Ticks(60),
             append_bytes_max: 1 + self.random.below(40) as usize,
             window_messages_max: 1 + self.random.below(4) as usize,
             window_bytes_max: 1 + self.random.below(100) as usize,

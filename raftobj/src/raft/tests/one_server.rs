@@ -32,6 +32,7 @@ fn config(id: NodeId, seed: u64) -> Config {
         heartbeat_ticks: Ticks(2),
         election_ticks_min: Ticks(8),
         election_ticks_max: Ticks(16),
+        disk_stall_ticks_max: Ticks(60),
         append_bytes_max: 1_000,
         window_messages_max: 4,
         window_bytes_max: 100,

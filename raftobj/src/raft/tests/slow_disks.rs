@@ -5,6 +5,7 @@ use crate::planted::{Bug, with};
 use crate::raft::message::Envelope;
 use crate::raft::types::{NodeId, Time};
 use crate::raft::{PersistId, Raft};
+use bytes::Bytes;
 use std::collections::VecDeque;
 
 /// One server, and its writes with the ticks that each still takes, one after the other.
@@ -97,4 +98,55 @@ fn a_leader_is_elected_however_long_an_fsync_takes() {
 fn planted_bugs_of_slow_disks_are_found() {
     assert!(!with(Bug::ElectionTimerBeforeFsync, || is_elected([64; 3])));
     assert!(!with(Bug::LateVotesIgnored, || is_elected([0, 64, 64])));
+}
+
+// Breaks: a leader whose disk hangs leads for ever by its heartbeats, and no call at its node ever ends.
+#[test]
+fn a_leader_whose_disk_hangs_is_replaced() {
+    assert!(is_replaced());
+    assert!(!with(Bug::DiskStallIgnored, is_replaced));
+}
+
+/// Whether another server leads some time after a leader's disk has begun to hang, while its entries are committed by the
+/// others; and whether the first one has everything when its disk works again.
+fn is_replaced() -> bool {
+    let mut cluster = Cluster::new(1, [1, 1, 1]);
+    cluster.elect().unwrap();
+    let leader = cluster.servers.iter().position(|server| server.raft.is_leader()).unwrap();
+    let term = cluster.servers[leader].raft.term();
+    cluster.servers[leader].fsync_ticks = u64::MAX;
+    cluster.servers[leader].raft.propose(Bytes::from_static(b"call")).unwrap();
+    for _ in 0..60 + 10 * 16 {
+        cluster.tick();
+    }
+    let another =
+        |(id, server): (usize, &Server)| id != leader && server.raft.is_leader() && server.raft.term() > term;
+    if !cluster.servers.iter().enumerate().any(another) {
+        return false;
+    }
+    assert_eq!(cluster.servers[leader].raft.disk_stalls(), 1);
+    let server = &mut cluster.servers[leader];
+    server.fsync_ticks = 1;
+    server.writes.iter_mut().for_each(|(_, left)| *left = 1);
+    for _ in 0..200 {
+        cluster.tick();
+    }
+    let commits: Vec<_> = cluster.servers.iter().map(|server| server.raft.commit()).collect();
+    assert!(commits.iter().all(|commit| *commit == commits[0] && commit.0 >= 3), "{commits:?}");
+    true
+}
+
+// Breaks: where all disks are slow alike, each leader steps down in turn.
+#[test]
+fn a_slow_disk_is_not_a_stalled_one() {
+    let mut cluster = Cluster::new(1, [200, 200, 200]);
+    cluster.elect().unwrap();
+    for _ in 0..20_000 {
+        if let Some(server) = cluster.servers.iter_mut().find(|server| server.raft.is_leader()) {
+            let _ = server.raft.propose(Bytes::new());
+        }
+        cluster.tick();
+    }
+    let stalls: u64 = cluster.servers.iter().map(|server| server.raft.disk_stalls()).sum();
+    assert!(stalls <= 1, "{stalls} leaders stepped down");
 }

@@ -36,6 +36,10 @@ pub(crate) enum LivenessFault {
     LeaderCrash,
     /// A leader is isolated while another one is elected.
     LeaderIsolated,
+    /// The disk of a leader hangs while the others go on.
+    LeaderDiskHung,
+    /// A leader crashes, and every fsync takes longer than an election timeout.
+    SlowDisks,
     /// Calls of a process that has ended arrive again.
     DelayedCalls,
     /// A leader's replies to reads arrive again.
@@ -50,6 +54,8 @@ pub(crate) struct Limits {
     pub(crate) heartbeat_ticks: u64,
     pub(crate) election_ticks_min: u64,
     pub(crate) election_ticks_max: u64,
+    /// In the longest election timeouts.
+    pub(crate) disk_stall_timeouts: u64,
     pub(crate) append_bytes_max: usize,
     pub(crate) window_messages_max: usize,
     pub(crate) window_bytes_max: usize,
@@ -99,6 +105,8 @@ const LIVENESS_FAULTS: &[LivenessFault] = &[
     LivenessFault::FollowerToLeaderCut,
     LivenessFault::LeaderCrash,
     LivenessFault::LeaderIsolated,
+    LivenessFault::LeaderDiskHung,
+    LivenessFault::SlowDisks,
     LivenessFault::DelayedCalls,
     LivenessFault::DelayedReadReplies,
     LivenessFault::DelayedAcknowledgements,
@@ -178,6 +186,7 @@ impl Limits {
             heartbeat_ticks,
             election_ticks_min,
             election_ticks_max: election_ticks_min + draw.between("election spread", 1, 12),
+            disk_stall_timeouts: draw.between("disk stall", 1, 4),
             append_bytes_max: draw.pick("append bytes", &[1, 100, 300, 1_000, 1 << 20]),
             window_messages_max: draw.pick("window messages", &[1, 2, 4, 256]),
             window_bytes_max: draw.pick("window bytes", &[1, 200, 1_000, 16 << 20]),
@@ -211,6 +220,7 @@ impl Limits {
         raft.heartbeat_ticks = Ticks(self.heartbeat_ticks);
         raft.election_ticks_min = Ticks(self.election_ticks_min);
         raft.election_ticks_max = Ticks(self.election_ticks_max);
+        raft.disk_stall_ticks_max = Ticks(self.disk_stall_timeouts * self.election_ticks_max);
         raft.append_bytes_max = self.append_bytes_max;
         raft.window_messages_max = self.window_messages_max;
         raft.window_bytes_max = self.window_bytes_max;

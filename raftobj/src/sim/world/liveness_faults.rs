@@ -4,10 +4,9 @@
 //! they are strict. Each seed has one of these faults, or none.
 
 use super::World;
-use super::server::Process;
 use crate::node::status::{Leadership, Role};
 use crate::object::Object;
-use crate::raft::types::Ticks;
+use crate::raft::types::{Term, Ticks};
 use crate::sim::operation::OperationId;
 use crate::sim::schedule::setup::LivenessFault;
 use crate::sim::violation::{Violation, ensure};
@@ -23,6 +22,9 @@ const ROOM_BYTES: usize = 1_500;
 
 /// How many rounds of calls fill a log at most.
 const FILLING_ROUNDS_MAX: u32 = 200;
+
+/// How many terms an election with slow disks takes at most.
+const TERMS_MAX: u64 = 20;
 
 /// How many other leaders are elected at most until one leads again.
 const LEADERS_MAX: u32 = 8;
@@ -44,6 +46,8 @@ impl<T: Object> World<T> {
             LivenessFault::FollowerToLeaderCut => self.cut_follower_to_leader(leader, follower),
             LivenessFault::LeaderCrash => self.crash_leader_under_calls(leader, &live),
             LivenessFault::LeaderIsolated => self.isolate_leader(leader),
+            LivenessFault::LeaderDiskHung => self.hang_leaders_disk(leader, follower),
+            LivenessFault::SlowDisks => self.elect_with_slow_disks(leader),
             LivenessFault::DelayedCalls => self.repeat_calls_of_ended_process(leader, follower),
             LivenessFault::DelayedReadReplies => self.repeat_read_replies(leader, follower, &live),
             LivenessFault::DelayedAcknowledgements => self.repeat_acknowledgements_of_a_term(leader, &live),
@@ -119,6 +123,54 @@ impl<T: Object> World<T> {
         self.await_quiet("an isolated leader follows the next one");
     }
 
+    /// The disk of a leader hangs while calls are made. The others have them on their disks, and another node leads.
+    fn hang_leaders_disk(&mut self, leader: usize, follower: usize) {
+        let term = self.node(leader).term();
+        self.servers[leader].hung = true;
+        self.operate_often(follower);
+        let timeouts = self.setup.limits.disk_stall_timeouts + 2;
+        for _ in 0..timeouts * self.setup.limits.election_ticks_max {
+            self.round();
+        }
+        // Reads, and calls that a full log refuses, leave nobody ahead.
+        let durable = self.node(leader).raft().map(|raft| raft.durable_index());
+        if durable < Some(self.oracle.commit()) {
+            let next = self.await_leader_after(term, "a leader whose disk hangs is replaced");
+            self.operate_often(next);
+            self.await_operations();
+        }
+        self.servers[leader].hung = false;
+        self.await_quiet("a leader whose disk hung rejoins the cluster");
+    }
+
+    /// A leader crashes, and each fsync of the others takes longer than an election timeout.
+    fn elect_with_slow_disks(&mut self, leader: usize) {
+        let term = self.node(leader).term();
+        self.crash(leader, 0, 0);
+        let fsync_ticks = self.setup.limits.election_ticks_max * (1 + self.setup.seed % 3);
+        let rounds_max = TIMEOUTS_MAX * (self.setup.limits.election_ticks_max + fsync_ticks);
+        let mut elected = None;
+        for round in 0..rounds_max {
+            for server in &mut self.servers {
+                server.hung = !(round + 5 * server.number as u64).is_multiple_of(fsync_ticks);
+            }
+            self.round();
+            elected = self.leader_after(term);
+            if elected.is_some() {
+                break;
+            }
+        }
+        let now = self.live().map(|(_, process)| process.node.term()).max().unwrap_or_default();
+        ensure!(
+            elected.is_some() && now.0 <= term.0 + TERMS_MAX,
+            "a leader is elected however slow the disks are",
+            "with fsyncs of {fsync_ticks} ticks, n{leader} led term {term}, and after {rounds_max} ticks the term is {now}"
+        );
+        self.servers.iter_mut().for_each(|server| server.hung = false);
+        self.start(leader, None, 0);
+        self.await_quiet("a cluster whose disks were slow serves");
+    }
+
     /// A process forwards calls, and ends. The next process of that node makes other calls. Then the first ones arrive
     /// again, and must have no effect.
     fn repeat_calls_of_ended_process(&mut self, leader: usize, follower: usize) {
@@ -183,17 +235,25 @@ impl<T: Object> World<T> {
     fn replace_leader(&mut self, leader: usize) -> usize {
         let term = self.node(leader).term();
         self.network.cut_where(|from, to| from == leader || to == leader);
+        self.await_leader_after(term, "an isolated leader is replaced")
+    }
+
+    /// Runs rounds until a node leads a later term than `term`, and returns it.
+    fn await_leader_after(&mut self, term: Term, rule: &str) -> usize {
         for _ in 0..TIMEOUTS_MAX * self.setup.limits.election_ticks_max {
-            let leads = |(number, process): (usize, &Process<T>)| {
-                let Leadership { role, term: of, .. } = process.node.leadership();
-                (role == Role::Leader && of > term).then_some(number)
-            };
-            if let Some(next) = self.live().find_map(leads) {
+            if let Some(next) = self.leader_after(term) {
                 return next;
             }
             self.round();
         }
-        Violation::raise("an isolated leader is replaced", self.describe_unfinished())
+        Violation::raise(rule, self.describe_unfinished())
+    }
+
+    fn leader_after(&self, term: Term) -> Option<usize> {
+        self.live().find_map(|(number, process)| {
+            let Leadership { role, term: of, .. } = process.node.leadership();
+            (role == Role::Leader && of > term).then_some(number)
+        })
     }
 
     /// Delivers the late copies of messages on a link.

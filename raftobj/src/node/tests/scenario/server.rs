@@ -115,6 +115,7 @@ impl ScriptedServer {
                 heartbeat_ticks: HEARTBEAT,
                 election_ticks_min: ELECTION_MIN,
                 election_ticks_max: ELECTION_MAX,
+                disk_stall_ticks_max: Ticks(4 * ELECTION_MAX.0),
                 append_bytes_max: limits.append_bytes_max,
                 window_messages_max: limits.window_messages_max,
                 window_bytes_max: 16 << 20,

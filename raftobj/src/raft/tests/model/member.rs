@@ -214,6 +214,7 @@ impl Member {
         raft.now = max;
         raft.attempt = 0;
         (raft.hard_state_changed_at, raft.persist_ticks) = (max, 0);
+        raft.disk_progress_at = max;
         raft.leader_heard_at = raft.leader_heard_at.map(shift).filter(|heard| max.0 - heard.0 < min.0);
         match &mut raft.state {
             ServerState::Leader(leader) => {
@@ -239,6 +240,8 @@ fn core(id: NodeId, disk: &ModelDisk) -> Raft {
         heartbeat_ticks: Ticks(1),
         election_ticks_min: Ticks(2),
         election_ticks_max: Ticks(2),
+        // No stalls: time does not pass by itself here.
+        disk_stall_ticks_max: Ticks(u64::MAX),
         // An append ends after its first command, so that an entry can arrive without the one after it.
         append_bytes_max: 1,
         window_messages_max: 2,

@@ -177,7 +177,7 @@ fn elected(scope: &Scope) -> Cluster {
     let state = timeout(&cluster, &cluster.start[0], 1);
     let is_election = |message: &Message| {
         let pre_vote = matches!(message, Message::PreVote { .. } | Message::PreVoteReply { .. });
-        pre_vote || matches!(message, Message::Vote { .. } | Message::VoteReply { .. })
+        pre_vote || matches!(message, Message::RequestVote { .. } | Message::VoteReply { .. })
     };
     let election = |_, envelope: Option<&Envelope>| envelope.is_none_or(|e| is_election(&e.message));
     let state = driven(&cluster, state, election);
