@@ -25,7 +25,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::marker::PhantomData;
 use std::net::TcpListener;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -95,6 +95,9 @@ impl<T: Object> Builder<T> {
     }
 
     /// The directory of the node's log and identity. It is created if it does not exist. It belongs to one node.
+    ///
+    /// A relative path begins at the working directory that the process has when [`start`](Builder::start) is called. A later
+    /// change of the working directory does not matter. Do not rename the directory while the node runs.
     pub fn data_dir(mut self, directory: impl Into<PathBuf>) -> Builder<T> {
         self.data_dir = Some(directory.into());
         self
@@ -129,7 +132,7 @@ impl<T: Object> Builder<T> {
         let options = self.options.clone();
         options.check().map_err(StartError::Options)?;
         let (address, founders) = self.checked_list()?;
-        let path = self.data_dir.clone().ok_or(StartError::NoDataDir)?;
+        let path = absolute(self.data_dir.as_deref().ok_or(StartError::NoDataDir)?)?;
         let listener = match (self.listener, &self.bind) {
             (Some(listener), _) => listener,
             (None, bind) => {
@@ -202,10 +205,20 @@ impl<T: Object> Builder<T> {
     }
 }
 
+/// The data directory, whatever the process's working directory will be. Files are made as long as the node runs.
+fn absolute(data_dir: &Path) -> Result<PathBuf, StartError> {
+    std::path::absolute(data_dir).map_err(|error| {
+        let path = data_dir.display();
+        StartError::Storage(format!(
+            "the data directory `{path}` has no absolute path: {error}; use another path"
+        ))
+    })
+}
+
 /// Checks that the data directory belongs to the node that is started.
 fn check_identity(
     identity: &storage::Identity,
-    path: &std::path::Path,
+    path: &Path,
     address: &str,
     founders: &[String],
     object: &str,

@@ -87,12 +87,16 @@ impl From<Problem> for DirectoryError {
 impl<D: Disk> Directory<D> {
     /// Locks a directory and reads its identity. A missing or empty directory is initialised with
     /// `new_identity`, durably.
+    ///
+    /// # Panics
+    /// If the path is relative: files that are created later would follow the process's working directory.
     pub(crate) fn open(
         disk: D,
         path: &Path,
         options: WalOptions,
         new_identity: NewIdentity,
     ) -> Result<Directory<D>, DirectoryError> {
+        assert!(path.is_absolute(), "the data directory {} is relative", path.display());
         create_all(&disk, path)?;
         let names = disk.list(path)?.unwrap_or_default();
         let has = |name: &str| names.iter().any(|other| other == name);
@@ -174,7 +178,7 @@ impl<D: Disk> Directory<D> {
 fn create_all<D: Disk>(disk: &D, path: &Path) -> Result<(), DiskError> {
     let mut missing = Vec::new();
     let mut above = Some(path);
-    while let Some(dir) = above.filter(|dir| !dir.as_os_str().is_empty()) {
+    while let Some(dir) = above {
         if disk.list(dir)?.is_some() {
             break;
         }
@@ -186,11 +190,8 @@ fn create_all<D: Disk>(disk: &D, path: &Path) -> Result<(), DiskError> {
     }
     // An existing directory may have been created by a start that crashed before this line.
     for dir in missing.iter().copied().chain((missing.is_empty()).then_some(path)) {
-        let parent = dir.parent().filter(|parent| !parent.as_os_str().is_empty());
-        match parent {
-            Some(parent) => disk.sync_dir(parent)?,
-            None if dir.is_absolute() => {}
-            None => disk.sync_dir(Path::new("."))?,
+        if let Some(parent) = dir.parent() {
+            disk.sync_dir(parent)?;
         }
     }
     Ok(())
