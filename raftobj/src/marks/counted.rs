@@ -197,6 +197,8 @@ marks! {
 
     /// Founding needs all nodes, and any of its messages can be lost.
     AnnouncementRepeated: "a founding list was announced again",
+    /// A lost disk must not be proposed.
+    FounderForgotten: "a peer went away before a founding list was proposed",
     /// This node missed an announcement, and another has formed the cluster meanwhile.
     FormedListAdopted: "a formed list was adopted",
     /// A wiped disk has lost its votes.

@@ -41,8 +41,7 @@ impl Node {
         if let (Some(address), Formation::Founding(founding), None) =
             (dialled, &mut self.formation, hello.cluster)
         {
-            let step = founding.meet(address, hello.node, hello.incarnation);
-            self.take_founding_step(step);
+            founding.meet(address, hello.node, hello.incarnation);
         }
         Ok((hello.node, hello.address))
     }

@@ -178,6 +178,8 @@ impl Node {
         match &mut self.formation {
             Formation::Founding(founding) => {
                 self.effects.messages.push((peer, Message::Founding(founding.announcement())));
+                let step = founding.connected(peer);
+                self.take_founding_step(step);
             }
             Formation::Formed { raft, .. } => {
                 raft.restart_probe(peer);
@@ -188,8 +190,13 @@ impl Node {
 
     /// A connection to send on has ended.
     pub(crate) fn disconnected(&mut self, peer: NodeId) {
-        if let Some(connections) = self.connections.get_mut(&peer) {
-            *connections = connections.saturating_sub(1);
+        let Some(connections) = self.connections.get_mut(&peer) else { return };
+        *connections = connections.saturating_sub(1);
+        if *connections == 0
+            && let Formation::Founding(founding) = &mut self.formation
+        {
+            founding.disconnected(peer);
+            self.take_founding_step(FoundingStep::Wait);
         }
     }
 
@@ -359,6 +366,15 @@ impl Node {
             Formation::Formed { raft, .. } => (Role::Follower, raft.leader()),
         };
         Leadership { role, term: self.term(), leader }
+    }
+
+    /// Whether this node has proposed a membership, or its cluster has formed.
+    #[cfg(any(test, feature = "sim"))]
+    pub(crate) fn has_proposed(&self) -> bool {
+        match &self.formation {
+            Formation::Founding(founding) => founding.has_proposed(),
+            Formation::Formed { .. } => true,
+        }
     }
 
     /// The protocol, once the cluster is formed.

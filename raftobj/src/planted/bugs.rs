@@ -148,6 +148,9 @@ bugs! {
     FoundingListSentEarly,
     /// A founding list changes when another disk appears at an address. Revealed by a lost disk during founding.
     ListChanges,
+    /// A peer whose connections have ended still counts as met: its disk is proposed although it is lost. Revealed by a
+    /// disk lost before the last node comes.
+    GoneFounderCounts,
     /// A formed list is adopted by a disk that never announced it. No node talks to such a disk, so the simulator cannot
     /// reveal it; a test of founding does.
     FormedAdoptedByAnyone,

@@ -134,6 +134,7 @@ found! {
     // Founding
     planted_a_founding_list_sent_early: FoundingListSentEarly within 20 by [DURABLE];
     planted_a_founding_list_that_changes: ListChanges within 400 by [DURABLE, RECOVERS, SERVES];
+    planted_a_founder_that_has_gone_and_counts: GoneFounderCounts within 3_000 by [SERVES];
     planted_a_wiped_disk_that_returns: WipedDiskReturns within 20 by [WIPED_REFUSED];
 
     // Storage

@@ -112,19 +112,37 @@ impl<T: Object> World<T> {
         set(&mut server.full, full)
     }
 
-    /// A machine loses its disk, and gets an empty one.
+    /// A machine loses its disk, and gets an empty one. The disk is lost to the cluster, unless no node has proposed it yet.
     fn wipe(&mut self, at: usize) -> bool {
-        if !self.fault_budget.can_lose_disk(&self.servers, at) {
+        let replaceable = !self.servers.iter().any(Server::has_proposed);
+        if !replaceable && !self.fault_budget.can_lose_disk(&self.servers, at) {
             return false;
         }
         self.end_process(at, 0);
+        if replaceable {
+            // A peer whose connection has not ended yet would propose the lost disk, which is a limit of the founding.
+            self.break_links_to(at);
+        }
         let server = &mut self.servers[at];
-        self.fault_budget.record_lost_disk();
-        server.lost = Some(Loss::Wiped);
         server.disk_number += 1;
         server.disk = SimDisk::new();
         server.lose_durable();
+        if replaceable {
+            server.lost_durable = None;
+        } else {
+            server.lost = Some(Loss::Wiped);
+            self.fault_budget.record_lost_disk();
+        }
         true
+    }
+
+    fn break_links_to(&mut self, at: usize) {
+        for from in 0..self.servers.len() {
+            if self.network.at(from, at).disconnect() {
+                self.report_disconnect(from, at);
+                self.handle_effects(from);
+            }
+        }
     }
 
     /// A machine's replica diverges at its next call.
@@ -217,6 +235,12 @@ fn set<V: PartialEq>(value: &mut V, to: V) -> bool {
 }
 
 impl<T: Object> Server<T> {
+    /// Whether its disk has a proposed membership, or may soon have one.
+    fn has_proposed(&self) -> bool {
+        let proposes = self.process.as_ref().is_some_and(|process| process.node.has_proposed());
+        proposes || self.durable.proposed || self.unconfirmed_founding.is_some()
+    }
+
     /// The new disk has nothing of what was written.
     fn lose_durable(&mut self) {
         self.lost_durable = Some(std::mem::take(&mut self.durable));

@@ -175,6 +175,7 @@ scenarios! {
     founding {
         a_crash_in_the_middle_of_founding
         a_disk_lost_in_the_middle_of_founding
+        a_disk_wiped_between_two_meetings_is_forgotten
         a_lagging_node_adopts_the_formed_list
         a_wiped_leader_does_not_lead
         a_wiped_node_is_refused_and_the_others_go_on
