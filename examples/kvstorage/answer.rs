@@ -74,7 +74,7 @@ impl Style {
                 let _ = write!(text, ", its log matches to {match_index}");
             }
             if let Some(refusal) = &peer.refusal {
-                let _ = write!(text, ", refuses this node: {refusal}");
+                let _ = write!(text, ", refused: {refusal}");
             }
         }
         if !status.waiting_for.is_empty() {

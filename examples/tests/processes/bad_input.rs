@@ -206,12 +206,13 @@ fn two_wiped_nodes_cannot_found_a_second_cluster() {
         let process = cluster.node(node);
         process
             .wait_for_stderr(&format!("{third} refuses this node: the cluster was formed with another disk"));
-        assert_contains(
-            &process.ask("set k other"),
-            &["error: not applied: the cluster is not formed yet", &third],
-        );
+        let refusal = [third.as_str(), "was refused: the cluster was formed with another disk"];
+        let answer = process.ask("set k other");
+        assert_contains(&answer, &["error: not applied: the handshake with"]);
+        assert_contains(&answer, &refusal);
         assert_contains(&process.ask("status"), &["role=founding"]);
-        assert!(process.ask("get k").starts_with("error: not read: the cluster is not formed yet"));
+        assert_contains(&process.ask("get k"), &["error: not read: the handshake with"]);
+        assert_contains(&process.ask("get k"), &refusal);
     }
     assert_eq!(cluster.node(0).ask("get k"), r#"value="v""#);
     let answer = cluster.node(0).ask("set k mine");

@@ -78,6 +78,15 @@ impl CallsConfig {
     }
 }
 
+/// Handshakes that were refused for one reason, and keep the node from its cluster.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct PeersRefused {
+    /// The addresses of the peers.
+    pub(crate) peers: Vec<String>,
+    /// Why, and the remedy.
+    pub(crate) reason: String,
+}
+
 /// What the owner must do now.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct CallsReady {

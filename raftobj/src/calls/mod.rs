@@ -35,7 +35,7 @@ mod reads;
 mod retry;
 mod window;
 
-pub(crate) use config::{CallId, CallsConfig, CallsReady, LeaderId, ReadTicket};
+pub(crate) use config::{CallId, CallsConfig, CallsReady, LeaderId, PeersRefused, ReadTicket};
 
 use crate::codec::command::{COMMAND_OVERHEAD_MAX, Command, Number, ObjectId, SessionId};
 use crate::codec::message::CallsRefusal;
@@ -69,6 +69,8 @@ pub(crate) struct Calls {
     leader: Option<LeaderId>,
     /// While the cluster is not formed: the addresses that the node waits for.
     founding: Option<Vec<String>>,
+    /// The refused handshakes that keep the node from its cluster.
+    peers_refused: Option<PeersRefused>,
     /// Why the node has stopped.
     stopped: Option<String>,
     /// The last refusal by this leader since a call was decided.
@@ -108,6 +110,7 @@ impl Calls {
             now: Ticks(0),
             leader: None,
             founding: None,
+            peers_refused: None,
             stopped: None,
             refusal: None,
             applied: Index(0),
@@ -295,6 +298,11 @@ impl Calls {
         self.founding = None;
     }
 
+    /// The refused handshakes that keep the node from its cluster, or `None` if none do.
+    pub(crate) fn peers_refused(&mut self, refused: Option<PeersRefused>) {
+        self.peers_refused = refused;
+    }
+
     /// The node stops. All open calls and reads end, and later ones end at once.
     pub(crate) fn stop(&mut self, reason: &str) {
         self.stopped.get_or_insert_with(|| reason.to_owned());
@@ -404,14 +412,20 @@ impl Calls {
                 mark!(DeadlineQueued);
                 let ahead = self.queue.ahead(position) + self.window.calls();
                 self.queue.remove(position);
-                let reason = match (&self.founding, self.leader) {
-                    (Some(waiting_for), _) => {
-                        NotAppliedReason::ClusterNotFormed { waiting_for: waiting_for.clone() }
+                let (reason, retry) = match (&self.peers_refused, &self.founding, self.leader) {
+                    (_, _, Some(_)) => (NotAppliedReason::Queued { ahead }, Retry::Here),
+                    (Some(PeersRefused { peers, reason }), _, None) => {
+                        mark!(RefusalReported);
+                        let (peers, reason) = (peers.clone(), reason.clone());
+                        (NotAppliedReason::PeersRefused { peers, reason }, Retry::Elsewhere)
                     }
-                    (None, None) => NotAppliedReason::NoLeader,
-                    (None, Some(_)) => NotAppliedReason::Queued { ahead },
+                    (None, Some(waiting_for), None) => {
+                        let waiting_for = waiting_for.clone();
+                        (NotAppliedReason::ClusterNotFormed { waiting_for }, Retry::Here)
+                    }
+                    (None, None, None) => (NotAppliedReason::NoLeader, Retry::Here),
                 };
-                CallError::NotApplied { reason, retry: Retry::Here }
+                CallError::NotApplied { reason, retry }
             }
             CallState::Sent(number) => {
                 mark!(DeadlineSent);
@@ -452,11 +466,16 @@ impl Calls {
 
     /// Why a read was not served before its deadline.
     fn read_timeout(&self, state: ReadState) -> ReadError {
-        match (state, &self.founding, self.leader) {
-            (ReadState::Confirmed(index), _, _) => ReadError::Behind { index, applied: self.applied },
-            (_, Some(waiting_for), _) => ReadError::ClusterNotFormed { waiting_for: waiting_for.clone() },
-            (_, None, None) => ReadError::NoLeader,
-            (_, None, Some(_)) => ReadError::LeaderUnconfirmed,
+        match (state, &self.peers_refused, &self.founding, self.leader) {
+            (ReadState::Confirmed(index), ..) => ReadError::Behind { index, applied: self.applied },
+            (_, _, _, Some(_)) => ReadError::LeaderUnconfirmed,
+            (_, Some(PeersRefused { peers, reason }), _, None) => {
+                ReadError::PeersRefused { peers: peers.clone(), reason: reason.clone() }
+            }
+            (_, None, Some(waiting_for), None) => {
+                ReadError::ClusterNotFormed { waiting_for: waiting_for.clone() }
+            }
+            (_, None, None, None) => ReadError::NoLeader,
         }
     }
 }

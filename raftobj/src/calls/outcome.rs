@@ -41,7 +41,7 @@ pub(crate) type Outcome = Result<Committed<Bytes>, CallError>;
 pub enum Retry {
     /// On this node, later.
     Here,
-    /// On another node; this one has stopped.
+    /// On another node; this one has stopped, or is refused by its peers.
     Elsewhere,
     /// Nowhere: the call itself is invalid.
     Never,
@@ -103,6 +103,15 @@ pub enum NotAppliedReason {
     ClusterNotFormed {
         /// The addresses of the nodes that it waits for.
         waiting_for: Vec<String>,
+    },
+    /// Handshakes were refused, so this node cannot reach a leader or found a cluster before somebody acts: the reason says
+    /// how. Retry elsewhere.
+    #[error("the handshake with {} was refused: {reason}", .peers.join(", "))]
+    PeersRefused {
+        /// The addresses of the peers whose handshake was refused, by them or by this node, for this reason.
+        peers: Vec<String>,
+        /// Why, and the remedy.
+        reason: String,
     },
     /// The command is larger than the limit. Retry never.
     #[error("the command has {bytes} bytes, more than the limit of {limit}; send less in one call")]
@@ -176,7 +185,7 @@ pub enum NoReplyReason {
 }
 
 /// Why a linearizable read was not served. A read changes nothing, so it can always be tried again: on this node, but
-/// after [`ReadError::Stopped`] on another node, and after [`ReadError::ReadGuardHeld`] only without the guard.
+/// after [`ReadError::Stopped`] or [`ReadError::PeersRefused`] on another node, and after [`ReadError::ReadGuardHeld`] only without the guard.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ReadError {
@@ -203,6 +212,15 @@ pub enum ReadError {
     ClusterNotFormed {
         /// The addresses of the nodes that it waits for.
         waiting_for: Vec<String>,
+    },
+    /// Handshakes were refused, so this node cannot reach a leader or found a cluster before somebody acts: the reason says
+    /// how.
+    #[error("the handshake with {} was refused: {reason}", .peers.join(", "))]
+    PeersRefused {
+        /// The addresses of the peers whose handshake was refused, by them or by this node, for this reason.
+        peers: Vec<String>,
+        /// Why, and the remedy.
+        reason: String,
     },
     /// The node has as many waiting reads as it keeps.
     #[error("{limit} reads are waiting already; wait for earlier ones before making more")]

@@ -37,11 +37,6 @@ impl NodeConnections {
         self.links.borrow().get(&peer).copied()
     }
 
-    /// Why the node at an address refuses this one, if it does.
-    pub(crate) fn refusal(&self, address: &str) -> Option<String> {
-        self.refusals.borrow().get(address).map(|reason| String::from_utf8_lossy(reason).into_owned())
-    }
-
     /// Takes the addresses of the peers that have connected to us since the last turn.
     pub(crate) fn take_reachable(&self) -> BTreeSet<String> {
         std::mem::take(&mut *self.reachable.borrow_mut())
@@ -77,7 +72,9 @@ impl ConnectionHandler for NodeConnections {
         let reason = Bytes::copy_from_slice(reason);
         let before = self.refusals.borrow_mut().insert(address.to_owned(), reason.clone());
         if before.as_ref() != Some(&reason) {
-            tracing::error!("{address} refuses this node: {}", String::from_utf8_lossy(&reason));
+            let reason = String::from_utf8_lossy(&reason);
+            tracing::error!("{address} refuses this node: {reason}");
+            self.node.borrow_mut().refused(address, &reason);
         }
     }
 

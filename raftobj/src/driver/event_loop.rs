@@ -284,7 +284,6 @@ impl EventLoop {
         status.inbox_bytes = net.inbox_bytes;
         status.unidentified_connections = net.handshakes;
         for peer in &mut status.peers {
-            peer.refusal = self.connections.refusal(&peer.address);
             let link = peer.node.and_then(|node| self.connections.link(node));
             for lane in net.dialled.iter().filter(|lane| Some(lane.link) == link) {
                 peer.connected |= lane.connected.is_some();

@@ -193,6 +193,9 @@ marks! {
     /// The method took effect; its return value is lost.
     ReplyUnencodable: "a reply could not be encoded",
 
+    /// Its node cannot reach a leader before somebody acts.
+    RefusalReported: "a call ended with the reason why its node was refused",
+
     // node
 
     /// Founding needs all nodes, and any of its messages can be lost.

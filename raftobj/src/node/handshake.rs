@@ -3,6 +3,7 @@
 //! Both ends of a connection check the other's hello. A refusal is a sentence that both ends log. It names the remedy.
 
 use super::{Formation, Node};
+use crate::calls::PeersRefused;
 use crate::codec::hello::{Hello, HelloError, MethodSignature};
 use crate::marks::mark;
 use crate::planted::planted;
@@ -31,6 +32,47 @@ impl Node {
         hello: &[u8],
         dialled: Option<&str>,
     ) -> Result<(NodeId, String), String> {
+        let checked = self.identify(hello, dialled);
+        match (dialled, &checked) {
+            (Some(address), Err(reason)) => self.refused(address, reason),
+            (Some(address), Ok(_)) => {
+                if self.refusals.remove(address).is_some() {
+                    self.report_refusals();
+                }
+            }
+            (None, _) => {}
+        }
+        checked
+    }
+
+    /// A handshake at an address that this node has dialled was refused, by either end. It stays refused until one succeeds.
+    pub(crate) fn refused(&mut self, address: &str, reason: &str) {
+        if self.refusals.get(address).is_none_or(|before| before != reason) {
+            self.refusals.insert(address.to_owned(), reason.to_owned());
+            self.report_refusals();
+        }
+    }
+
+    /// Callers get the reason of a refusal if that keeps this node from its cluster: founding takes all nodes, a leader a
+    /// majority.
+    pub(super) fn report_refusals(&mut self) {
+        let is_refused = |address: &String| self.refusals.contains_key(address);
+        let is_kept_out = match self.membership() {
+            None => true,
+            Some(membership) => {
+                let reachable = |id| membership.members.get(&id).is_some_and(|m| !is_refused(&m.address));
+                !membership.is_quorum(reachable)
+            }
+        };
+        let first = self.refusals.values().next().filter(|_| is_kept_out);
+        let refused = first.map(|reason| {
+            let same = self.refusals.iter().filter(|(_, other)| *other == reason);
+            PeersRefused { peers: same.map(|(address, _)| address.clone()).collect(), reason: reason.clone() }
+        });
+        self.calls.peers_refused(refused);
+    }
+
+    fn identify(&mut self, hello: &[u8], dialled: Option<&str>) -> Result<(NodeId, String), String> {
         let hello = match Hello::decode(Bytes::copy_from_slice(hello)) {
             Ok(hello) => hello,
             Err(error @ HelloError::Foreign) => return Err(error.to_string()),

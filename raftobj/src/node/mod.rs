@@ -49,6 +49,8 @@ pub(crate) struct Node {
     time: Time,
     /// How many connections to each peer this node can send on.
     connections: BTreeMap<NodeId, u32>,
+    /// Why the last handshake at an address that this node dials was refused, by either end.
+    refusals: BTreeMap<String, String>,
     /// Peers' methods of other types that a warning was logged for.
     warned_methods: BTreeSet<(String, MethodId)>,
     /// Members whose forwarded calls a warning was logged for.
@@ -96,6 +98,7 @@ impl Node {
             now: Ticks(0),
             time: Time(0),
             connections: BTreeMap::new(),
+            refusals: BTreeMap::new(),
             warned_methods: BTreeSet::new(),
             warned_members: BTreeSet::new(),
             applied: Index(0),
@@ -236,6 +239,7 @@ impl Node {
                 let raft = Raft::new(self.config.raft.clone(), membership.clone(), restored);
                 self.formation = Formation::Formed { raft, cluster: *cluster };
                 self.calls.formed();
+                self.report_refusals();
                 self.send_to_all(&Message::Founding(Announcement::Formed(membership.clone())));
             }
         }

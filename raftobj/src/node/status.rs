@@ -111,7 +111,7 @@ pub struct PeerStatus {
     pub match_index: Option<Index>,
     /// On a leader: the next entry to send to the peer (nextIndex).
     pub next_index: Option<Index>,
-    /// Why the peer refuses the connections of this node, if it does.
+    /// Why the handshake with it was refused, by the peer or by this node, if it was.
     pub refusal: Option<String>,
     /// The traffic of the connections to and from it.
     pub traffic: Traffic,
@@ -220,14 +220,7 @@ impl Node {
             _ => None,
         };
         let (match_index, next_index) = progress.unzip();
-        PeerStatus {
-            address,
-            node,
-            connected,
-            match_index,
-            next_index,
-            refusal: None,
-            traffic: Traffic::default(),
-        }
+        let refusal = self.refusals.get(&address).cloned();
+        PeerStatus { address, node, connected, match_index, next_index, refusal, traffic: Traffic::default() }
     }
 }

@@ -273,8 +273,13 @@ impl<T: Object> World<T> {
         let (Some((ours, _)), Some((theirs, peer))) = (hello(self, from), hello(self, to)) else {
             return false;
         };
-        let accepted = self.node(to).check_hello(&ours, None);
-        let accepted = accepted.and_then(|_| self.node(from).check_hello(&theirs, Some(&address(to))));
+        let accepted = match self.node(to).check_hello(&ours, None) {
+            Ok(_) => self.node(from).check_hello(&theirs, Some(&address(to))),
+            Err(reason) => {
+                self.node(from).refused(&address(to), &reason);
+                Err(reason)
+            }
+        };
         self.fault_budget.check_wiped_is_refused(&self.servers, from, to, accepted.is_ok());
         if accepted.is_ok() {
             self.network.at(from, to).connect(life);

@@ -127,6 +127,9 @@ impl Cluster {
                     }
                 }
             }
+            if let Err(reason) = &by_acceptor {
+                self.server(dialler).process().node.refused(&address, reason);
+            }
             if let (Ok(_), Ok((peer, _))) = (by_acceptor, by_dialler) {
                 self.network.get_mut(direction).connected = true;
                 self.server(dialler).process().node.connected(peer);

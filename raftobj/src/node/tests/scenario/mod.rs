@@ -180,6 +180,7 @@ scenarios! {
         a_wiped_leader_does_not_lead
         a_wiped_node_is_refused_and_the_others_go_on
         all_three_found_together
+        an_emptied_node_reports_why_it_is_refused
         two_wiped_nodes_of_three_are_refused
     }
     divergence {
