@@ -212,6 +212,8 @@ marks! {
     DivergenceAsked: "a digest differed, and all members were asked for theirs",
     /// The peer is ahead of this node.
     DigestEarly: "a digest came for an index that is not applied yet",
+    /// It replays its log, or is slow.
+    DisputeWaits: "a dispute lasted longer, because a connected member was behind",
     /// Its state differs from that of all others.
     DivergenceOutvoted: "a node whose state differs from all others stopped",
     /// No two states agree, or too few nodes answer.

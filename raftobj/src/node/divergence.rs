@@ -3,6 +3,10 @@
 //! From time to time every node sends the running digest of its last applied entry to all peers. Where a peer's digest of
 //! an index differs from this node's, a *dispute* opens: this node asks all members for their earlier digests. The
 //! replies show the first index at which replicas differ, and which members agree.
+//!
+//! A member that has not applied the entries in question, because it replays its log after a restart or is slow, decides
+//! nothing yet. While it is connected the dispute waits for it, for a number of rounds that grows with the entries that it
+//! lacks. So with a majority of correct replicas, only wrong ones stop.
 
 use crate::codec::message::Message;
 use crate::codec::method::MethodId;
@@ -23,6 +27,48 @@ pub(crate) struct DivergenceDetector {
     replies: BTreeMap<NodeId, Vec<Checkpoint>>,
     /// While a dispute is open: how many rounds of gossip it has lasted.
     dispute_rounds: Option<u32>,
+    /// While a dispute is open: how long it has waited for each member.
+    waits: BTreeMap<NodeId, Wait>,
+}
+
+/// A member whose digests do not decide the dispute yet.
+#[derive(Clone, Copy, Debug, Default)]
+struct Wait {
+    /// For how many rounds of gossip it was waited for.
+    rounds: u32,
+    /// For how many of them, since its last reply that showed progress.
+    idle_rounds: u32,
+    /// The last index that it has applied, as far as its replies show; `None` before the first.
+    applied: Option<Index>,
+    /// How many entries it lacked at its first reply.
+    distance: u64,
+}
+
+impl Wait {
+    /// Its reply shows that it has applied the entries up to `applied`, and this node up to `own`.
+    fn replied(&mut self, applied: Index, own: Index) {
+        if self.applied.is_none() {
+            self.distance = own.0.saturating_sub(applied.0);
+        }
+        if self.applied.is_none_or(|before| before < applied) {
+            self.idle_rounds = 0;
+            self.applied = Some(applied);
+        }
+    }
+
+    /// A round of gossip has passed. Returns whether the dispute still waits for the member.
+    fn round(&mut self) -> bool {
+        self.rounds += 1;
+        self.idle_rounds += 1;
+        let rounds_max = match self.applied {
+            None => DISPUTE_ROUNDS_MAX,
+            Some(_) => {
+                let growing = u32::try_from(self.distance / REPLAY_ENTRIES_PER_ROUND_MIN).unwrap_or(u32::MAX);
+                growing.saturating_add(IDLE_ROUNDS_MAX)
+            }
+        };
+        self.rounds < rounds_max && self.idle_rounds < IDLE_ROUNDS_MAX
+    }
 }
 
 /// How a dispute was decided: where replicas differ, and whom the majority agrees with.
@@ -70,6 +116,7 @@ impl DivergenceDetector {
         mark!(DivergenceAsked);
         self.dispute_rounds = Some(0);
         self.replies.clear();
+        self.waits.clear();
         Some(Message::DigestsWanted { upto: index })
     }
 
@@ -90,6 +137,9 @@ impl DivergenceDetector {
         own: NodeId,
     ) -> Option<DisputeResult> {
         self.dispute_rounds?;
+        let theirs = Index((first.0 + digests.len() as u64).saturating_sub(1));
+        let own_last = self.last_index();
+        self.waits.entry(from).or_default().replied(theirs, own_last);
         let numbered = (first.0..).zip(digests);
         let checkpoint = |(index, &digest)| Checkpoint { index: Index(index), digest, method: None };
         self.replies.insert(from, numbered.map(checkpoint).collect());
@@ -104,11 +154,26 @@ impl DivergenceDetector {
     }
 
     /// A round of gossip has passed. After [`DISPUTE_ROUNDS_MAX`] a dispute is decided with the replies that have arrived: an
-    /// unreachable member, which may have stopped because of the same divergence, does not keep it open.
-    pub(crate) fn gossip_round(&mut self, members: &Membership, own: NodeId) -> Option<DisputeResult> {
+    /// unreachable member, which may have stopped because of the same divergence, does not keep it open. A connected one
+    /// that is behind does, within the bounds of [`Wait`].
+    pub(crate) fn gossip_round(
+        &mut self,
+        members: &Membership,
+        own: NodeId,
+        is_connected: impl Fn(NodeId) -> bool,
+    ) -> Option<DisputeResult> {
         let rounds = self.dispute_rounds.as_mut()?;
         *rounds += 1;
-        let is_last = *rounds >= DISPUTE_ROUNDS_MAX;
+        let is_late = *rounds >= DISPUTE_ROUNDS_MAX;
+        let mut waits = false;
+        for peer in members.peers_of(own).filter(|peer| is_connected(*peer)) {
+            if self.is_behind(peer) {
+                waits |= self.waits.entry(peer).or_default().round();
+            }
+        }
+        let waits = waits && !planted!(BehindNotWaitedFor);
+        mark!(DisputeWaits if is_late && waits);
+        let is_last = is_late && !waits;
         let result = self.decide(is_last, members, own);
         if is_last {
             self.dispute_rounds = None;
@@ -116,21 +181,39 @@ impl DivergenceDetector {
         result
     }
 
-    /// Decides the dispute if a quorum agrees with this node or on another digest, if every member has sent its digest, or
-    /// if this is the `last` chance.
-    fn decide(&mut self, last: bool, members: &Membership, own: NodeId) -> Option<DisputeResult> {
+    /// The first index at which this node and a peer differ, as far as both keep digests, with that peer.
+    fn mismatch(&self) -> Option<(NodeId, DigestMismatch)> {
         let mismatches = self.replies.iter().filter_map(|(peer, theirs)| {
             let mismatch = self.ring.first_mismatch(theirs)?;
             Some((mismatch.ours.index, *peer, mismatch))
         });
-        let (index, peer, DigestMismatch { ours, exact }) =
-            mismatches.min_by_key(|(index, peer, _)| (*index, *peer))?;
-        // A peer's digests from the mismatch on. A peer that is far ahead may not keep the digest of that index any more. A
-        // later one will do: each digest covers all entries before it, so replicas with one equal digest were equal before.
-        let digests_of = |id: NodeId| {
-            let theirs = self.replies.get(&id).map_or(&[][..], Vec::as_slice);
-            &theirs[theirs.partition_point(|their| their.index < index)..]
-        };
+        mismatches.min_by_key(|(index, peer, _)| (*index, *peer)).map(|(_, peer, mismatch)| (peer, mismatch))
+    }
+
+    /// A peer's digests from an index on. A peer that is far ahead may not keep the digest of that index any more. A later
+    /// one will do: each digest covers all entries before it, so replicas with one equal digest were equal before.
+    fn digests_from(&self, id: NodeId, index: Index) -> &[Checkpoint] {
+        let theirs = self.replies.get(&id).map_or(&[][..], Vec::as_slice);
+        &theirs[theirs.partition_point(|their| their.index < index)..]
+    }
+
+    /// Whether a member's digests can be compared with this node's, from the index on at which replicas differ.
+    fn is_comparable(&self, id: NodeId, index: Index) -> bool {
+        self.digests_from(id, index).iter().any(|their| self.ring.at(their.index).is_some())
+            || planted!(AnyAnswerCounts if self.replies.contains_key(&id))
+    }
+
+    /// Whether replicas differ, and this member's digests do not say yet whom it agrees with.
+    fn is_behind(&self, id: NodeId) -> bool {
+        self.mismatch().is_some_and(|(_, mismatch)| !self.is_comparable(id, mismatch.ours.index))
+    }
+
+    /// Decides the dispute if a quorum agrees with this node or on another digest, if every member has sent its digest, or
+    /// if this is the `last` chance.
+    fn decide(&mut self, last: bool, members: &Membership, own: NodeId) -> Option<DisputeResult> {
+        let (peer, DigestMismatch { ours, exact }) = self.mismatch()?;
+        let index = ours.index;
+        let digests_of = |id| self.digests_from(id, index);
         let ours_at = |index| self.ring.at(index).map(|ours| ours.digest);
         let other = digests_of(peer);
         let other_at = |index| {
@@ -143,11 +226,7 @@ impl DivergenceDetector {
             |id| digests_of(id).iter().any(|their| ours_at(their.index) == Some(their.digest));
         let outvoted = members.is_quorum(|id| id != own && agrees_with_other(id));
         let confirmed = members.is_quorum(|id| id == own || agrees_with_us(id));
-        let has_replied = |id: &NodeId| {
-            digests_of(*id).iter().any(|their| ours_at(their.index).is_some())
-                || planted!(AnyAnswerCounts if self.replies.contains_key(id))
-        };
-        let all = members.members.keys().all(|id| *id == own || has_replied(id));
+        let all = members.peers_of(own).all(|id| self.is_comparable(id, index));
         if !outvoted && !confirmed && !all && !last {
             return None;
         }
@@ -160,8 +239,16 @@ impl DivergenceDetector {
     }
 }
 
-/// How many rounds of gossip a dispute may last: a second, with the default options.
+/// How many rounds of gossip a dispute lasts at most, unless a connected member is behind: a second, with the default
+/// options.
 const DISPUTE_ROUNDS_MAX: u32 = 5;
+
+/// How many rounds of gossip a dispute waits for a connected member that is behind and makes no progress: ten seconds.
+const IDLE_ROUNDS_MAX: u32 = 50;
+
+/// A member that is behind is waited for as long as it needs if it applies this many entries in a round of gossip: a
+/// hundred in a second.
+const REPLAY_ENTRIES_PER_ROUND_MIN: u64 = 20;
 
 #[cfg(test)]
 mod tests {
@@ -249,7 +336,7 @@ mod tests {
         node.receive_digest(NodeId(3), Index(1), 9);
         assert_eq!(node.question(), Some(Message::DigestsWanted { upto: Index(2) }));
         for _ in 0..DISPUTE_ROUNDS_MAX {
-            node.gossip_round(&three(), NodeId(1));
+            node.gossip_round(&three(), NodeId(1), |_| false);
         }
         assert_eq!(node.question(), None);
     }
@@ -291,10 +378,71 @@ mod tests {
         node.receive_digest(NodeId(3), Index(2), 9);
         assert_eq!(node.receive_digests(NodeId(3), Index(1), &[1, 9], &three(), NodeId(1)), None);
         for _ in 1..DISPUTE_ROUNDS_MAX {
-            assert_eq!(node.gossip_round(&three(), NodeId(1)), None);
+            assert_eq!(node.gossip_round(&three(), NodeId(1), |_| false), None);
         }
-        let found = node.gossip_round(&three(), NodeId(1)).unwrap();
+        let found = node.gossip_round(&three(), NodeId(1), |_| false).unwrap();
         assert_eq!((found.index, found.outvoted, found.confirmed), (Index(2), false, false));
-        assert_eq!(node.gossip_round(&three(), NodeId(1)), None);
+        assert_eq!(node.gossip_round(&three(), NodeId(1), |_| false), None);
+    }
+
+    /// Breaks: every correct node stops, because a member replays its log for longer than a second after a restart.
+    #[test]
+    fn a_connected_member_that_is_behind_is_waited_for() {
+        let digests: Vec<u64> = (1..=3_000).collect();
+        let mut node = with_digests(&digests);
+        node.receive_digest(NodeId(3), Index(3_000), 9);
+        let wrong = [&digests[..2_999], &[9]].concat();
+        assert_eq!(node.receive_digests(NodeId(3), Index(1), &wrong, &three(), NodeId(1)), None);
+        let mut rounds = 0;
+        for applied in (0..3_000).step_by(20) {
+            let found = node.receive_digests(NodeId(2), Index(1), &digests[..applied], &three(), NodeId(1));
+            assert_eq!(found, None, "n2 has applied {applied}");
+            assert_eq!(node.gossip_round(&three(), NodeId(1), |_| true), None, "n2 has applied {applied}");
+            rounds += 1;
+        }
+        assert!(rounds > DISPUTE_ROUNDS_MAX, "{rounds} rounds");
+        let found = node.receive_digests(NodeId(2), Index(1), &digests, &three(), NodeId(1)).unwrap();
+        assert_eq!((found.index, found.outvoted, found.confirmed), (Index(3_000), false, true));
+    }
+
+    /// Breaks: the test above does not notice that nobody waits for a member that is behind.
+    #[test]
+    fn planted_members_behind_that_are_not_waited_for_are_found() {
+        use crate::planted::{Bug, with};
+        let check = || with(Bug::BehindNotWaitedFor, a_connected_member_that_is_behind_is_waited_for);
+        assert!(std::panic::catch_unwind(check).is_err(), "it was not found");
+    }
+
+    /// For how many rounds a dispute lasts that node 2 is connected to and does not decide.
+    fn rounds_of_a_dispute(distance: u64, mut reply: impl FnMut(&mut DivergenceDetector, u32)) -> u32 {
+        let digests: Vec<u64> = (1..=distance).collect();
+        let mut node = with_digests(&digests);
+        node.receive_digest(NodeId(3), Index(distance), 9);
+        let wrong = [&digests[..digests.len() - 1], &[9]].concat();
+        assert_eq!(node.receive_digests(NodeId(3), Index(1), &wrong, &three(), NodeId(1)), None);
+        for round in 1..10_000 {
+            reply(&mut node, round);
+            if let Some(found) = node.gossip_round(&three(), NodeId(1), |_| true) {
+                assert_eq!((found.outvoted, found.confirmed), (false, false));
+                return round;
+            }
+        }
+        panic!("the dispute has no end");
+    }
+
+    /// Breaks: a member that hangs, or replays for ever, keeps replicas acknowledging that differ.
+    #[test]
+    fn the_wait_for_a_member_that_is_behind_has_a_bound() {
+        assert_eq!(rounds_of_a_dispute(1_000, |_, _| {}), DISPUTE_ROUNDS_MAX, "it never replies");
+        let stands_still = |node: &mut DivergenceDetector, _| {
+            node.receive_digests(NodeId(2), Index(1), &[1], &three(), NodeId(1));
+        };
+        assert_eq!(rounds_of_a_dispute(4_000, stands_still), IDLE_ROUNDS_MAX);
+        let one_entry_a_round = |node: &mut DivergenceDetector, round: u32| {
+            let applied: Vec<u64> = (1..=u64::from(round)).collect();
+            node.receive_digests(NodeId(2), Index(1), &applied, &three(), NodeId(1));
+        };
+        assert_eq!(rounds_of_a_dispute(2_001, one_entry_a_round), IDLE_ROUNDS_MAX + 100);
+        assert_eq!(rounds_of_a_dispute(4_001, one_entry_a_round), IDLE_ROUNDS_MAX + 200);
     }
 }

@@ -17,7 +17,8 @@ impl Node {
                 self.send_to_all(&Message::Founding(announcement));
             }
             Formation::Formed { raft, .. } => {
-                let result = self.divergence.gossip_round(raft.membership(), self.config.node);
+                let is_connected = |peer| self.connections.get(&peer).is_some_and(|count| *count > 0);
+                let result = self.divergence.gossip_round(raft.membership(), self.config.node, is_connected);
                 self.act_on_dispute(result);
                 self.send_question(self.divergence.question());
                 if let Some(latest) = self.divergence.latest() {

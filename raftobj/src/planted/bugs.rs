@@ -140,6 +140,9 @@ bugs! {
     /// The members are asked for their digests only once: a lost reply ends the dispute, and nodes that are the majority
     /// stop. Revealed by a connection that breaks during a dispute.
     DisputeAskedOnce,
+    /// A dispute does not wait for connected members that are behind: nodes that are the majority stop. Revealed by a
+    /// member that replays its log for longer than a dispute lasts.
+    BehindNotWaitedFor,
 
     // Founding
 

@@ -46,6 +46,8 @@ pub(crate) enum LivenessFault {
     DelayedReadReplies,
     /// Acknowledgements of an earlier term arrive again at a leader that leads a later one.
     DelayedAcknowledgements,
+    /// A replica diverges while another node, which has restarted, still replays its log.
+    DivergenceDuringReplay,
 }
 
 /// Limits of the nodes.
@@ -129,8 +131,11 @@ impl Setup {
             draw.between("nodes in bounds", (*bounds.nodes.start()).into(), (*bounds.nodes.end()).into())
                 as u8
         };
-        let liveness_fault =
+        let mut liveness_fault =
             if bounds.faults { draw.pick("trouble", LIVENESS_FAULTS) } else { LivenessFault::None };
+        if bounds.faults && liveness_fault == LivenessFault::None && draw.one_in("replay in trouble", 2) {
+            liveness_fault = LivenessFault::DivergenceDuringReplay;
+        }
         let mut limits = Limits::draw(draw);
         if draw.one_in("small log", 8) {
             limits.log_bytes_max = draw.between("log bytes", 500, 8_000) as usize;

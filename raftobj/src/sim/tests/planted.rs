@@ -64,6 +64,7 @@ const UNKNOWN_LATE: &str = "a call ends unknown only after its deadline";
 const ENDS: &str = "every operation ends by its deadline";
 const EQUAL: &str = "replicas of an object are equal";
 const DETECTED: &str = "a diverged replica is detected";
+const ONLY_WRONG_STOPS: &str = "only a wrong replica stops";
 const ONLY_CALLS: &str = "only calls take effect";
 const APPLICABLE: &str = "every committed entry can be applied";
 const SERVES: &str = "after the last fault the cluster serves within a bound";
@@ -130,6 +131,7 @@ found! {
     planted_an_order_that_batches_change: OrderOfBatch within 20 by [EQUAL, ONLY_CALLS, ONCE];
     planted_a_method_that_stops_its_caller: FailingMethodStopsItsCaller within 50 by [APPLICABLE];
     planted_a_diverged_node_that_does_not_stop: DivergenceGoesOn within 200 by [DETECTED];
+    planted_a_member_behind_that_is_not_waited_for: BehindNotWaitedFor within 1_000 by [ONLY_WRONG_STOPS];
 
     // Founding
     planted_a_founding_list_sent_early: FoundingListSentEarly within 20 by [DURABLE];

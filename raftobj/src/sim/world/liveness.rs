@@ -127,7 +127,7 @@ impl<T: Object> World<T> {
         }
         self.tick();
         for at in 0..nodes {
-            while self.write(at, u8::MAX) || self.apply(at, u8::MAX) {}
+            while self.write(at, u8::MAX) || (self.apply_held != Some(at) && self.apply(at, u8::MAX)) {}
         }
         for from in 0..nodes {
             for to in 0..nodes {

@@ -26,6 +26,9 @@ const FILLING_ROUNDS_MAX: u32 = 200;
 /// How many terms an election with slow disks takes at most.
 const TERMS_MAX: u64 = 20;
 
+/// For so many rounds of gossip a replay takes longer than a dispute would last without it.
+const DISPUTE_GOSSIPS_HELD: u64 = 9;
+
 /// How many other leaders are elected at most until one leads again.
 const LEADERS_MAX: u32 = 8;
 
@@ -51,6 +54,7 @@ impl<T: Object> World<T> {
             LivenessFault::DelayedCalls => self.repeat_calls_of_ended_process(leader, follower),
             LivenessFault::DelayedReadReplies => self.repeat_read_replies(leader, follower, &live),
             LivenessFault::DelayedAcknowledgements => self.repeat_acknowledgements_of_a_term(leader, &live),
+            LivenessFault::DivergenceDuringReplay => self.diverge_during_replay(leader, follower),
         }
     }
 
@@ -297,6 +301,27 @@ impl<T: Object> World<T> {
         }
         self.start(leader, None, 0);
         self.await_quiet("a crashed leader rejoins the cluster");
+    }
+
+    /// A follower restarts, and does not apply its log yet, while the leader's replica diverges. The others wait for it, so
+    /// that a majority decides, and only the wrong replica stops.
+    fn diverge_during_replay(&mut self, leader: usize, follower: usize) {
+        self.operate_often(leader);
+        self.await_quiet("calls at a leader end");
+        self.crash(follower, 0, 0);
+        self.start(follower, None, 0);
+        self.apply_held = Some(follower);
+        if self.diverge(leader) {
+            self.may_stop = Some(leader);
+            self.operate_often(leader);
+            for _ in 0..DISPUTE_GOSSIPS_HELD * 4 * self.setup.limits.heartbeat_ticks {
+                self.round();
+            }
+        }
+        self.apply_held = None;
+        self.resolve_divergence();
+        self.await_quiet("a wrong replica restarts from its log");
+        self.may_stop = None;
     }
 
     /// A client makes an operation at a node; its deadline is long enough to elect another leader.

@@ -50,6 +50,10 @@ pub(crate) struct World<T: Object> {
     pub(crate) hash: u64,
     /// Whether a replica's digest has differed, which may stop a node.
     pub(super) divergence_seen: bool,
+    /// In the liveness phase: the machine whose object does not apply entries for a while.
+    pub(super) apply_held: Option<usize>,
+    /// In the liveness phase: the only machine whose node may stop, because its replica is wrong.
+    pub(super) may_stop: Option<usize>,
     /// The number of operations that have ended.
     pub(crate) operations_ended: usize,
     /// Records the calls of workloads.
@@ -90,6 +94,8 @@ impl<T: Object> World<T> {
             ticks: 0,
             hash: setup.seed,
             divergence_seen: false,
+            apply_held: None,
+            may_stop: None,
             operations_ended: 0,
             handle: RecordingHandle::new((program.object)()),
             acknowledged: Index(0),

@@ -57,6 +57,11 @@ impl<T: Object> World<T> {
     pub(super) fn end_if_stopped(&mut self, at: usize) {
         let Some(process) = &self.servers[at].process else { return };
         let Some(reason) = process.node.stopped() else { return };
+        ensure!(
+            self.may_stop.is_none_or(|wrong| wrong == at),
+            "only a wrong replica stops, while a majority of correct ones is connected",
+            "n{at}: {reason}"
+        );
         let is_diverged = process.divergence == Some(Divergence::Visible);
         ensure!(
             process.stop_requested
