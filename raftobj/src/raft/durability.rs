@@ -15,6 +15,7 @@ use super::types::{Entry, HardState, Index};
 use crate::marks::mark;
 use crate::planted::planted;
 use std::collections::VecDeque;
+use std::mem::discriminant;
 
 /// Counts the writes of one life of a node.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -85,7 +86,7 @@ impl Durability {
 
     /// Whether the present term and vote are durable.
     pub(crate) fn hard_state_is_durable(&self) -> bool {
-        planted!(OwnVoteBeforeFsync) || !self.hard_state_changed && self.hard_state_write <= self.done
+        !self.hard_state_changed && self.hard_state_write <= self.done
     }
 
     /// Term or vote have changed: the next write carries them.
@@ -114,18 +115,33 @@ impl Durability {
         if write <= self.done || planted_early(&envelope.message) {
             return Some(envelope);
         }
-        // One acknowledgement for all the appends that one write makes durable.
-        if let Message::Appended { match_index } = envelope.message
-            && let Some((id, newest)) = self.held.back_mut()
-            && let Message::Appended { match_index: before } = &mut newest.message
-            && (*id, newest.to, newest.term) == (write, envelope.to, envelope.term)
-        {
-            mark!(AcknowledgementsMerged);
-            *before = match_index.max(*before);
-            return None;
+        // While a disk hangs, a leader's heartbeats and a node's own campaigns go on: without merging, the messages that wait
+        // would grow without a bound.
+        for (id, earlier) in self.held.iter_mut().rev() {
+            if (*id, earlier.to, earlier.term) == (write, envelope.to, envelope.term)
+                && replaces(&mut earlier.message, &envelope.message)
+            {
+                return None;
+            }
+        }
+        let is_read =
+            |message: &Message| matches!(message, Message::ReadIndex { .. } | Message::ReadIndexReply { .. });
+        if is_read(&envelope.message) {
+            let same =
+                |(_, earlier): &(PersistId, Envelope)| is_read(&earlier.message) && earlier.to == envelope.to;
+            if self.held.iter().filter(|held| same(held)).count() >= READS_HELD_MAX {
+                let oldest = self.held.iter().position(same);
+                oldest.and_then(|oldest| self.held.remove(oldest));
+            }
         }
         self.held.push_back((write, envelope));
         None
+    }
+
+    /// How many messages wait.
+    #[cfg(test)]
+    fn held(&self) -> usize {
+        self.held.len()
     }
 
     /// The write with which all that `requires` names is durable: one that was submitted, or the next.
@@ -199,6 +215,30 @@ impl Durability {
     }
 }
 
+/// How many reads may wait for the disk, of or for one peer. At the limit the oldest is dropped: its node requests it again.
+const READS_HELD_MAX: usize = 64;
+
+/// Puts what `later` carries into an `earlier` message of the same sender, receiver and term, if one of them is enough.
+/// Messages may be lost in any case, so the latest of each kind is enough; reads have ids and do not replace each other.
+fn replaces(earlier: &mut Message, later: &Message) -> bool {
+    match (&mut *earlier, later) {
+        // One acknowledgement for all the appends that one write makes durable.
+        (Message::Appended { match_index: before }, Message::Appended { match_index }) => {
+            mark!(AcknowledgementsMerged);
+            *before = *match_index.max(before);
+        }
+        (Message::HeartbeatReply { round: before }, Message::HeartbeatReply { round }) => {
+            *before = *round.max(before);
+        }
+        // A vote that was granted stays granted.
+        (Message::VoteReply { granted: true }, Message::VoteReply { .. }) => {}
+        (Message::ReadIndex { .. } | Message::ReadIndexReply { .. }, _) => return false,
+        (earlier, later) if discriminant(earlier) == discriminant(later) => *earlier = later.clone(),
+        _ => return false,
+    }
+    true
+}
+
 /// Whether a planted bug sends this message before what it requires is durable.
 fn planted_early(message: &Message) -> bool {
     match message {
@@ -213,6 +253,8 @@ mod tests {
     use super::*;
     use crate::marks::{Counts, Mark};
     use crate::planted::{Bug, with};
+    use crate::raft::message::ReadId;
+    use crate::raft::types::{EntryId, NodeId, Term};
     use std::panic::catch_unwind;
 
     // Breaks: an entry counts as durable because another one was, at the same index, before it was deleted.
@@ -239,6 +281,37 @@ mod tests {
         let test = a_late_report_of_deleted_entries_does_not_count_for_their_replacements;
         let check = || with(Bug::PersistedAba, test);
         assert!(catch_unwind(check).is_err(), "it was not found");
+    }
+
+    // Breaks: while a disk hangs, messages that wait for it grow without a bound: 20 heartbeat replies a second, each
+    // campaign's requests, each retry of a read.
+    #[test]
+    fn messages_that_wait_for_a_hung_disk_have_a_bound() {
+        let mut durability = Durability::new(Index(0));
+        durability.hard_state_changed();
+        durability.next_write(HardState::default(), Index(0)).unwrap();
+        for time in 0..72_000 {
+            let messages = [
+                Message::HeartbeatReply { round: time },
+                Message::PreVote { last: EntryId::default() },
+                Message::PreVoteReply { of: Term(time), granted: time % 2 == 0 },
+                Message::VoteReply { granted: time == 7 },
+                Message::ReadIndex { id: ReadId(time) },
+            ];
+            for (message, to) in messages.into_iter().flat_map(|message| [(message.clone(), 2), (message, 3)])
+            {
+                let envelope = Envelope { from: NodeId(1), to: NodeId(to), term: Term(1), message };
+                assert_eq!(durability.hold(envelope, Requires::HardState, Index(0)), None);
+            }
+        }
+        assert_eq!(durability.held(), 2 * (4 + READS_HELD_MAX));
+        let sent = durability.persisted(PersistId(1));
+        let latest = [Message::HeartbeatReply { round: 71_999 }, Message::VoteReply { granted: true }];
+        for message in latest {
+            assert_eq!(sent.iter().filter(|envelope| envelope.message == message).count(), 2, "{message:?}");
+        }
+        let last_read = Message::ReadIndex { id: ReadId(71_999) };
+        assert!(sent.iter().any(|envelope| envelope.message == last_read), "the newest reads are kept");
     }
 
     // Breaks: a candidate counts a vote for itself that a crash takes back (§5.2: one vote a term).

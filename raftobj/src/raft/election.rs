@@ -84,7 +84,7 @@ impl Raft {
 
     /// A write has become durable: it may be the one with a candidate's vote for itself.
     pub(super) fn count_own_vote(&mut self) {
-        if matches!(self.state, ServerState::Candidate(_)) && self.durability.hard_state_is_durable() {
+        if matches!(self.state, ServerState::Candidate(_)) && self.own_vote_counts() {
             self.count_vote(self.config.id);
             mark!(ElectedByOwnVote if self.is_leader());
         }

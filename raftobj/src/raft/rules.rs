@@ -72,6 +72,12 @@ impl Raft {
         granted
     }
 
+    /// Whether a candidate's vote for itself counts: only when it is durable, or a crash takes it back and the node votes for
+    /// another in the same term (§5.2).
+    pub(super) fn own_vote_counts(&self) -> bool {
+        self.durability.hard_state_is_durable() || planted!(OwnVoteBeforeFsync)
+    }
+
     /// Thesis §9.6: whether this node would vote for a candidate whose log ends with `last`, in a term after the
     /// present one: it has not heard from a leader recently, and the log is up to date.
     pub(super) fn would_vote_for(&self, last: EntryId) -> bool {

@@ -2,6 +2,7 @@
 
 use crate::marks::{Counts, Mark};
 use crate::object::fixture::TestRandom;
+use crate::planted::{Bug, with};
 use crate::raft::config::Config;
 use crate::raft::election::Votes;
 use crate::raft::membership::{Member, Membership};
@@ -252,6 +253,13 @@ fn a_candidates_vote_counts_when_its_own_write_is_durable() {
     assert!(!raft.is_leader());
     raft.persisted(vote_write);
     assert!(raft.is_leader());
+}
+
+// Proves that the test above would find it.
+#[test]
+fn planted_own_vote_counted_early_is_found() {
+    let test = a_candidates_vote_counts_when_its_own_write_is_durable;
+    assert!(catch_unwind(|| with(Bug::OwnVoteBeforeFsync, test)).is_err(), "it was not found");
 }
 
 // Breaks: unconfirmed reads fill the memory, or a leader refuses a read below the limit.
