@@ -11,6 +11,8 @@ pub(crate) struct Cluster {
     pub(crate) addresses: Vec<String>,
     nodes: Vec<Option<Process>>,
     options: Vec<String>,
+    /// In front of each node's command line.
+    launcher: Vec<String>,
     directory: TempDir,
     /// None on loopback. The last field: it must be dropped after the processes in it.
     network: Option<Network>,
@@ -32,9 +34,18 @@ impl Cluster {
             nodes: addresses.iter().map(|_| None).collect(),
             addresses,
             options: options.iter().map(|option| (*option).to_owned()).collect(),
+            launcher: Vec::new(),
             directory: tempfile::tempdir().expect("a temporary directory can be made"),
             network,
         }
+    }
+
+    /// Three nodes on loopback whose processes may open at most `soft` files, not started. They can raise this limit up
+    /// to `hard`.
+    pub(crate) fn with_file_limit(soft: u64, hard: u64) -> Cluster {
+        let script = format!(r#"ulimit -Sn {soft} && ulimit -Hn {hard} && exec "$0" "$@""#);
+        let launcher = ["sh", "-c", &script].map(str::to_owned).to_vec();
+        Cluster { launcher, ..Cluster::new(3, &[]) }
     }
 
     /// Starts three nodes on loopback and waits for a leader.
@@ -54,7 +65,8 @@ impl Cluster {
     pub(crate) fn start(&mut self, node: usize) {
         let arguments = self.arguments(node);
         let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-        let launcher = self.network.as_ref().map(|network| network.launcher(node)).unwrap_or_default();
+        let launcher = self.network.as_ref().map(|network| network.launcher(node));
+        let launcher = launcher.unwrap_or_else(|| self.launcher.clone());
         self.nodes[node] = Some(Process::start_with_launcher(&launcher, self.directory.path(), &arguments));
     }
 

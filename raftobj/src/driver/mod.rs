@@ -11,6 +11,7 @@
 
 mod apply_thread;
 mod connections;
+pub(crate) mod descriptors;
 mod event_loop;
 mod job_queue;
 pub(crate) mod mailbox;

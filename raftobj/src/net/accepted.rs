@@ -3,31 +3,34 @@
 //! It may not know what a message means. Begin with [`accept`].
 //!
 //! A connection is unidentified until its handshake is done. Unidentified connections are bounded in number, time and
-//! bytes; one more closes the oldest. Each peer has at most one connection a lane: the newest, because a peer notices
+//! bytes; at the bound accepting pauses until there is room, and closes the oldest one if it must. Each peer has at most one connection a lane: the newest, because a peer notices
 //! the loss of the older one before we do.
 
 use super::backoff::Backoff;
 use super::close_reason::CloseReason;
+use super::first_ready::first_ready;
 use super::frame::Decoder;
-use super::options::ms;
+use super::options::{NetOptions, ms};
 use super::status::{AcceptedStatus, LaneCounts};
 use super::warn_once::WarnOnce;
 use super::{Lane, NetState, PeerKey, Side, handshake, tcp_options, transfer};
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
 use tokio::task::AbortHandle;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tracing::{debug, warn};
 
 /// All accepted connections.
 #[derive(Debug, Default)]
 pub(super) struct Accepted {
     table: RefCell<Table>,
+    slots: Rc<Slots>,
     warnings: RefCell<WarnOnce>,
 }
 
@@ -36,8 +39,40 @@ struct Table {
     /// The number of the last connection. Numbers are never reused.
     last: u64,
     /// In their handshake, oldest first.
-    unidentified: BTreeMap<u64, AbortHandle>,
+    unidentified: BTreeMap<u64, Handshake>,
     peers: BTreeMap<(PeerKey, Lane), AcceptedPeer>,
+}
+
+/// A connection in its handshake.
+#[derive(Debug)]
+struct Handshake {
+    task: AbortHandle,
+    since: Instant,
+}
+
+/// Counts the sockets of connections in their handshake. NB: a task that is aborted has its socket for a while.
+#[derive(Debug, Default)]
+struct Slots {
+    taken: Cell<usize>,
+    freed: Notify,
+}
+
+/// The socket of a connection in its handshake is open.
+#[derive(Debug)]
+struct Slot(Rc<Slots>);
+
+impl Slot {
+    fn take(slots: &Rc<Slots>) -> Slot {
+        slots.taken.set(slots.taken.get() + 1);
+        Slot(Rc::clone(slots))
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.0.taken.set(self.0.taken.get() - 1);
+        self.0.freed.notify_one();
+    }
 }
 
 /// A connection whose handshake is done.
@@ -56,6 +91,7 @@ pub(super) async fn accept(state: Rc<NetState>, listener: TcpListener) {
         match listener.accept().await {
             Ok((stream, from)) => {
                 backoff.reset();
+                state.accepted.wait_for_slot(&state.options).await;
                 spawn_serve(&state, stream, from);
             }
             // The peer closed this connection before it was accepted; the next one may be fine.
@@ -74,12 +110,13 @@ pub(super) async fn accept(state: Rc<NetState>, listener: TcpListener) {
 
 fn spawn_serve(state: &Rc<NetState>, stream: TcpStream, from: SocketAddr) {
     let number = state.accepted.next_number();
-    let task = state.spawn(serve(state.clone(), stream, from, number));
-    state.accepted.begin_handshake(number, task, state.options.handshakes_max);
+    let slot = Slot::take(&state.accepted.slots);
+    let task = state.spawn(serve(state.clone(), stream, from, number, slot));
+    state.accepted.begin_handshake(number, task);
 }
 
 /// Runs one accepted connection from its handshake to its end.
-async fn serve(state: Rc<NetState>, mut stream: TcpStream, from: SocketAddr, number: u64) {
+async fn serve(state: Rc<NetState>, mut stream: TcpStream, from: SocketAddr, number: u64, slot: Slot) {
     let (handler, options) = (&*state.handler, &state.options);
     let side = Side::Accepted { from };
     let mut decoder = Decoder::new(options.handshake_bytes_max);
@@ -107,6 +144,7 @@ async fn serve(state: Rc<NetState>, mut stream: TcpStream, from: SocketAddr, num
             return state.accepted.log_close(from, &why);
         }
     };
+    drop(slot);
     if let Some(from) = replaced {
         debug!(%from, ?lane, ?peer, "replaced by a newer connection");
         handler.disconnected(peer, lane, Side::Accepted { from }, &CloseReason::Replaced);
@@ -130,24 +168,41 @@ impl Accepted {
         table.last
     }
 
-    fn begin_handshake(&self, number: u64, task: AbortHandle, handshakes_max: usize) {
-        if self.handshakes() >= handshakes_max {
-            self.close_oldest_unidentified();
+    /// Waits until fewer than `handshakes_max` connections are in their handshake. Closes the oldest one once it has had
+    /// `handshake_ms_min`.
+    async fn wait_for_slot(&self, options: &NetOptions) {
+        let handshakes_max = options.handshakes_max;
+        while self.slots.taken.get() >= handshakes_max {
             if self.should_warn("handshakes_max") {
                 warn!(handshakes_max, "too many connections in their handshake, closing the oldest");
             }
+            let oldest = self.table.borrow().unidentified.first_key_value().map(|(_, oldest)| oldest.since);
+            match oldest.map(|since| since + ms(options.handshake_ms_min)) {
+                Some(until) if until > Instant::now() => {
+                    first_ready(self.slots.freed.notified(), sleep_until(until)).await;
+                }
+                // Its socket is closed when its task has ended.
+                Some(_) => {
+                    self.close_oldest_unidentified();
+                    self.slots.freed.notified().await;
+                }
+                None => self.slots.freed.notified().await,
+            }
         }
-        self.table.borrow_mut().unidentified.insert(number, task);
+    }
+
+    fn begin_handshake(&self, number: u64, task: AbortHandle) {
+        self.table.borrow_mut().unidentified.insert(number, Handshake { task, since: Instant::now() });
     }
 
     fn close_oldest_unidentified(&self) {
         if let Some((_, oldest)) = self.table.borrow_mut().unidentified.pop_first() {
-            oldest.abort();
+            oldest.task.abort();
         }
     }
 
     fn end_handshake(&self, number: u64) -> Option<AbortHandle> {
-        self.table.borrow_mut().unidentified.remove(&number)
+        self.table.borrow_mut().unidentified.remove(&number).map(|handshake| handshake.task)
     }
 
     /// Registers the connection. If it replaces another one, ends that and returns its address.
@@ -190,6 +245,12 @@ impl Accepted {
 
     fn should_warn(&self, topic: &str) -> bool {
         self.warnings.borrow_mut().should_warn(topic, std::time::Instant::now())
+    }
+
+    /// Sockets of connections in their handshake.
+    #[cfg(test)]
+    pub(super) fn sockets(&self) -> usize {
+        self.slots.taken.get()
     }
 
     pub(super) fn handshakes(&self) -> usize {

@@ -28,7 +28,7 @@
 //! | `stall_ms_max` without a byte taken by TCP | the sender closes the connection, and its queue is lost |
 //! | `receive_queue_bytes_max` per lane of a peer, `inbox_bytes_max` | the reader stops, and TCP stops the peer |
 //! | `handshake_bytes_max`, `handshake_ms_max` | the connection is closed |
-//! | `handshakes_max` | the oldest connection still in its handshake is closed |
+//! | `handshakes_max` | accepting pauses until a handshake ends; after `handshake_ms_min` the oldest one is closed |
 //! | `accepted_max` | the new connection is closed |
 //! | keepalive, `user_timeout_ms` | the operating system closes the connection |
 //!

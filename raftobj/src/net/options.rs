@@ -14,9 +14,11 @@ pub(crate) struct NetOptions {
     pub(crate) handshake_bytes_max: usize,
     /// Longest handshake, counted from the TCP connection.
     pub(crate) handshake_ms_max: u64,
-    /// Accepted connections within their handshake. One more closes the oldest of them: silent connections, however
-    /// many, do not keep a good one out.
+    /// Accepted connections within their handshake. At this number accepting pauses until one of them ends, or until the
+    /// oldest has had `handshake_ms_min` and is closed: silent connections, however many, do not keep a good one out.
     pub(crate) handshakes_max: usize,
+    /// Time that a connection has for its handshake however many others wait.
+    pub(crate) handshake_ms_min: u64,
     /// Accepted connections whose handshake is done. One more is closed.
     pub(crate) accepted_max: usize,
     /// Longest attempt to connect, for each address that a name resolves to.
@@ -59,8 +61,9 @@ impl Default for NetOptions {
             frame_bytes_max: 33 * MIB,
             handshake_bytes_max: 4096,
             handshake_ms_max: 1000,
-            // Together below 1,024 descriptors, the usual limit of a process, with room for files.
+            // The driver lowers both where the process may open few files.
             handshakes_max: 256,
+            handshake_ms_min: 20,
             accepted_max: 512,
             connect_ms_max: 1000,
             backoff_ms_min: 20,

@@ -9,6 +9,7 @@ use crate::codec::command::{COMMAND_OVERHEAD_MAX, SessionId};
 use crate::codec::entry::ENTRY_OVERHEAD_MAX;
 use crate::codec::hello::{HELLO_BYTES_MAX, MethodSignature};
 use crate::codec::membership::MEMBERS_MAX;
+use crate::driver::descriptors::{ConnectionLimits, connection_limits};
 use crate::driver::mailbox::Mailbox;
 use crate::driver::{Engine, Network, Parts, Timing};
 use crate::net::{self, NetOptions};
@@ -67,6 +68,9 @@ pub enum StartError {
     /// The data directory belongs to another node: it was first started with another address, object or list of peers.
     #[error("{0}")]
     WrongDataDir(String),
+    /// The process may open too few files for its node: connections of strangers would take them from the log.
+    #[error("{0}")]
+    OpenFiles(String),
     /// The system provides no thread, socket or random number.
     #[error("the system refuses what a node needs: {0}")]
     System(#[from] io::Error),
@@ -126,6 +130,8 @@ impl<T: Object> Builder<T> {
     /// It returns when the node runs: its port is bound and its log is read. The node may still wait for its peers;
     /// see [`Replica::ready`]. After a restart the object is rebuilt from the log, beginning with `object`.
     ///
+    /// It raises the process's soft limit of open files to the hard limit.
+    ///
     /// # Errors
     /// See [`StartError`]. Nothing runs then.
     pub fn start(self, object: T) -> Result<Replica<T>, StartError> {
@@ -133,6 +139,7 @@ impl<T: Object> Builder<T> {
         options.check().map_err(StartError::Options)?;
         let (address, founders) = self.checked_list()?;
         let path = absolute(self.data_dir.as_deref().ok_or(StartError::NoDataDir)?)?;
+        let connections = connection_limits(founders.len() - 1).map_err(StartError::OpenFiles)?;
         let listener = match (self.listener, &self.bind) {
             (Some(listener), _) => listener,
             (None, bind) => {
@@ -174,7 +181,7 @@ impl<T: Object> Builder<T> {
             node: Node::new(config, persistent_state),
             machine: Box::new(machine),
             writer,
-            network: Network { listener, peers, options: net_options(&options, random()?) },
+            network: Network { listener, peers, options: net_options(&options, connections, random()?) },
             timing: Timing {
                 tick: Duration::from_millis(options.tick_ms),
                 call_deadline: options.call_deadline,
@@ -317,13 +324,15 @@ fn open_call_limits(options: &Options) -> QueueLimits {
     }
 }
 
-fn net_options(options: &Options, seed: u64) -> NetOptions {
+fn net_options(options: &Options, connections: ConnectionLimits, seed: u64) -> NetOptions {
     let defaults = NetOptions::default();
     // The largest message is an AppendEntries or forwards calls: the largest command, or a batch of smaller ones.
     let overhead = COMMAND_OVERHEAD_MAX + ENTRY_OVERHEAD_MAX + 64;
     let frame_bytes_max = options.command_bytes_max.max(4 * APPEND_BYTES_MAX) + APPEND_BYTES_MAX + overhead;
     NetOptions {
         seed,
+        handshakes_max: connections.handshakes_max,
+        accepted_max: connections.accepted_max,
         frame_bytes_max,
         outbox_bytes_max: defaults.outbox_bytes_max.max(2 * frame_bytes_max),
         ..defaults

@@ -12,6 +12,7 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// Directories and the names in them. A clone is the same disk.
 pub(crate) trait Disk: Clone + Send + Sync + 'static {
@@ -90,7 +91,7 @@ pub(crate) struct RealFile {
 
 impl RealDisk {
     fn open_with(path: &Path, operation: &'static str, options: &OpenOptions) -> Result<RealFile, DiskError> {
-        let file = options.open(path).map_err(DiskError::at(operation, path))?;
+        let file = wait_for_descriptor(|| options.open(path)).map_err(DiskError::at(operation, path))?;
         Ok(RealFile { file, path: path.to_owned() })
     }
 }
@@ -106,7 +107,7 @@ impl Disk for RealDisk {
     }
 
     fn list(&self, dir: &Path) -> Result<Option<Vec<String>>, DiskError> {
-        let names = match fs::read_dir(dir) {
+        let names = match wait_for_descriptor(|| fs::read_dir(dir)) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             found => found.map_err(DiskError::at("list", dir))?,
         };
@@ -140,7 +141,8 @@ impl Disk for RealDisk {
     }
 
     fn sync_dir(&self, dir: &Path) -> Result<(), DiskError> {
-        let synced = File::open(dir).and_then(|file| file.sync_all());
+        // Only the open is repeated, never the sync (rule *an error closes the log*).
+        let synced = wait_for_descriptor(|| File::open(dir)).and_then(|file| file.sync_all());
         synced.map_err(DiskError::at("sync directory", dir))
     }
 }
@@ -169,5 +171,69 @@ impl DiskFile for RealFile {
             Err(TryLockError::WouldBlock) => Ok(false),
             Err(TryLockError::Error(error)) => Err(DiskError::at("lock", &self.path)(error)),
         }
+    }
+}
+
+/// Opens something, and repeats that where the process or the whole system has no free file descriptor: connections
+/// may take the last ones, and give them back. Nothing was written by an open that failed, so the disk is not at fault
+/// and the log is as before.
+///
+/// # Errors
+/// Of the operating system; there was no descriptor for [`DESCRIPTOR_WAIT_MS_MAX`].
+fn wait_for_descriptor<T>(mut open: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    let mut waited_ms = 0;
+    loop {
+        match open() {
+            Err(error) if is_out_of_descriptors(&error) => {
+                if waited_ms >= DESCRIPTOR_WAIT_MS_MAX {
+                    let text = format!(
+                        "{error}, for {DESCRIPTOR_WAIT_MS_MAX} ms: raise the limit of open files (`ulimit -n`, \
+                         `LimitNOFILE=`)"
+                    );
+                    return Err(io::Error::new(error.kind(), text));
+                }
+                #[allow(
+                    clippy::disallowed_methods,
+                    reason = "nothing reports a free descriptor; the wait is bounded"
+                )]
+                std::thread::sleep(Duration::from_millis(DESCRIPTOR_RETRY_MS));
+                waited_ms += DESCRIPTOR_RETRY_MS;
+            }
+            opened => return opened,
+        }
+    }
+}
+
+/// EMFILE (24) and ENFILE (23) have the same numbers on Linux, macOS and the BSDs.
+fn is_out_of_descriptors(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(23 | 24))
+}
+
+/// Longer than strangers can hold a descriptor: each handshake ends after a second.
+const DESCRIPTOR_WAIT_MS_MAX: u64 = 5_000;
+const DESCRIPTOR_RETRY_MS: u64 = 5;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // Breaks: a moment without descriptors ends a node; or one without end hangs it.
+    #[test]
+    fn an_open_waits_for_a_descriptor_with_a_bound() {
+        let fails = |times: u64, errno: i32| {
+            let mut calls = 0;
+            let opened = wait_for_descriptor(|| {
+                calls += 1;
+                if calls <= times { Err(io::Error::from_raw_os_error(errno)) } else { Ok(()) }
+            });
+            (opened.map_err(|error| error.to_string()), calls)
+        };
+        assert_eq!(fails(3, 24), (Ok(()), 4));
+        assert_eq!(fails(1, 23), (Ok(()), 2));
+        let (full_disk, calls) = fails(1, 28);
+        assert!(full_disk.is_err() && calls == 1, "{full_disk:?} after {calls} calls");
+        let (never, calls) = fails(u64::MAX, 24);
+        assert!(never.unwrap_err().contains("ulimit -n"));
+        assert_eq!(calls, 1 + DESCRIPTOR_WAIT_MS_MAX / DESCRIPTOR_RETRY_MS);
     }
 }

@@ -44,7 +44,7 @@ pub(super) fn recover<D: Disk>(
     disk: &D,
     dir: &Path,
     owner: Owner,
-) -> Result<(LogScan<D::File>, Recovered), OpenError> {
+) -> Result<(LogScan, Recovered), OpenError> {
     assert!(owner.boot.0 > 0, "the log is opened before the boot is counted");
     // A killed process may have left names that are not durable (rule *durable names*).
     disk.sync_dir(dir)?;
@@ -60,7 +60,7 @@ pub(super) fn recover<D: Disk>(
         mark!(LeftoverRemoved);
         disk.remove(&dir.join(name))?;
     }
-    repair(&found)?;
+    repair(disk, &found)?;
 
     let cursor = found.cursor;
     assert_eq!(replay.hard_state, cursor.hard_state, "the replay missed a hard state");
@@ -76,21 +76,23 @@ pub(super) fn recover<D: Disk>(
 }
 
 /// Makes durable what was found: writes unconfirmed frames again and overwrites a torn tail with zeros.
-fn repair<F: DiskFile>(found: &LogScan<F>) -> Result<(), DiskError> {
+fn repair<D: Disk>(disk: &D, found: &LogScan) -> Result<(), DiskError> {
     for segment in &found.segments {
         let is_torn = found.torn_tail.as_ref().is_some_and(|tail| tail.file == segment.path);
+        if !is_torn && segment.unconfirmed.is_empty() {
+            continue;
+        }
+        let file = disk.open(&segment.path)?;
         if !segment.unconfirmed.is_empty() {
             mark!(UnvouchedRewritten);
             let start = segment.end - segment.unconfirmed.len();
-            segment.file.write_at(&segment.unconfirmed, start as u64)?;
+            file.write_at(&segment.unconfirmed, start as u64)?;
         }
         if is_torn {
             mark!(TornTailCut);
-            fill_with_zeros(&segment.file, segment.end as u64, segment.header.bytes)?;
+            fill_with_zeros(&file, segment.end as u64, segment.header.bytes)?;
         }
-        if is_torn || !segment.unconfirmed.is_empty() {
-            segment.file.sync()?;
-        }
+        file.sync()?;
     }
     Ok(())
 }

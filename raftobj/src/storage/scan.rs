@@ -48,11 +48,10 @@ pub(super) struct RecordLocation<'a> {
     pub(super) record_bytes: usize,
 }
 
-/// A segment that was read.
+/// A segment that was read. Its file is closed again: a log has more segments than a process may open files.
 #[derive(Debug)]
-pub(super) struct ScannedSegment<F> {
+pub(super) struct ScannedSegment {
     pub(super) path: PathBuf,
-    pub(super) file: F,
     pub(super) header: SegmentHeader,
     /// How many whole frames it has.
     pub(super) frames: u64,
@@ -66,8 +65,8 @@ pub(super) struct ScannedSegment<F> {
 
 /// A log as it was found.
 #[derive(Debug)]
-pub(super) struct LogScan<F> {
-    pub(super) segments: Vec<ScannedSegment<F>>,
+pub(super) struct LogScan {
+    pub(super) segments: Vec<ScannedSegment>,
     /// After the last record.
     pub(super) cursor: Cursor,
     /// The chain value of the last whole frame.
@@ -96,7 +95,7 @@ pub(super) fn scan<D: Disk>(
     owner: Option<(NodeId, Incarnation)>,
     mode: ScanMode,
     visit: &mut dyn FnMut(RecordLocation<'_>, StoredRecord),
-) -> Result<LogScan<D::File>, DiskError> {
+) -> Result<LogScan, DiskError> {
     let names = disk.list(dir)?.unwrap_or_default();
     let mut scan = LogScan {
         segments: Vec::new(),
@@ -126,7 +125,7 @@ pub(super) fn scan<D: Disk>(
             file.sync()?;
         }
         match read_segment(&file, sequence, owner) {
-            Ok((header, image)) => scan.scan_segment(path, file, header, &image, visit),
+            Ok((header, image)) => scan.scan_segment(path, header, &image, visit),
             Err((offset, damage)) => scan.add_problem(&path, offset, damage),
         }
     }
@@ -174,7 +173,7 @@ fn read_segment<F: DiskFile>(
 /// The size of one read: an unreadable place is reported to this precision.
 const READ_BYTES: usize = 256 << 10;
 
-impl<F> LogScan<F> {
+impl LogScan {
     fn add_problem(&mut self, file: &Path, offset: u64, damage: Damage) {
         self.problems.push(Problem { file: file.to_owned(), offset, damage });
     }
@@ -182,7 +181,6 @@ impl<F> LogScan<F> {
     fn scan_segment(
         &mut self,
         path: PathBuf,
-        file: F,
         header: SegmentHeader,
         image: &Bytes,
         visit: &mut dyn FnMut(RecordLocation<'_>, StoredRecord),
@@ -227,7 +225,7 @@ impl<F> LogScan<F> {
         // Copied: a slice would keep the whole segment in memory.
         let unconfirmed = Bytes::copy_from_slice(&image[from..end]);
         let next = self.cursor.next;
-        self.segments.push(ScannedSegment { path, file, header, frames, next, end, unconfirmed });
+        self.segments.push(ScannedSegment { path, header, frames, next, end, unconfirmed });
     }
 
     /// A segment is in use, so all earlier segments were synced completely: nothing in them can be a torn tail.

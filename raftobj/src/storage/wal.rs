@@ -137,15 +137,16 @@ impl<D: Disk> Wal<D> {
             buffer: Vec::new(),
             closed_by: None,
         };
-        let mut before = found.cursor.first;
-        for ScannedSegment { file, header, frames, next, end, .. } in found.segments {
-            if frames > 0 {
-                mark!(SegmentsRecovered if wal.active.is_some());
-                wal.retire_active(before);
-                before = next;
-                wal.active = Some(ActiveSegment { file, header, end: end as u64 });
+        let newest = found.segments.iter().rposition(|segment| segment.frames > 0);
+        for (position, segment) in found.segments.into_iter().enumerate() {
+            let ScannedSegment { path, header, frames, next, end, .. } = segment;
+            if Some(position) == newest {
+                wal.active = Some(ActiveSegment { file: wal.disk.open(&path)?, header, end: end as u64 });
+            } else if frames > 0 {
+                mark!(SegmentsRecovered);
+                wal.full.push(FullSegment { sequence: header.sequence, next });
             } else if let NextSegment::Absent = wal.next {
-                wal.next = NextSegment::Ready(file, header);
+                wal.next = NextSegment::Ready(wal.disk.open(&path)?, header);
             }
         }
         Ok((wal, recovered))

@@ -136,6 +136,37 @@ fn a_thousand_silent_connections_keep_no_peer_out() {
     });
 }
 
+/// If it fails, a burst of connections takes descriptors beyond `handshakes_max`, and the log finds none.
+#[test]
+fn a_burst_of_connections_opens_no_more_sockets_than_allowed() {
+    run(async {
+        let options = NetOptions { handshakes_max: 4, handshake_ms_max: 60_000, ..quick() };
+        let b = Node::with(2, "127.0.0.1:0", options);
+        // They wait in the listener's queue, so that they are accepted at once.
+        let mut strangers: Vec<_> =
+            (0..200).map(|_| std::net::TcpStream::connect(&b.address).unwrap()).collect();
+        let accepted = &b.net.state.accepted;
+        bounded("all but the last are closed", async {
+            let mut highest = 0;
+            for stream in &mut strangers[..196] {
+                stream.set_nonblocking(true).unwrap();
+                while matches!(std::io::Read::read(stream, &mut [0]),
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+                {
+                    highest = highest.max(accepted.sockets());
+                    tokio::task::yield_now().await;
+                }
+            }
+            assert_eq!(highest, 4);
+        })
+        .await;
+        // The newest are not closed, and a peer needs no luck.
+        let a = Node::start(1);
+        let link = a.connect(&b.address).await;
+        b.receives_from(&a, link).await;
+    });
+}
+
 /// Connections that completed their handshake are bounded too, and new ones must not close older ones.
 #[test]
 fn accepted_connections_are_bounded() {

@@ -1,6 +1,7 @@
 //! Inspection of a directory: what it reports, and that it changes nothing.
 
 use super::inspect::{DirectoryReport, InspectError, inspect};
+use super::scan::{ScanMode, scan};
 use super::*;
 
 fn report_of(disk: &SimDisk) -> DirectoryReport {
@@ -16,6 +17,32 @@ fn a_directory_that_is_not_ours_is_not_inspected() {
     assert!(matches!(inspect(&disk, dir(), &mut |_| {}), Err(InspectError::NoNode { .. })));
     disk.set_bytes(&dir().join("identity"), b"Elvis");
     assert_eq!(report_of(&disk).problems.len(), 2, "the identity is not ours, and there is no log");
+}
+
+// Breaks: a node with more segments than it may open files does not start again.
+#[cfg(target_os = "linux")]
+#[test]
+fn reading_a_long_log_holds_one_file_open() {
+    let path = std::env::temp_dir().join(format!("raftobj-long-log-{}", std::process::id()));
+    std::fs::create_dir(&path).unwrap();
+    let path = path.canonicalize().unwrap();
+    let owner = Owner { node: NodeId(1), incarnation: Incarnation(2), boot: Boot(1) };
+    Wal::create(&RealDisk, &path, owner, SMALL).unwrap();
+    let (mut wal, _) = Wal::open(RealDisk, &path, owner, SMALL).unwrap();
+    (1..=30).for_each(|index| wal.append(&[entry(index, 1, 6_000)]).unwrap());
+    drop(wal);
+    let (mut highest, mut records) = (0, 0);
+    let found = scan(&RealDisk, &path, None, ScanMode::Start, &mut |_, _| {
+        let open = std::fs::read_dir("/proc/self/fd").unwrap();
+        let is_ours =
+            |file: &std::path::PathBuf| std::fs::read_link(file).is_ok_and(|to| to.starts_with(&path));
+        highest = highest.max(open.filter(|file| is_ours(&file.as_ref().unwrap().path())).count());
+        records += 1;
+    });
+    std::fs::remove_dir_all(&path).unwrap();
+    assert_eq!(found.unwrap().segments.len(), 30);
+    assert!(records >= 60, "{records} records");
+    assert!(highest <= 1, "{highest} files are open");
 }
 
 #[test]
