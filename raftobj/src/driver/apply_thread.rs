@@ -2,7 +2,7 @@
 
 use super::job_queue::{JobQueue, Taken};
 use super::mailbox::{Event, Mailbox};
-use crate::object::machine::Apply;
+use crate::object::machine::{Apply, Between};
 use crate::raft::types::Entry;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -24,21 +24,22 @@ pub(crate) struct ApplyThread {
 }
 
 impl ApplyThread {
-    /// Works until the queue is closed and empty, or an entry cannot be applied.
+    /// Works until the queue is closed, or an entry cannot be applied. Entries in a closed queue are left: the next start
+    /// reads them from the log, and whoever ends the node must not wait for methods that are slow.
     pub(crate) fn run(mut self) {
         let mut batches = Vec::new();
         let mut chunk_entries = CHUNK_ENTRIES_FIRST;
-        while self.jobs.take(&mut batches, None) == Taken::Jobs {
+        while self.jobs.take(&mut batches, None) == Taken::Jobs && !self.jobs.is_closed() {
             for entries in batches.drain(..) {
                 let mut rest = &entries[..];
                 while !rest.is_empty() {
                     let (chunk, behind) = rest.split_at(chunk_entries.min(rest.len()));
                     let began = Instant::now();
-                    let applied = self.machine.apply(chunk, &mut pause_from(began));
+                    let applied = self.machine.apply(chunk, &mut between_entries(&self.jobs, began));
                     let stopped = applied.stop.is_some();
                     // Fails where the node has ended: then nobody waits for it.
                     let _ = self.mailbox.put(Event::Applied(applied));
-                    if stopped {
+                    if stopped || self.jobs.is_closed() {
                         return;
                     }
                     chunk_entries = match began.elapsed() > CHUNK_TIME {
@@ -52,14 +53,17 @@ impl ApplyThread {
     }
 }
 
-/// True about every [`LOCK_HELD_MAX`].
-fn pause_from(mut since: Instant) -> impl FnMut() -> bool {
+/// A pause about every [`LOCK_HELD_MAX`], and the end once the queue is closed.
+fn between_entries<J>(jobs: &JobQueue<J>, mut since: Instant) -> impl FnMut() -> Between + use<'_, J> {
     move || {
-        let now = Instant::now();
-        let long = now - since >= LOCK_HELD_MAX;
-        if long {
-            since = now;
+        if jobs.is_closed() {
+            return Between::End;
         }
-        long
+        let now = Instant::now();
+        if now - since >= LOCK_HELD_MAX {
+            since = now;
+            return Between::Pause;
+        }
+        Between::Continue
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! It has no bound of its own: the event loop adds no more than the protocol has in flight.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -9,6 +10,8 @@ use std::time::Duration;
 pub(crate) struct JobQueue<J> {
     state: Mutex<State<J>>,
     filled: Condvar,
+    /// As `State::closed`, for a thread that is at work.
+    closed: AtomicBool,
 }
 
 struct State<J> {
@@ -29,7 +32,8 @@ pub(crate) enum Taken {
 
 impl<J> JobQueue<J> {
     pub(crate) fn new() -> JobQueue<J> {
-        JobQueue { state: Mutex::new(State { jobs: Vec::new(), closed: false }), filled: Condvar::new() }
+        let state = Mutex::new(State { jobs: Vec::new(), closed: false });
+        JobQueue { state, filled: Condvar::new(), closed: AtomicBool::new(false) }
     }
 
     /// Adds a job. After [`close`](JobQueue::close) it may never be taken.
@@ -67,10 +71,16 @@ impl<J> JobQueue<J> {
         Taken::Jobs
     }
 
-    /// No job will come any more. The jobs in the queue are still taken.
+    /// No job will come any more. The jobs in the queue can still be taken.
     pub(crate) fn close(&self) {
+        self.closed.store(true, Ordering::Relaxed);
         self.lock().closed = true;
         self.filled.notify_one();
+    }
+
+    /// Whether [`close`](JobQueue::close) was called. Costs next to nothing.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Relaxed)
     }
 
     fn lock(&self) -> MutexGuard<'_, State<J>> {

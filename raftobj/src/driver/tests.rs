@@ -7,7 +7,7 @@ use crate::node::{NodeConfig, PersistentState};
 use crate::object::Object;
 use crate::object::digest::Checkpoint;
 use crate::object::fixture::{Tally, noop};
-use crate::object::machine::Applied;
+use crate::object::machine::{Applied, Between};
 use crate::persistence::Opening;
 use crate::raft::types::{Boot, Entry, Incarnation, Index, NodeId, Ticks};
 use crate::storage::{self, NewIdentity};
@@ -35,7 +35,7 @@ struct PausingMachine {
 }
 
 impl Apply for PausingMachine {
-    fn apply(&mut self, entries: &[Entry], _: &mut dyn FnMut() -> bool) -> Applied {
+    fn apply(&mut self, entries: &[Entry], _: &mut dyn FnMut() -> Between) -> Applied {
         let mut applied = Applied::default();
         for entry in entries {
             if entry.id.index == self.pause_at {
@@ -76,6 +76,43 @@ fn applied_entries_are_reported_before_their_batch_is_complete() {
     wait_applied(Index(200));
     jobs.close();
     thread.join().unwrap();
+}
+
+/// Waits for the test in every entry.
+struct SlowMachine {
+    begun: mpsc::Sender<Index>,
+    resume: mpsc::Receiver<()>,
+}
+
+impl Apply for SlowMachine {
+    fn apply(&mut self, entries: &[Entry], between: &mut dyn FnMut() -> Between) -> Applied {
+        for entry in entries {
+            self.begun.send(entry.id.index).unwrap();
+            self.resume.recv_timeout(PATIENCE).expect("the node has ended, but goes on to apply");
+            if between() == Between::End {
+                break;
+            }
+        }
+        Applied::default()
+    }
+}
+
+// Breaks: whoever ends a node waits for all committed entries that its slow methods have not applied yet.
+#[test]
+fn the_end_waits_for_the_entry_that_is_being_applied_and_for_no_other() {
+    let (jobs, mailbox) =
+        (Arc::new(JobQueue::new()), Arc::new(Mailbox::new(QueueLimits { calls_max: 1, bytes_max: 1 })));
+    let ((begun, begins), (resume, resumed)) = (mpsc::channel(), mpsc::channel());
+    let machine = Box::new(SlowMachine { begun, resume: resumed });
+    let thread = ApplyThread { machine, jobs: Arc::clone(&jobs), mailbox };
+    let thread = std::thread::spawn(move || thread.run());
+    jobs.push((1..=65_536).map(|index| noop(1, index)).collect());
+    jobs.push((65_537..=70_000).map(|index| noop(1, index)).collect());
+    assert_eq!(begins.recv_timeout(PATIENCE), Ok(Index(1)));
+    jobs.close();
+    resume.send(()).unwrap();
+    thread.join().unwrap();
+    assert_eq!(begins.iter().count(), 0, "more entries were applied");
 }
 
 /// A node whose event loop panics when it starts, because of invalid options.

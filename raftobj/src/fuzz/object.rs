@@ -7,7 +7,7 @@ use crate::codec::method::MethodId;
 use crate::object::Object;
 use crate::object::describe::describe;
 use crate::object::lock::StateLock;
-use crate::object::machine::{Applied, Machine, MachineConfig, OnPanic};
+use crate::object::machine::{Applied, Between, Machine, MachineConfig, OnPanic};
 use crate::raft::types::{Entry, EntryId, EntryKind, Index, Term, Time};
 use crate::replica::call::decode_reply;
 use bytes::Bytes;
@@ -66,7 +66,8 @@ pub fn machine<T: Object + Default>(bytes: &[u8]) -> Option<Check> {
 fn apply<T: Object + Default>(entries: &[Entry], pauses: bool) -> Applied {
     let own = sample_command(1, b"").session;
     let config = MachineConfig { own, reply_bytes_max: 1 << 10, on_panic: OnPanic::Continue };
-    Machine::new(Arc::new(StateLock::new(T::default())), config).apply(entries, &mut || pauses)
+    let between = if pauses { Between::Pause } else { Between::Continue };
+    Machine::new(Arc::new(StateLock::new(T::default())), config).apply(entries, &mut || between)
 }
 
 /// An input of [`machine`] with these calls: each a method's name and its encoded arguments.

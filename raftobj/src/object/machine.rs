@@ -22,10 +22,21 @@ use std::borrow::Cow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
+/// What [`Machine::apply`] does between two entries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Between {
+    /// Apply the next entry.
+    Continue,
+    /// Release the object's lock, let all waiting readers enter, then apply the next entry.
+    Pause,
+    /// Apply no more of these entries.
+    End,
+}
+
 /// A [`Machine`] of any object type, for an apply thread or a simulator.
 pub(crate) trait Apply: Send {
     /// See [`Machine::apply`].
-    fn apply(&mut self, entries: &[Entry], pause: &mut dyn FnMut() -> bool) -> Applied;
+    fn apply(&mut self, entries: &[Entry], between: &mut dyn FnMut() -> Between) -> Applied;
 }
 
 /// Options of a [`Machine`].
@@ -135,10 +146,9 @@ impl<T: Object> Machine<T> {
 
     /// Applies committed entries. The first follows the last applied one, without a gap.
     ///
-    /// The object is locked at the first call that takes effect. While it is locked, `pause` is called after each
-    /// entry; it has the clock. When it returns true, the lock is released and all waiting readers enter before the
-    /// next entry. It should return true about every millisecond.
-    pub(crate) fn apply(&mut self, entries: &[Entry], pause: &mut dyn FnMut() -> bool) -> Applied {
+    /// The object is locked at the first call that takes effect. While it is locked, `between` is called after each
+    /// entry; it has the clock. It should ask for a pause about every millisecond.
+    pub(crate) fn apply(&mut self, entries: &[Entry], between: &mut dyn FnMut() -> Between) -> Applied {
         #[cfg(test)]
         let swapped = planted!(OrderOfBatch).then(|| with_ends_swapped(entries));
         #[cfg(test)]
@@ -161,8 +171,10 @@ impl<T: Object> Machine<T> {
                 }
                 Err(stop) => self.stop = Some(stop),
             }
-            if guard.is_some() && pause() {
-                guard = None;
+            match guard.is_some().then(&mut *between) {
+                None | Some(Between::Continue) => {}
+                Some(Between::Pause) => guard = None,
+                Some(Between::End) => break,
             }
         }
         Applied { upto: self.applied, time: self.time, stop: self.stop.clone(), ..applied }
@@ -251,8 +263,8 @@ impl<T: Object> Machine<T> {
 }
 
 impl<T: Object> Apply for Machine<T> {
-    fn apply(&mut self, entries: &[Entry], pause: &mut dyn FnMut() -> bool) -> Applied {
-        Machine::apply(self, entries, pause)
+    fn apply(&mut self, entries: &[Entry], between: &mut dyn FnMut() -> Between) -> Applied {
+        Machine::apply(self, entries, between)
     }
 }
 

@@ -5,7 +5,7 @@ use crate::calls::*;
 use crate::object::digest::Checkpoint;
 use crate::object::fixture::{ADD, Tally, TestRandom, arguments, entry, noop, session};
 use crate::object::lock::StateLock;
-use crate::object::machine::{Machine, MachineConfig, OnPanic};
+use crate::object::machine::{Between, Machine, MachineConfig, OnPanic};
 use crate::raft::types::{Entry, EntryKind, Term};
 use std::sync::Arc;
 
@@ -178,7 +178,7 @@ impl TestCluster {
         let node = &mut self.nodes[at];
         let done = node.checkpoints.len();
         let upto = done + self.random.below((self.committed - done) as u64 + 1) as usize;
-        let applied = node.machine.apply(&self.log[done..upto], &mut || false);
+        let applied = node.machine.apply(&self.log[done..upto], &mut || Between::Continue);
         node.checkpoints.extend(applied.checkpoints);
         for decision in applied.decisions {
             node.calls.decided(decision);

@@ -15,7 +15,7 @@ fn machine(skew: u64) -> Machine<Tally> {
 }
 
 fn apply(machine: &mut Machine<Tally>, entries: &[Entry]) -> Applied {
-    machine.apply(entries, &mut || false)
+    machine.apply(entries, &mut || Between::Continue)
 }
 
 fn replied(applied: &Applied) -> Vec<(u64, u64, Reply)> {
@@ -34,7 +34,7 @@ fn count(value: u64) -> Reply {
 #[test]
 fn a_machine_applies_behind_its_trait() {
     let mut machine: Box<dyn Apply> = Box::new(machine(0));
-    assert_eq!(machine.apply(&[noop(1, 1)], &mut || false).upto.index, Index(1));
+    assert_eq!(machine.apply(&[noop(1, 1)], &mut || Between::Continue).upto.index, Index(1));
 }
 
 // Breaks: a caller gets another entry than the one at which its call took effect.
@@ -189,7 +189,8 @@ fn batches_of_any_size_give_the_same_results() {
         let mut rest = &entries[..];
         while !rest.is_empty() {
             let (batch, left) = rest.split_at(1 + random.below(rest.len() as u64) as usize);
-            let applied = pieces.apply(batch, &mut || random.one_in(2));
+            let applied = pieces
+                .apply(batch, &mut || if random.one_in(2) { Between::Pause } else { Between::Continue });
             piecewise.upto = applied.upto;
             piecewise.checkpoints.extend(applied.checkpoints);
             piecewise.decisions.extend(applied.decisions);
@@ -219,7 +220,7 @@ fn a_paused_batch_lets_readers_in() {
             reader = Some(std::thread::spawn(move || sender.send(shared.read().counts[&5])));
             state.wait_for_a_reader();
         }
-        calls_done == 1
+        if calls_done == 1 { Between::Pause } else { Between::Continue }
     });
     assert_eq!(receiver.recv(), Ok(1), "the reader saw the state between the first call and the second");
     reader.unwrap().join().unwrap().unwrap();

@@ -6,6 +6,7 @@ use crate::codec::message::Message;
 use crate::hash::{hash_bytes, mix};
 use crate::node::Node;
 use crate::object::Object;
+use crate::object::machine::Between;
 use crate::persistence::{Write, Written};
 use crate::raft::types::{NodeId, Time};
 use crate::sim::operation::{End, OperationId};
@@ -153,7 +154,7 @@ impl<T: Object> World<T> {
             }
             let diverging = self.oracle.diverging_entries(process.divergence, &entries);
             let applying = diverging.as_ref().map_or(&entries, |(_, entries)| entries);
-            let applied = process.machine.apply(applying, &mut || false);
+            let applied = process.machine.apply(applying, &mut || Between::Continue);
             let count = applied.checkpoints.len();
             if let Some(stop) = &applied.stop {
                 Violation::raise("every committed entry can be applied", format!("n{at}: {stop}"));

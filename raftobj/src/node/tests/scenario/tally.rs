@@ -5,7 +5,7 @@ use super::options::ServerOptions;
 use crate::codec::command::SessionId;
 use crate::object::fixture::Tally;
 use crate::object::lock::StateLock;
-use crate::object::machine::{Applied, Machine, MachineConfig, OnPanic};
+use crate::object::machine::{Applied, Between, Machine, MachineConfig, OnPanic};
 use crate::raft::types::Entry;
 use std::sync::Arc;
 
@@ -30,7 +30,7 @@ impl TallyMachine {
     }
 
     pub(super) fn apply(&mut self, entries: &[Entry]) -> Applied {
-        self.machine.apply(entries, &mut || false)
+        self.machine.apply(entries, &mut || Between::Continue)
     }
 
     /// The keys with their counts: `1×5 2×1`.
