@@ -168,7 +168,7 @@ impl EventLoop {
                 drop(node);
                 send_reply(reply, self.status());
             }
-            Event::Log { count, reply } => send_reply(reply, node.log(count)),
+            Event::Log { page, reply } => send_reply(reply, node.log_page(page)),
             Event::Persisted(id) => node.persisted(id),
             Event::FoundingWritten(write) => node.founding_written(&write),
             Event::Applied(applied) => node.applied(applied),

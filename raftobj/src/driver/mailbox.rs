@@ -8,8 +8,8 @@ use crate::calls::CallId;
 use crate::calls::limits::QueueLimits;
 use crate::calls::outcome::{CallError, NotAppliedReason, Outcome, ReadError, Retry};
 use crate::codec::method::MethodId;
-use crate::node::FoundingWrite;
 use crate::node::status::Status;
+use crate::node::{FoundingWrite, LogPage};
 use crate::object::machine::Applied;
 use crate::raft::PersistId;
 use crate::raft::types::Entry;
@@ -30,8 +30,8 @@ pub(crate) enum Event {
     Read { deadline: Duration, reply: oneshot::Sender<Result<(), ReadError>> },
     /// A caller asks for the status.
     Status(oneshot::Sender<Status>),
-    /// A caller asks for the last entries of the log.
-    Log { count: usize, reply: oneshot::Sender<Vec<Entry>> },
+    /// A caller asks for a part of the log.
+    Log { page: LogPage, reply: oneshot::Sender<Option<Vec<Entry>>> },
     /// The WAL thread has made all writes up to this one durable.
     Persisted(PersistId),
     /// The WAL thread has made a step of the founding durable.

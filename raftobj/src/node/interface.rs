@@ -8,7 +8,7 @@ use crate::codec::method::MethodId;
 use crate::raft::Persist;
 use crate::raft::config::Config as RaftConfig;
 use crate::raft::membership::Membership;
-use crate::raft::types::{Boot, Entry, HardState, Incarnation, Index, NodeId, Ticks};
+use crate::raft::types::{Boot, Entry, EntryId, HardState, Incarnation, Index, NodeId, Ticks};
 
 /// Who the node is, and how it is set up.
 #[derive(Clone, Debug)]
@@ -67,6 +67,18 @@ pub(crate) struct Effects {
     /// Write to the log of the process.
     pub(crate) warnings: Vec<String>,
 }
+
+/// A part of the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LogPage {
+    /// The beginning of the last so many entries.
+    Last(usize),
+    /// At most so many entries after this one.
+    After(EntryId, usize),
+}
+
+/// The most entries of one [`LogPage`]: some 50 µs of the engine's time.
+pub(crate) const LOG_PAGE_ENTRIES: usize = 1_024;
 
 /// A step of the founding. It must be durable before a message speaks of it.
 #[derive(Clone, Debug, PartialEq, Eq)]

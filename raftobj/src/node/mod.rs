@@ -30,7 +30,7 @@ use crate::raft::message::Envelope;
 use crate::raft::types::{Entry, Index, NodeId, Term, Ticks, Time};
 use crate::raft::{PersistId, Raft, Restored};
 use bytes::Bytes;
-pub(crate) use interface::{Effects, FoundingWrite, NodeConfig, PersistentState};
+pub(crate) use interface::{Effects, FoundingWrite, LOG_PAGE_ENTRIES, LogPage, NodeConfig, PersistentState};
 
 use divergence::DivergenceDetector;
 use founding::{Founding, FoundingStep};
@@ -390,11 +390,20 @@ impl Node {
         }
     }
 
-    /// The last `count` entries of the log, oldest first.
-    pub(crate) fn log(&self, count: usize) -> Vec<Entry> {
-        let Formation::Formed { raft, .. } = &self.formation else { return Vec::new() };
+    /// A part of the log, oldest first: at most [`LOG_PAGE_ENTRIES`], because heartbeats wait meanwhile. `None` if the
+    /// entry that it should follow was replaced.
+    pub(crate) fn log_page(&self, page: LogPage) -> Option<Vec<Entry>> {
+        let Formation::Formed { raft, .. } = &self.formation else { return Some(Vec::new()) };
         let (first, last) = (raft.log().first_index(), raft.log().last_index());
-        let from = Index((last.0 + 1).saturating_sub(count as u64)).max(first);
-        raft.log().iter_from(from).cloned().collect()
+        let (from, count) = match page {
+            LogPage::Last(count) => (Index((last.0 + 1).saturating_sub(count as u64)).max(first), count),
+            LogPage::After(id, count) => {
+                if raft.log().term_at(id.index) != Some(id.term) {
+                    return None;
+                }
+                (id.index.next(), count)
+            }
+        };
+        Some(raft.log().iter_from(from).take(count.min(LOG_PAGE_ENTRIES)).cloned().collect())
     }
 }

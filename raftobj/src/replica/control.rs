@@ -3,6 +3,7 @@
 use super::wait::block_on;
 use crate::driver::Engine;
 use crate::driver::mailbox::Event;
+use crate::node::LogPage;
 use crate::node::status::Status;
 use crate::object::Object;
 use crate::object::describe::describe;
@@ -60,13 +61,20 @@ impl<'a, T: Object> NodeControl<'a, T> {
     }
 
     /// The last `count` entries of this node's log, committed or not, oldest first. Empty after the node's end.
+    ///
+    /// It takes memory for so many entries, and reads them in parts, between which the node goes on. If entries that were
+    /// read are replaced meanwhile, which happens to uncommitted ones, it begins again.
     pub fn last_entries(&self, count: usize) -> Vec<LogEntry> {
-        let (reply, entries) = oneshot::channel();
-        let submitted = self.engine.mailbox().put(Event::Log { count, reply });
-        let entries = match submitted.is_ok().then(|| block_on(entries)) {
-            Some(Ok(entries)) => entries,
-            _ => Vec::new(),
-        };
+        let mut entries: Vec<Entry> = Vec::new();
+        while entries.len() < count {
+            let left = count - entries.len();
+            let page = entries.last().map_or(LogPage::Last(left), |last| LogPage::After(last.id, left));
+            match self.log_page(page) {
+                Some(next) if next.is_empty() => break,
+                Some(next) => entries.extend(next),
+                None => entries.clear(),
+            }
+        }
         let line = |entry: Entry| {
             let mut description = describe::<T>(&entry);
             if let Some((end, _)) = description.char_indices().nth(DESCRIPTION_CHARS_MAX) {
@@ -76,6 +84,16 @@ impl<'a, T: Object> NodeControl<'a, T> {
             LogEntry { index: entry.id.index, term: entry.id.term, time: entry.time, description }
         };
         entries.into_iter().map(line).collect()
+    }
+
+    /// A part of the log; nothing after the node's end.
+    fn log_page(&self, page: LogPage) -> Option<Vec<Entry>> {
+        let (reply, entries) = oneshot::channel();
+        let submitted = self.engine.mailbox().put(Event::Log { page, reply });
+        match submitted.is_ok().then(|| block_on(entries)) {
+            Some(Ok(entries)) => entries,
+            _ => Some(Vec::new()),
+        }
     }
 
     /// Shuts the node down: its calls end, its files are closed, and its threads have ended when this returns. The object

@@ -7,6 +7,7 @@ use super::print;
 use super::server::ScriptedServer;
 use crate::calls::outcome::Committed;
 use crate::codec::message::Message;
+use crate::node::Node;
 use crate::object::digest::Checkpoint;
 use crate::raft::Raft;
 use crate::raft::message::Message as RaftMessage;
@@ -29,6 +30,12 @@ pub(super) struct Checks {
     pub(super) disk_lost: bool,
     /// The scenario makes replicas diverge.
     pub(super) may_diverge: bool,
+}
+
+/// All entries of a node's log.
+pub(super) fn whole_log(node: &Node) -> Vec<Entry> {
+    let log = node.raft().map(|raft| raft.log());
+    log.map_or(Vec::new(), |log| log.iter_from(log.first_index()).cloned().collect())
 }
 
 impl Checks {
@@ -99,7 +106,7 @@ impl Checks {
             if let Some(process) = &server.process
                 && let Some(raft) = process.node.raft()
             {
-                self.log_matches(&process.node.log(usize::MAX));
+                self.log_matches(&whole_log(&process.node));
                 self.nothing_decreases(server.host, raft, process.node.status().applied_index);
                 self.committed_entries_stay(servers, raft);
                 self.one_leader(raft);

@@ -2,6 +2,7 @@
 //! direction, `key=value` an option; arguments in brackets are optional. `quiet` before a command prints only what a
 //! client or an operator would see.
 
+use super::checks::whole_log;
 use super::cluster::Cluster;
 use super::command_line::{CommandLine, host};
 use super::network::Host;
@@ -239,7 +240,7 @@ fn show(cluster: &mut Cluster, line: &CommandLine) {
             // status [n1…]: see `print::status`.
             "status" => print::status(server),
             // log [n1…]: the log in memory, durable or not.
-            "log" => format!("{host} {}", print::entries(&server.process().node.log(usize::MAX))),
+            "log" => format!("{host} {}", print::entries(&whole_log(&server.process().node))),
             // disk [n1…]: the durable state, and the writes that wait.
             "disk" => {
                 let mut text = format!("{host} {}", print::hard_state(server.disk.hard_state));
