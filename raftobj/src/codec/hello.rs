@@ -9,6 +9,7 @@
 //! | address | varint length, then UTF-8 | the sender's address, as in its own list |
 //! | founders | varint count, then each as the address | the founding list of the sender |
 //! | largest command | varint | bytes; a node that accepts less would close the connection at a larger one |
+//! | largest log | varint | bytes; the node with the smallest limit fills first, and holds up or leaves the others |
 //! | object | varint length, then UTF-8 | the struct's name |
 //! | methods | varint count, then 4 + 1 + 4 bytes each | id, number of arguments, hash of their types as text |
 //!
@@ -22,7 +23,7 @@ use crate::raft::types::{Incarnation, NodeId};
 use bytes::Bytes;
 
 /// The protocol versions that this code supports.
-pub(crate) const PROTOCOL: std::ops::RangeInclusive<u64> = 1..=1;
+pub(crate) const PROTOCOL: std::ops::RangeInclusive<u64> = 2..=2;
 
 /// The longest hello.
 pub(crate) const HELLO_BYTES_MAX: usize = 4096;
@@ -42,6 +43,8 @@ pub(crate) struct Hello {
     pub(crate) founders: Vec<String>,
     /// Bytes of the largest command that the sender accepts.
     pub(crate) command_bytes_max: u64,
+    /// Bytes of the log that the sender holds at most.
+    pub(crate) log_bytes_max: u64,
     pub(crate) object: String,
     pub(crate) methods: Vec<MethodSignature>,
 }
@@ -88,6 +91,7 @@ impl Hello {
             buffer.put_slice(founder.as_bytes());
         }
         buffer.put_varint(self.command_bytes_max);
+        buffer.put_varint(self.log_bytes_max);
         buffer.put_slice(self.object.as_bytes());
         buffer.put_varint(self.methods.len() as u64);
         for method in &self.methods {
@@ -122,6 +126,7 @@ fn take_after_version(input: &mut Bytes) -> Result<Hello, DecodeError> {
     let founders = take_count(input, "count of founders", MEMBERS_MAX)?;
     let founders = (0..founders).map(|_| take_address(input)).collect::<Result<_, _>>()?;
     let command_bytes_max = input.take_varint("largest command")?;
+    let log_bytes_max = input.take_varint("largest log")?;
     let object = input.take_string("object")?;
     let methods = take_count(input, "count of methods", HELLO_BYTES_MAX / 9)?;
     let method = |_| {
@@ -130,7 +135,17 @@ fn take_after_version(input: &mut Bytes) -> Result<Hello, DecodeError> {
         Ok(MethodSignature { id, arity, types: input.take_u32("method types")? })
     };
     let methods = (0..methods).map(method).collect::<Result<_, DecodeError>>()?;
-    Ok(Hello { node, incarnation, cluster, address, founders, command_bytes_max, object, methods })
+    Ok(Hello {
+        node,
+        incarnation,
+        cluster,
+        address,
+        founders,
+        command_bytes_max,
+        log_bytes_max,
+        object,
+        methods,
+    })
 }
 
 fn take_address(input: &mut Bytes) -> Result<String, DecodeError> {
@@ -162,6 +177,7 @@ mod tests {
             address: "a:1".into(),
             founders: vec!["a:1".into(), "b:2".into()],
             command_bytes_max: 1 << 25,
+            log_bytes_max: 1 << 30,
             object: "KvStorage".into(),
             methods: vec![MethodSignature { id: MethodId::of("set"), arity: 2, types: 5 }],
         }
@@ -177,11 +193,13 @@ mod tests {
     }
 
     #[test]
-    fn a_later_protocol_and_garbage_are_different_errors() {
+    fn another_protocol_and_garbage_are_different_errors() {
         let mut bytes = hello().encode();
-        bytes[8] = 2;
-        bytes[9] = 9;
-        assert_eq!(Hello::decode(bytes.into()), Err(HelloError::Version { min: 2, max: 9 }));
+        for (min, max) in [(1, 1), (3, 9)] {
+            (bytes[8], bytes[9]) = (min, max);
+            let refused = HelloError::Version { min: min.into(), max: max.into() };
+            assert_eq!(Hello::decode(bytes.clone().into()), Err(refused));
+        }
         assert_eq!(Hello::decode(Bytes::from_static(b"GET / HTTP/1.1\r\n")), Err(HelloError::Foreign));
     }
 

@@ -130,6 +130,7 @@ pub(crate) fn sample_hello() -> Hello {
         address: "host1:4321".into(),
         founders: vec!["host1:4321".into(), "host2:4321".into()],
         command_bytes_max: 32 << 20,
+        log_bytes_max: 1 << 30,
         object: "KvStorage".into(),
         methods,
     }

@@ -20,6 +20,7 @@ impl Node {
             address: self.config.address.clone(),
             founders: self.config.founders.clone(),
             command_bytes_max: self.config.calls.command_bytes_max as u64,
+            log_bytes_max: self.config.raft.log_bytes_max as u64,
             object: self.config.object.clone(),
             methods: self.config.methods.clone(),
         }
@@ -123,7 +124,22 @@ impl Node {
             Formation::Formed { .. } => self.check_member(hello)?,
         }
         // Last, so that only a member can cause a warning and use memory for it.
-        self.check_methods(&hello.address, &hello.methods)
+        self.check_methods(&hello.address, &hello.methods)?;
+        self.compare_log_limit(&hello.address, hello.log_bytes_max);
+        Ok(())
+    }
+
+    /// Different limits are no reason to refuse: `log_bytes_max` is raised on one node after the other, and best before a
+    /// log is full. Warns once for each limit of a member.
+    fn compare_log_limit(&mut self, address: &str, theirs: u64) {
+        let ours = self.config.raft.log_bytes_max as u64;
+        let known = self.log_limits.insert(address.to_owned(), theirs);
+        if theirs != ours && known != Some(theirs) {
+            self.effects.warnings.push(format!(
+                "log_bytes_max is {theirs} at {address} and {ours} here: the smaller log is full first; give all nodes \
+                 the same log_bytes_max"
+            ));
+        }
     }
 
     /// Nodes whose methods take other arguments would decode each other's entries wrongly.

@@ -13,6 +13,7 @@ pub(crate) mod founding;
 mod gossip;
 mod handshake;
 mod interface;
+mod log_size;
 mod proposals;
 pub(crate) mod status;
 #[cfg(test)]
@@ -34,6 +35,7 @@ pub(crate) use interface::{Effects, FoundingWrite, LOG_PAGE_ENTRIES, LogPage, No
 
 use divergence::DivergenceDetector;
 use founding::{Founding, FoundingStep};
+use log_size::LogSizeWatch;
 use status::{Leadership, Role};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -55,6 +57,9 @@ pub(crate) struct Node {
     warned_methods: BTreeSet<(String, MethodId)>,
     /// Members whose forwarded calls a warning was logged for.
     warned_members: BTreeSet<NodeId>,
+    /// The last known `log_bytes_max` of each member.
+    log_limits: BTreeMap<String, u64>,
+    log_size: LogSizeWatch,
     applied: Index,
     panics: u64,
     /// Why the node has stopped, if it has.
@@ -101,6 +106,8 @@ impl Node {
             refusals: BTreeMap::new(),
             warned_methods: BTreeSet::new(),
             warned_members: BTreeSet::new(),
+            log_limits: BTreeMap::new(),
+            log_size: LogSizeWatch::default(),
             applied: Index(0),
             panics: 0,
             stopped: None,
@@ -133,6 +140,10 @@ impl Node {
                      node stops leading; check its disk"
                 ));
             }
+        }
+        if let Formation::Formed { raft, .. } = &self.formation {
+            let warning = self.log_size.check(raft.log().bytes(), self.config.raft.log_bytes_max);
+            self.effects.warnings.extend(warning);
         }
         self.calls.tick(self.now);
         if self.now.0.is_multiple_of(self.config.gossip_ticks.0) {

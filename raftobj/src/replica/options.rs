@@ -33,7 +33,8 @@ pub struct Options {
     /// The largest reply, encoded, in bytes. Default 32 MiB. A larger reply is dropped: its call ends with
     /// [`CallError::Applied`](crate::CallError::Applied).
     pub reply_bytes_max: usize,
-    /// Limit of the log in memory, in bytes. A leader whose log has reached it refuses calls. Default 1 GiB.
+    /// Limit of the log in memory, in bytes. A leader whose log has reached it refuses calls. A node warns at 80, 95 and
+    /// 100 percent. Give all nodes the same limit, one after the other: the smallest log is full first. Default 1 GiB.
     pub log_bytes_max: usize,
     /// Limit of the calls of this node that were sent to a leader and have no outcome yet. Default 8,192.
     pub in_flight_calls_max: usize,

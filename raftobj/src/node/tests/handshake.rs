@@ -25,6 +25,26 @@ fn nodes_with_different_command_limits_refuse_each_other() {
     assert!(refusal.contains("command_bytes_max"), "{refusal}");
 }
 
+// Breaks: nobody notices that one node's log is full before the others'.
+#[test]
+fn another_limit_of_the_log_is_warned_of_once() {
+    let mut node = leader_of_two();
+    let mut hello = Node::new(config(2, 2), PersistentState::default()).hello();
+    let mut warnings = |hello: &Hello| {
+        assert!(node.check_hello(&hello.encode(), None).is_ok());
+        node.effects().map_or(Vec::new(), |effects| effects.warnings)
+    };
+    assert!(warnings(&hello).is_empty());
+    hello.log_bytes_max /= 2;
+    let warning = warnings(&hello).concat();
+    assert!(warning.contains("log_bytes_max is 524288 at n2:1 and 1048576 here"), "{warning}");
+    assert!(warnings(&hello).is_empty());
+    hello.log_bytes_max *= 2;
+    assert!(warnings(&hello).is_empty());
+    hello.log_bytes_max *= 2;
+    assert_eq!(warnings(&hello).len(), 1);
+}
+
 // Breaks: arguments are decoded for another version of the method.
 #[test]
 fn nodes_with_different_versions_of_a_method_refuse_each_other() {
