@@ -132,12 +132,21 @@ pub(crate) struct Cluster {
 impl Cluster {
     /// Starts `size` nodes and waits until they can serve.
     pub(crate) fn start(size: usize, change: impl FnOnce(&mut Options)) -> (Cluster, Vec<Replica<Store>>) {
+        Cluster::start_in(TempDir::new(), size, change)
+    }
+
+    /// As [`Cluster::start`], with the nodes' directories in this one.
+    pub(crate) fn start_in(
+        directory: TempDir,
+        size: usize,
+        change: impl FnOnce(&mut Options),
+    ) -> (Cluster, Vec<Replica<Store>>) {
         let listeners: Vec<_> = (0..size).map(|_| listener()).collect();
         let addresses = listeners.iter().map(|one| one.local_addr().unwrap().to_string()).collect();
         let mut options = Options::default();
         options.call_deadline = PATIENCE;
         change(&mut options);
-        let cluster = Cluster { addresses, directory: TempDir::new(), options };
+        let cluster = Cluster { addresses, directory, options };
         let nodes: Vec<_> =
             listeners.into_iter().enumerate().map(|(at, one)| cluster.node(at, one)).collect();
         nodes.iter().for_each(ready);

@@ -6,4 +6,5 @@
 mod calls;
 mod cluster;
 mod ends;
+mod full_disk;
 mod limits;

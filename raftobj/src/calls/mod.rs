@@ -73,6 +73,8 @@ pub(crate) struct Calls {
     peers_refused: Option<PeersRefused>,
     /// Why the node has stopped.
     stopped: Option<String>,
+    /// Whether this node leads and its own disk is nearly full: then it would refuse every call.
+    own_disk_is_full: bool,
     /// The last refusal by this leader since a call was decided.
     refusal: Option<CallsRefusal>,
     applied: Index,
@@ -112,6 +114,7 @@ impl Calls {
             founding: None,
             peers_refused: None,
             stopped: None,
+            own_disk_is_full: false,
             refusal: None,
             applied: Index(0),
             queue: CallQueue::default(),
@@ -216,6 +219,11 @@ impl Calls {
             self.retry.new_leader(self.now);
             self.resend_all();
         }
+    }
+
+    /// Whether this node leads and its own disk is nearly full. Then calls stay in the queue, and are not applied if that lasts.
+    pub(crate) fn set_own_disk_is_full(&mut self, is_full: bool) {
+        self.own_disk_is_full = is_full;
     }
 
     /// There is a new connection to a peer; messages on the old one may be lost.
@@ -368,7 +376,14 @@ impl Calls {
     /// Moves calls from the queue to the window while it has room, then sends all that the leader was not sent.
     fn send(&mut self, commands: &mut Vec<Command>) {
         let idle = !self.window.in_flight();
-        while let Some(pending) = self.queue.pop_if(|pending| self.window.has_room(pending, &self.config)) {
+        // While the leader's disk is nearly full, one call at a time asks whether it has space again. The others stay in the
+        // queue: without a number they cannot take effect, and their callers learn that.
+        let is_probing = self.refusal == Some(CallsRefusal::DiskNearlyFull);
+        while let Some(pending) = self.queue.pop_if(|pending| {
+            self.window.has_room(pending, &self.config)
+                && !self.own_disk_is_full
+                && !(is_probing && self.window.calls() > 0)
+        }) {
             let call = pending.call;
             let number = self.window.push(pending);
             if planted!(DeadlineForgotten) {
@@ -413,6 +428,11 @@ impl Calls {
                 let ahead = self.queue.ahead(position) + self.window.calls();
                 self.queue.remove(position);
                 let (reason, retry) = match (&self.peers_refused, &self.founding, self.leader) {
+                    (_, _, Some(_))
+                        if self.own_disk_is_full || self.refusal == Some(CallsRefusal::DiskNearlyFull) =>
+                    {
+                        (NotAppliedReason::DiskNearlyFull, Retry::Here)
+                    }
                     (_, _, Some(_)) => (NotAppliedReason::Queued { ahead }, Retry::Here),
                     (Some(PeersRefused { peers, reason }), _, None) => {
                         mark!(RefusalReported);
@@ -434,6 +454,7 @@ impl Calls {
                 let reason = match self.refusal {
                     Some(CallsRefusal::Busy) => UnknownReason::LogFull,
                     Some(CallsRefusal::NotAdmitted) => UnknownReason::MethodUnknown,
+                    Some(CallsRefusal::DiskNearlyFull) => UnknownReason::DiskNearlyFull,
                     Some(CallsRefusal::NotLeader) | None => UnknownReason::Deadline,
                 };
                 if planted!(SentCallDenied) {

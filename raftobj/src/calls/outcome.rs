@@ -113,6 +113,9 @@ pub enum NotAppliedReason {
         /// Why, and the remedy.
         reason: String,
     },
+    /// The leader's disk is nearly full. Retry here, when there is space on it.
+    #[error("the leader's disk is nearly full, so it accepts no calls; free space on it, then try again")]
+    DiskNearlyFull,
     /// The command is larger than the limit. Retry never.
     #[error("the command has {bytes} bytes, more than the limit of {limit}; send less in one call")]
     TooLarge {
@@ -141,6 +144,11 @@ pub enum UnknownReason {
     /// The leader's log was full until the deadline. Not applied, if the leader did not change meanwhile.
     #[error("the leader's log has reached log_bytes_max, so it accepts no calls; see its status")]
     LogFull,
+    /// The leader's disk was nearly full until the deadline. Not applied, if the leader did not change meanwhile.
+    #[error(
+        "the leader's disk is nearly full, so it accepts no calls; free space on it, then read the value and try again"
+    )]
+    DiskNearlyFull,
     /// The leader does not have the method, because it runs another version of the code. Not applied, if the leader did
     /// not change meanwhile.
     #[error("the leader does not have this method; run the same version on all nodes")]

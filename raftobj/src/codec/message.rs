@@ -63,6 +63,8 @@ pub(crate) enum CallsRefusal {
     /// The first of them failed the check of `object::admission`: its object or method is unknown there, or its session
     /// is not the sender's.
     NotAdmitted,
+    /// The leader's disk is nearly full.
+    DiskNearlyFull,
 }
 
 /// A node's state in the founding of a cluster.
@@ -107,6 +109,7 @@ impl Message {
                     CallsRefusal::NotLeader => 0,
                     CallsRefusal::Busy => 1,
                     CallsRefusal::NotAdmitted => 2,
+                    CallsRefusal::DiskNearlyFull => 3,
                 });
             }
             Message::Founding(announcement) => {
@@ -163,6 +166,7 @@ impl Message {
                     0 => CallsRefusal::NotLeader,
                     1 => CallsRefusal::Busy,
                     2 => CallsRefusal::NotAdmitted,
+                    3 => CallsRefusal::DiskNearlyFull,
                     other => return Err(invalid("refusal", other)),
                 };
                 Message::CallsRefused { from, why }
@@ -356,6 +360,7 @@ mod tests {
             Message::CallsRefused { from: Number(8), why: CallsRefusal::NotLeader },
             Message::CallsRefused { from: Number(8), why: CallsRefusal::Busy },
             Message::CallsRefused { from: Number(8), why: CallsRefusal::NotAdmitted },
+            Message::CallsRefused { from: Number(8), why: CallsRefusal::DiskNearlyFull },
             Message::Founding(Announcement::Waiting),
             Message::Founding(Announcement::Proposed(membership.clone())),
             Message::Founding(Announcement::Formed(membership)),

@@ -172,6 +172,7 @@ impl EventLoop {
             Event::Persisted(id) => node.persisted(id),
             Event::FoundingWritten(write) => node.founding_written(&write),
             Event::Applied(applied) => node.applied(applied),
+            Event::DiskSpace { is_short } => node.set_disk_nearly_full(is_short),
             Event::Failed(reason) => node.stop(&reason),
             Event::Shutdown => {
                 node.stop("it was shut down");

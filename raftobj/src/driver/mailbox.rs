@@ -38,6 +38,8 @@ pub(crate) enum Event {
     FoundingWritten(FoundingWrite),
     /// The apply thread has applied entries.
     Applied(Applied),
+    /// The WAL thread has found the disk nearly full, or with space again.
+    DiskSpace { is_short: bool },
     /// A thread of the node has failed, and the node cannot go on.
     Failed(String),
     /// The user shuts the node down.

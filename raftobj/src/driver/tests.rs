@@ -124,7 +124,7 @@ fn panicking_engine(path: &std::path::Path) -> Engine {
         address: "n1:1".to_owned(),
         founding: vec!["n1:1".to_owned()],
     };
-    let options = storage::WalOptions { segment_bytes: 1 << 16 };
+    let options = storage::WalOptions { segment_bytes: 1 << 16, reserve_bytes: 1 << 16 };
     let opened = Opening::begin(RealDisk, path, options, new_identity).unwrap().finish().unwrap();
     let config = NodeConfig {
         node: NodeId(1),

@@ -7,7 +7,7 @@ use crate::persistence::{Write, Writer, Written};
 use crate::storage::{PreparedSegment, RealDisk};
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Something for the thread to do.
 pub(crate) enum WalJob {
@@ -20,6 +20,9 @@ pub(crate) enum WalJob {
 /// After this long without a write, the WAL is marked on the disk as synced to its end.
 const IDLE: Duration = Duration::from_millis(100);
 
+/// How often a full disk is tried again.
+const SPACE_RETRY: Duration = Duration::from_secs(1);
+
 pub(crate) struct WalThread {
     pub(crate) writer: Writer<RealDisk>,
     pub(crate) jobs: Arc<JobQueue<WalJob>>,
@@ -31,17 +34,31 @@ impl WalThread {
     pub(crate) fn run(mut self) {
         let mut jobs = Vec::new();
         let mut preparing: Option<JoinHandle<()>> = None;
+        let mut last_retry = Instant::now();
+        let mut was_short = false;
         let result = loop {
-            match self.jobs.take(&mut jobs, Some(IDLE)) {
-                Taken::Jobs => {}
-                Taken::Idle => match self.writer.mark_idle() {
-                    Ok(()) => continue,
-                    Err(reason) => break Err(reason),
-                },
+            let worked = match self.jobs.take(&mut jobs, Some(IDLE)) {
+                Taken::Jobs => self.work(&mut jobs),
+                Taken::Idle => self.writer.mark_idle(),
                 Taken::Closed => break self.writer.mark_idle(),
-            }
-            if let Err(reason) = self.work(&mut jobs) {
+            };
+            if let Err(reason) = worked {
                 break Err(reason);
+            }
+            let is_short = self.writer.is_short_of_space();
+            if is_short != was_short {
+                was_short = is_short;
+                let _ = self.mailbox.put(Event::DiskSpace { is_short });
+            }
+            if is_short {
+                if last_retry.elapsed() < SPACE_RETRY {
+                    continue;
+                }
+                last_retry = Instant::now();
+                match self.writer.retry() {
+                    Ok(written) => self.report(written),
+                    Err(reason) => break Err(reason),
+                }
             }
             if let Some(job) = self.writer.prepare_next() {
                 let jobs = Arc::clone(&self.jobs);
@@ -69,7 +86,14 @@ impl WalThread {
                 WalJob::Prepared(prepared) => self.writer.install_prepared(prepared)?,
             }
         }
-        let Written { founding, persisted } = self.writer.write(&mut writes)?;
+        let written = self.writer.write(&mut writes)?;
+        self.report(written);
+        Ok(())
+    }
+
+    /// Reports to the node what is durable now.
+    fn report(&self, written: Written) {
+        let Written { founding, persisted } = written;
         // Fails where the node has ended: then nobody waits for it.
         for step in founding {
             let _ = self.mailbox.put(Event::FoundingWritten(step));
@@ -77,7 +101,6 @@ impl WalThread {
         if let Some(last) = persisted {
             let _ = self.mailbox.put(Event::Persisted(last));
         }
-        Ok(())
     }
 }
 

@@ -220,6 +220,8 @@ marks! {
     DivergenceUndecided: "replicas differed, and no majority agreed",
     /// The method is unknown here, or the session is not the sender's.
     CallBarred: "a forwarded call was refused before it was appended",
+    /// Its disk is nearly full.
+    CallRefusedDiskFull: "a leader without space refused a call",
 
     // storage
 
@@ -233,6 +235,16 @@ marks! {
     SegmentRotated: "a segment was full",
     /// Another thread had created it in the meantime.
     SegmentReady: "a prepared segment was used",
+    /// The leader refuses new calls.
+    DiskNearlyFull: "a disk had no space for the next segment or the reserve",
+    /// The log continues in space that nobody else can take.
+    ReserveTaken: "the reserve became a segment",
+    /// The log waits, open.
+    NoSpaceForSegment: "a log waited for space",
+    /// The leader accepts calls again.
+    SpaceReturned: "a disk had space again",
+    /// A start on a full disk, or a founding.
+    ReserveReleased: "a reserve was released for a new identity",
     /// The log created one itself.
     SegmentPreparedLate: "a segment was prepared too late",
     /// A crash while a segment was created.

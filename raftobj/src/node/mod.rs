@@ -62,6 +62,8 @@ pub(crate) struct Node {
     log_size: LogSizeWatch,
     applied: Index,
     panics: u64,
+    /// Whether this node's disk has no space for the next segment of its log, or not for its reserve.
+    disk_nearly_full: bool,
     /// Why the node has stopped, if it has.
     stopped: Option<String>,
     effects: Effects,
@@ -110,6 +112,7 @@ impl Node {
             log_size: LogSizeWatch::default(),
             applied: Index(0),
             panics: 0,
+            disk_nearly_full: false,
             stopped: None,
             effects: Effects::default(),
         };
@@ -256,6 +259,20 @@ impl Node {
         }
     }
 
+    /// This node's disk is nearly full, or has space again. Meanwhile a leader refuses new calls: what the log still has room
+    /// for is kept for elections, and for the entries that are under way.
+    pub(crate) fn set_disk_nearly_full(&mut self, is_nearly_full: bool) {
+        if self.disk_nearly_full != is_nearly_full && self.stopped.is_none() {
+            self.effects.warnings.push(match is_nearly_full {
+                true => "the disk is nearly full: while this node leads, new calls are refused; free space on the disk of \
+                         the data directory, and the node continues by itself"
+                    .to_owned(),
+                false => "the disk has space again".to_owned(),
+            });
+        }
+        self.disk_nearly_full = is_nearly_full;
+    }
+
     /// Committed entries were applied. Decisions about calls of this node end them.
     pub(crate) fn applied(&mut self, applied: Applied) {
         let Applied { upto, time: _, checkpoints, decisions, panics, stop } = applied;
@@ -293,7 +310,10 @@ impl Node {
         loop {
             let mut changed = false;
             if self.stopped.is_none() {
-                self.calls.set_leader(self.leader());
+                let leader = self.leader();
+                let leads = leader.is_some_and(|leader| leader.node == self.config.node);
+                self.calls.set_leader(leader);
+                self.calls.set_own_disk_is_full(leads && self.disk_nearly_full);
             }
             let ready = self.calls.ready();
             changed |= !ready.is_empty();

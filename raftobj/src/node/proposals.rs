@@ -48,6 +48,10 @@ impl Node {
     fn propose(&mut self, commands: &[Command]) -> Result<(), (Number, CallsRefusal)> {
         let Formation::Formed { raft, .. } = &mut self.formation else { return Ok(()) };
         for command in commands {
+            if self.disk_nearly_full && raft.is_leader() {
+                mark!(CallRefusedDiskFull);
+                return Err((command.number, CallsRefusal::DiskNearlyFull));
+            }
             let why = match raft.propose(command.encode()) {
                 Ok(_) => continue,
                 Err(ProposeError::NotLeader) => CallsRefusal::NotLeader,

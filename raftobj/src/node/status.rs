@@ -79,6 +79,9 @@ pub struct Status {
     pub log_bytes: usize,
     /// The limit of `log_bytes`: a leader at it refuses calls.
     pub log_bytes_max: usize,
+    /// Whether its disk has no space for the next segment of the log or for the reserve. While this node leads, new calls
+    /// are refused.
+    pub disk_nearly_full: bool,
     /// Bytes of messages that were received and not handled yet.
     pub inbox_bytes: usize,
     /// Incoming connections whose hello has not arrived yet.
@@ -177,6 +180,7 @@ impl Node {
             waiting_for: Vec::new(),
             log_bytes: 0,
             log_bytes_max: self.config.raft.log_bytes_max,
+            disk_nearly_full: self.disk_nearly_full,
             inbox_bytes: 0,
             unidentified_connections: 0,
             calls_in_flight,

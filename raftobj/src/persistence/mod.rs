@@ -5,9 +5,11 @@
 //! users run. It never knows who waits for a write, nor what time it is. Begin with [`Opening`].
 
 use crate::node::{FoundingWrite, PersistentState};
+use crate::planted::planted;
 use crate::raft::{Persist, PersistId};
 use crate::storage::PrepareJob;
 use crate::storage::disk::Disk;
+use crate::storage::wal::WalError;
 use crate::storage::{
     Directory, FormedCluster, Identity, NewIdentity, Owner, PreparedSegment, Record, TornTail, Wal,
     WalOptions,
@@ -18,6 +20,11 @@ use std::path::{Path, PathBuf};
 pub(crate) struct Writer<D: Disk> {
     directory: Directory<D>,
     wal: Wal<D>,
+    /// Records that the log has not taken, because the disk has no space. The node's windows bound them: what is not
+    /// acknowledged keeps them closed.
+    waiting: Vec<Record>,
+    /// The last of the writes that they complete.
+    waiting_id: Option<PersistId>,
 }
 
 /// Something to make durable.
@@ -54,6 +61,8 @@ pub(crate) struct Opened<D: Disk> {
     pub(crate) persistent_state: PersistentState,
     /// The end of the log that a crash had torn, and that was cut off.
     pub(crate) torn_tail: Option<TornTail>,
+    /// Whether the disk had no space for this start, so that a reserve was used.
+    pub(crate) disk_was_full: bool,
 }
 
 impl<D: Disk> Opening<D> {
@@ -90,24 +99,26 @@ impl<D: Disk> Opening<D> {
             hard_state: recovered.hard_state,
             entries: recovered.entries,
         };
-        let writer = Writer { directory: self.directory, wal };
-        Ok(Opened { writer, owner, persistent_state, torn_tail: recovered.torn_tail })
+        let disk_was_full = self.directory.was_full();
+        let writer = Writer { directory: self.directory, wal, waiting: Vec::new(), waiting_id: None };
+        Ok(Opened { writer, owner, persistent_state, torn_tail: recovered.torn_tail, disk_was_full })
     }
 }
 
 impl<D: Disk> Writer<D> {
-    /// One group commit: writes everything, then syncs once. `writes` is empty afterwards.
+    /// One group commit: writes everything, then syncs once. `writes` is empty afterwards. Without space on the disk, entries
+    /// and hard state wait for [`Writer::retry`], and those of later writes behind them.
     ///
     /// # Errors
     /// The error of the disk. Then none of `writes` may be acknowledged, and nothing can be written any more.
     pub(crate) fn write(&mut self, writes: &mut Vec<Write>) -> Result<Written, String> {
-        let mut records = Vec::new();
+        let was_waiting = self.is_waiting();
         let mut written = Written::default();
         for write in writes.drain(..) {
             match write {
                 Write::Persist(persist) => {
-                    written.persisted = Some(persist.id);
-                    put_records(&mut records, persist);
+                    self.waiting_id = Some(persist.id);
+                    put_records(&mut self.waiting, persist);
                 }
                 Write::Founding(step) => {
                     match &step {
@@ -121,11 +132,44 @@ impl<D: Disk> Writer<D> {
                 }
             }
         }
-        if written.persisted.is_some() {
-            self.wal.append(&records).map_err(sentence)?;
-            self.wal.sync().map_err(sentence)?;
+        if !was_waiting {
+            written.persisted = self.commit()?;
         }
         Ok(written)
+    }
+
+    /// Writes what waits for space, if there is some now.
+    ///
+    /// # Errors
+    /// Like [`Writer::write`].
+    pub(crate) fn retry(&mut self) -> Result<Written, String> {
+        Ok(Written { founding: Vec::new(), persisted: self.commit()? })
+    }
+
+    /// Whether writes wait for space on the disk.
+    fn is_waiting(&self) -> bool {
+        self.waiting_id.is_some()
+    }
+
+    /// Whether the disk is nearly full (see [`Wal::is_short_of_space`]), or writes wait for space.
+    pub(crate) fn is_short_of_space(&self) -> bool {
+        self.wal.is_short_of_space() || self.is_waiting()
+    }
+
+    /// Appends and syncs everything that waits. Returns the last write that is complete.
+    fn commit(&mut self) -> Result<Option<PersistId>, String> {
+        let Some(last) = self.waiting_id else { return Ok(None) };
+        match self.wal.append(&self.waiting) {
+            Err(WalError::NoSpace { written, .. }) => {
+                self.waiting.drain(..written);
+                return Ok(planted!(AcknowledgedWithoutSpace).then_some(last));
+            }
+            appended => appended.map_err(sentence)?,
+        }
+        self.wal.sync().map_err(sentence)?;
+        self.waiting = Vec::new();
+        self.waiting_id = None;
+        Ok(Some(last))
     }
 
     /// To call when no writes are queued: see [`Wal::mark_idle`].

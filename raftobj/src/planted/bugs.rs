@@ -172,6 +172,10 @@ bugs! {
     /// A failed fsync is repeated: the second succeeds, and the data is gone. Revealed by a failed fsync followed by a
     /// power cut.
     FsyncRetried,
+    /// What waits for space on the disk is acknowledged. Revealed by a crash while a disk is full.
+    AcknowledgedWithoutSpace,
+    /// A full disk is not tried again: its node refuses calls for ever. Revealed by a disk that gets space again.
+    FullDiskNotRetried,
     /// The directory is not fsynced after the rename of a segment. Revealed by a power cut after a rotation.
     SegmentNameNotSynced,
     /// The directory is not fsynced after the rename of the identity: boot, proposal and cluster go back.

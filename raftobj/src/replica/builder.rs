@@ -155,14 +155,20 @@ impl<T: Object> Builder<T> {
             address: address.clone(),
             founding: founders.clone(),
         };
-        let storage_options = storage::WalOptions { segment_bytes: options.segment_bytes };
+        let storage_options = storage::WalOptions {
+            segment_bytes: options.segment_bytes,
+            reserve_bytes: options.disk_reserve_bytes,
+        };
         let opening =
             Opening::begin(RealDisk, &path, storage_options, new_identity).map_err(StartError::Storage)?;
         check_identity(opening.identity(), &path, &address, &founders, T::NAME)?;
-        let Opened { writer, owner, persistent_state, torn_tail } =
+        let Opened { writer, owner, persistent_state, torn_tail, disk_was_full } =
             opening.finish().map_err(StartError::Storage)?;
         if let Some(tail) = &torn_tail {
             tracing::warn!("{address}: {tail}");
+        }
+        if disk_was_full {
+            tracing::warn!("{address}: the disk of {} is full; free space on it", path.display());
         }
         tracing::debug!("{address}: {} entries read from {}", persistent_state.entries.len(), path.display());
 

@@ -46,6 +46,10 @@ pub struct Options {
     pub queue_bytes_max: usize,
     /// The size of a segment file of the log, in bytes. Default 8 MiB. A larger batch has a file of its own.
     pub segment_bytes: u64,
+    /// The size of the reserve, a file in the data directory with space for the log on a full disk, in bytes. Default
+    /// 8 MiB; zero: none. While the disk has no room for the reserve or for the next segment, the node's status says so, and
+    /// a leader refuses new calls; the cluster elects, reads, and completes the calls that are under way.
+    pub disk_reserve_bytes: u64,
     /// What a panic in a replicated method does. Default [`OnPanic::Continue`].
     pub on_panic: OnPanic,
 }
@@ -67,6 +71,7 @@ impl Default for Options {
             queue_calls_max: 262_144,
             queue_bytes_max: 256 << 20,
             segment_bytes: 8 << 20,
+            disk_reserve_bytes: 8 << 20,
             on_panic: OnPanic::Continue,
         }
     }
@@ -155,6 +160,12 @@ impl Options {
         if self.segment_bytes < 64 << 10 {
             return Err(format!("segment_bytes ({}) is below 64 KiB", self.segment_bytes));
         }
+        if self.disk_reserve_bytes != 0 && self.disk_reserve_bytes < 64 << 10 {
+            return Err(format!(
+                "disk_reserve_bytes ({}) is below 64 KiB and not zero",
+                self.disk_reserve_bytes
+            ));
+        }
         Ok(())
     }
 }
@@ -190,5 +201,7 @@ mod tests {
         named(Options { election_timeout_ms_max: u64::MAX, ..Options::default() }, "election_timeout_ms_max");
         named(Options { disk_stall_ms_max: 499, ..Options::default() }, "disk_stall_ms_max");
         named(Options { segment_bytes: 1, ..Options::default() }, "segment_bytes");
+        named(Options { disk_reserve_bytes: 1, ..Options::default() }, "disk_reserve_bytes");
+        assert_eq!(Options { disk_reserve_bytes: 0, ..Options::default() }.check(), Ok(()));
     }
 }

@@ -11,7 +11,7 @@
 use super::damage::{Damage, Problem};
 use super::disk::{Disk, DiskError, DiskFile};
 use super::identity::{FormedCluster, IDENTITY_FORMAT, Identity, IdentityError};
-use super::prepare::is_tmp_segment;
+use super::prepare::{RESERVE, fill_with_zeros, is_tmp, remove_if_exists};
 use super::segment::{FIRST_SEQUENCE, HeaderError, SEGMENT_HEADER_BYTES, SegmentHeader, sequence_in};
 use super::wal::Wal;
 use super::{Owner, WalOptions};
@@ -28,6 +28,9 @@ pub(super) const LOCK: &str = "LOCK";
 /// The name of the file of [`Identity`].
 pub(super) const IDENTITY: &str = "identity";
 const IDENTITY_TMP: &str = "identity.tmp";
+/// Space for a new identity where the disk has none.
+const IDENTITY_RESERVE: &str = "identity.reserve";
+const IDENTITY_RESERVE_BYTES: u64 = 16 << 10;
 const LOCK_TEXT: &[u8] = b"raftobj: a node uses this directory while it holds the lock of this file\n";
 /// An identity has some hundred bytes. A file longer than this is none, and is not read.
 const IDENTITY_BYTES_MAX: u64 = 16 << 20;
@@ -38,6 +41,9 @@ pub(crate) struct Directory<D: Disk> {
     disk: D,
     path: PathBuf,
     identity: Identity,
+    has_reserve: bool,
+    /// Whether the disk had no space for an identity, and a reserve was released.
+    was_full: bool,
     /// The lock is held until this handle is dropped.
     _lock: D::File,
 }
@@ -110,7 +116,9 @@ impl<D: Disk> Directory<D> {
         }
         let lock = lock(&disk, path)?;
         if let Some(identity) = read_identity(&disk, path)? {
-            return Ok(Directory { disk, path: path.to_owned(), identity, _lock: lock });
+            let has_reserve = has(IDENTITY_RESERVE);
+            let path = path.to_owned();
+            return Ok(Directory { disk, path, identity, has_reserve, was_full: false, _lock: lock });
         }
         refuse_foreign(&disk, path, &disk.list(path)?.unwrap_or_default())?;
         mark!(DirectoryBegunAgain if has_our_lock);
@@ -125,8 +133,14 @@ impl<D: Disk> Directory<D> {
         let identity =
             Identity { node, incarnation, boot, object, address, founding, proposal: None, formed: None };
         Wal::create(&disk, path, Owner { node, incarnation, boot }, options)?;
-        let mut directory =
-            Directory { disk, path: path.to_owned(), identity: identity.clone(), _lock: lock };
+        let mut directory = Directory {
+            disk,
+            path: path.to_owned(),
+            identity: identity.clone(),
+            has_reserve: false,
+            was_full: false,
+            _lock: lock,
+        };
         directory.replace(identity)?;
         Ok(directory)
     }
@@ -141,7 +155,15 @@ impl<D: Disk> Directory<D> {
     pub(crate) fn begin_boot(&mut self) -> Result<Owner, DirectoryError> {
         let boot = Boot(self.identity.boot.0 + 1);
         self.replace(Identity { boot, ..self.identity.clone() })?;
+        if !self.has_reserve {
+            self.create_reserve()?;
+        }
         Ok(Owner { node: self.identity.node, incarnation: self.identity.incarnation, boot })
+    }
+
+    /// Whether a reserve was released since [`Directory::open`], because the disk was full.
+    pub(crate) fn was_full(&self) -> bool {
+        self.was_full
     }
 
     /// Saves, durably, the membership that this node proposes to found. Before it is sent to any peer.
@@ -158,19 +180,53 @@ impl<D: Disk> Directory<D> {
     /// may hold either, and [`Directory::identity`] is still the old one.
     fn replace(&mut self, identity: Identity) -> Result<(), DirectoryError> {
         let tmp = self.path.join(IDENTITY_TMP);
-        match self.disk.remove(&tmp) {
-            Err(error) if !error.is_missing() => return Err(error.into()),
-            _ => {}
+        // The log's reserve is the last resort; the log makes it anew when there is space.
+        let mut reserves = [IDENTITY_RESERVE, RESERVE].into_iter();
+        while let Err(error) = self.write_tmp(&tmp, &identity) {
+            let Some(reserve) = reserves.next().filter(|_| error.is_no_space()) else {
+                return Err(error.into());
+            };
+            mark!(ReserveReleased);
+            remove_if_exists(&self.disk, &tmp)?;
+            remove_if_exists(&self.disk, &self.path.join(reserve))?;
+            (self.has_reserve, self.was_full) = (false, true);
         }
-        let file = self.disk.create(&tmp)?;
-        file.write_at(&identity.encode(), 0)?;
-        file.sync()?;
         self.disk.rename(&tmp, &self.path.join(IDENTITY))?;
         if !planted!(IdentityNameNotSynced) {
             self.disk.sync_dir(&self.path)?;
         }
         self.identity = identity;
         Ok(())
+    }
+}
+
+impl<D: Disk> Directory<D> {
+    fn write_tmp(&self, tmp: &Path, identity: &Identity) -> Result<(), DiskError> {
+        remove_if_exists(&self.disk, tmp)?;
+        let file = self.disk.create(tmp)?;
+        file.write_at(&identity.encode(), 0)?;
+        file.sync()
+    }
+
+    /// Creates the reserve for the next identity, unless there is no space. Its content does not matter.
+    fn create_reserve(&mut self) -> Result<(), DiskError> {
+        let path = self.path.join(IDENTITY_RESERVE);
+        remove_if_exists(&self.disk, &path)?;
+        let created = self.disk.create(&path).and_then(|file| {
+            fill_with_zeros(&file, 0, IDENTITY_RESERVE_BYTES)?;
+            file.sync()
+        });
+        match created {
+            Err(error) if error.is_no_space() => {
+                remove_if_exists(&self.disk, &path)?;
+                self.was_full = true;
+                Ok(())
+            }
+            created => {
+                self.has_reserve = created.is_ok();
+                created
+            }
+        }
     }
 }
 
@@ -206,7 +262,11 @@ fn refuse_foreign<D: Disk>(disk: &D, path: &Path, names: &[String]) -> Result<()
             IDENTITY => true,
             LOCK => is_lock(disk, &file)?,
             IDENTITY_TMP => names.iter().any(|name| name == LOCK),
-            name if is_tmp_segment(name) => names.iter().any(|name| name == LOCK),
+            // Beside a log, that decides.
+            IDENTITY_RESERVE | RESERVE => {
+                names.iter().any(|name| name == LOCK || sequence_in(name).is_some())
+            }
+            name if is_tmp(name) => names.iter().any(|name| name == LOCK),
             name => match sequence_in(name) {
                 Some(sequence) => match content_of_segment(disk, &file)? {
                     SegmentContent::Unused => sequence == FIRST_SEQUENCE,

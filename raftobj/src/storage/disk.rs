@@ -76,6 +76,11 @@ impl DiskError {
     pub(crate) fn is_missing(&self) -> bool {
         self.source.kind() == io::ErrorKind::NotFound
     }
+
+    /// Whether the disk has no room for a file, or the owner of the process may have no more of it.
+    pub(crate) fn is_no_space(&self) -> bool {
+        matches!(self.source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+    }
 }
 
 /// The operating system's files.

@@ -39,7 +39,7 @@ const MEMORY_HEADER: MemoryBound = MemoryBound { bytes_fixed: 16 << 10, bytes_pe
 /// larger in memory than on the disk, by the same factor as on the wire.
 const MEMORY_DIRECTORY: MemoryBound = MemoryBound { bytes_fixed: 4 << 20, bytes_per_byte: 256 };
 
-const OPTIONS: WalOptions = WalOptions { segment_bytes: 8 << 10 };
+const OPTIONS: WalOptions = WalOptions { segment_bytes: 8 << 10, reserve_bytes: 0 };
 
 const OWNER: Owner = Owner { node: NodeId(1), incarnation: Incarnation(1 << 40), boot: Boot(1) };
 

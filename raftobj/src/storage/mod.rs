@@ -9,6 +9,7 @@
 //! |---|---|
 //! | `LOCK` | a running node holds its lock |
 //! | `identity` | the node's ids, the list it was founded with, how often it was started ([`identity`]) |
+//! | `reserve`, `identity.reserve` | space for the log and for a new identity on a full disk |
 //! | `wal-<sequence>` | the log, in segments of 8 MiB ([`segment`]) of frames ([`frame`]) of records ([`record`]) |
 //! | `*.tmp` | a file that a crash left unfinished; the next start removes it |
 //!
@@ -37,6 +38,7 @@
 //! | *chain*: a frame repeats the checksum of the previous frame, so that lost and misdirected writes and left-over bytes are detected | `frame`, `LogScan::scan_segment` | `chain` |
 //! | *segments identify themselves*: format, owner, sequence, length and a unique id are in the header; file name and file size only have to agree with it | `segment`, `scan::read_segment` | `damaged_files`: `a_missing_or_exchanged_file_is_refused`, `a_file_of_another_node_or_another_disk_is_refused`, `a_file_of_another_length_is_refused`, `a_newer_format_is_reported_as_newer` |
 //! | *zero-filled segments*: a segment is filled with zeros and synced before it is used, so that later syncs write no metadata; the next one is made in the background | [`prepare`] | `appending`: `a_prepared_segment_is_used_and_a_late_one_is_not` |
+//! | *space before use*: a batch is written only where its segment exists already with all its bytes. Where none can be created the log stays as it is, and takes the batch when there is space again: no write to the log meets a full disk. The reserve is the last segment that can always be made | `Wal::rotate`, `Wal::take_reserve` | `full_disk` |
 //! | *durable names*: a file is complete and synced before it is renamed to its final name; after create and rename the directory is synced, after the creation of a directory its parent | `prepare::publish_segment`, `Directory::replace`, `directory::create_all` | `directories`: `a_new_directory_is_durable_with_all_its_ancestors`, `after_every_power_cut_the_identity_is_the_old_or_the_new_one` |
 //! | *append only*: nothing synced is changed. An entry at index i removes all entries from i on when the log is replayed, but no hard state. Each segment begins with the next index and the hard state in force, so that older segments can be released | `replay`, `Wal::rotate` | `appending`: `appended_records_are_read_back_across_starts_and_segments` |
 //! | *unreadable is damage*: a read error is not the end of the log, and a node that may have lost acknowledged entries does not start | `scan::read_segment`, `directory::read_identity` | `damaged_files`: `an_unreadable_file_is_damage_and_not_the_end` |
@@ -103,11 +105,13 @@ pub(crate) struct Owner {
 pub(crate) struct WalOptions {
     /// Size of a segment, at least 5 KiB. A batch that does not fit gets a larger segment.
     pub(crate) segment_bytes: u64,
+    /// Size of the reserve for a disk without free space, at least 5 KiB; zero: none is kept.
+    pub(crate) reserve_bytes: u64,
 }
 
 impl Default for WalOptions {
     fn default() -> WalOptions {
-        WalOptions { segment_bytes: 8 << 20 }
+        WalOptions { segment_bytes: 8 << 20, reserve_bytes: 8 << 20 }
     }
 }
 
@@ -115,5 +119,13 @@ impl WalOptions {
     /// The size within bounds, in whole sectors.
     fn segment_bytes(self) -> u64 {
         self.segment_bytes.clamp(5 << 10, 1 << 30).next_multiple_of(512)
+    }
+
+    /// The size of the reserve within bounds, in whole sectors.
+    fn reserve_bytes(self) -> u64 {
+        match self.reserve_bytes {
+            0 => 0,
+            bytes => bytes.clamp(5 << 10, 1 << 30).next_multiple_of(512),
+        }
     }
 }

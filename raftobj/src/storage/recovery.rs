@@ -7,7 +7,7 @@
 use super::Owner;
 use super::damage::{Problem, TornTail};
 use super::disk::{Disk, DiskError, DiskFile};
-use super::prepare::{fill_with_zeros, is_tmp_segment};
+use super::prepare::{fill_with_zeros, is_tmp};
 use super::replay::Replay;
 use super::scan::{LogScan, ScanMode, scan};
 use crate::marks::mark;
@@ -56,7 +56,7 @@ pub(super) fn recover<D: Disk>(
         mark!(DamageRefused);
         return Err(OpenError::Refused { problem: found.problems.remove(0) });
     }
-    for name in disk.list(dir)?.unwrap_or_default().iter().filter(|name| is_tmp_segment(name)) {
+    for name in disk.list(dir)?.unwrap_or_default().iter().filter(|name| is_tmp(name)) {
         mark!(LeftoverRemoved);
         disk.remove(&dir.join(name))?;
     }

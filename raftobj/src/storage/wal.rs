@@ -13,7 +13,9 @@
 
 use super::disk::{Disk, DiskError, DiskFile};
 use super::frame::{FRAME_HEADER_BYTES, FramePosition, begin_frame, frame_bytes, seal_frame};
-use super::prepare::{PrepareJob, PreparedSegment, create_segment, publish_segment, tmp_path};
+use super::prepare::{
+    PrepareJob, PreparedSegment, Purpose, RESERVE, RESERVE_TMP, create_segment, publish_segment, tmp_path,
+};
 use super::record::{Cursor, Record, put_opening, put_record};
 use super::recovery::{OpenError, Recovered, recover};
 use super::scan::ScannedSegment;
@@ -53,6 +55,11 @@ pub(crate) struct Wal<D: Disk> {
     /// How many segments this boot has begun: makes their ids and temporary names unique.
     attempts: u64,
     buffer: Vec<u8>,
+    /// The length of the reserve; zero if there is none.
+    reserve_bytes: u64,
+    reserve_job: ReserveJob,
+    /// Whether the disk had no space for the last file that the log has to create.
+    is_short_of_space: bool,
     /// The error that closed the log.
     closed_by: Option<Arc<DiskError>>,
 }
@@ -84,9 +91,25 @@ enum NextSegment<F> {
     Ready(F, SegmentHeader),
 }
 
-/// The log takes no more writes.
+/// The job of creating the reserve.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum ReserveJob {
+    Idle,
+    UnderWay,
+    /// It failed, and not for lack of space.
+    Failed,
+}
+
+/// A segment that can be written, or the error for which there is none.
+type MadeSegment<F> = Result<(F, SegmentHeader), DiskError>;
+
+/// The log did not take all records.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum WalError {
+    /// There is no space for the next segment, and no reserve. Nothing of the records behind the first `written` ones is on
+    /// the disk. The log is open: append the others again, when there is space.
+    #[error("{source}; the node waits until there is space on the disk")]
+    NoSpace { written: usize, source: DiskError },
     /// The disk failed in this call. Writes since the last successful sync may or may not be on the disk.
     #[error(
         "{0}; writes since the last sync may be lost: repair the disk or free space on it, then restart the node"
@@ -120,6 +143,11 @@ impl<D: Disk> Wal<D> {
         options: WalOptions,
     ) -> Result<(Wal<D>, Recovered), OpenError> {
         let (found, recovered) = recover(&disk, dir, owner)?;
+        let reserve_bytes = match disk.open_read(&dir.join(RESERVE)) {
+            Ok(reserve) => reserve.len()?,
+            Err(error) if error.is_missing() => 0,
+            Err(error) => return Err(error.into()),
+        };
         let mut wal = Wal {
             disk,
             dir: dir.to_owned(),
@@ -135,6 +163,9 @@ impl<D: Disk> Wal<D> {
             is_marked_idle: found.ends_idle,
             attempts: 0,
             buffer: Vec::new(),
+            reserve_bytes,
+            reserve_job: ReserveJob::Idle,
+            is_short_of_space: false,
             closed_by: None,
         };
         let newest = found.segments.iter().rposition(|segment| segment.frames > 0);
@@ -155,14 +186,18 @@ impl<D: Disk> Wal<D> {
     /// Writes records behind the earlier ones: durable after the next [`Wal::sync`] that succeeds.
     ///
     /// An entry at an index that the log holds replaces that entry and removes all after it. Blocks longer
-    /// when the segment is full: its end is synced, and the next segment is made if it was not prepared.
+    /// when the segment is full: its end is synced, and the next segment is made if it was not prepared. After
+    /// [`WalError::NoSpace`] the log is open, and what it took is synced.
     ///
     /// # Panics
     /// If a record cannot follow the log: a gap between entries, a lower term, a second vote in a term.
     pub(crate) fn append(&mut self, records: &[Record]) -> Result<(), WalError> {
         self.check_open()?;
         let written = self.write_batches(records);
-        self.close_on_error(written)
+        match self.close_on_error(written)? {
+            None => Ok(()),
+            Some((written, source)) => Err(WalError::NoSpace { written, source }),
+        }
     }
 
     /// Makes everything appended durable. Never retried after an error: the kernel has marked the pages clean,
@@ -189,40 +224,92 @@ impl<D: Disk> Wal<D> {
         self.close_on_error(written)
     }
 
-    /// The job of making the next segment, if none is running. Run it on any thread and pass its result to
-    /// [`Wal::install_prepared`]. If that does not happen in time, the log makes the segment itself.
+    /// The job of making the next segment or the reserve, if one of them is missing and no job is running. Run it on any
+    /// thread and pass its result to [`Wal::install_prepared`]. If a segment is not made in time, the log makes it itself.
     pub(crate) fn prepare_next(&mut self) -> Option<PrepareJob<D>> {
-        if self.closed_by.is_some() || !matches!(self.next, NextSegment::Absent) {
+        if self.closed_by.is_some() || self.reserve_job == ReserveJob::UnderWay {
             return None;
         }
-        let header = self.new_header(self.options.segment_bytes());
-        self.next = NextSegment::UnderWay;
-        let tmp = tmp_path(&self.dir, &header, self.attempts);
-        Some(PrepareJob::new(self.disk.clone(), tmp, header))
+        let (tmp, purpose) = match self.next {
+            NextSegment::UnderWay => return None,
+            NextSegment::Absent => {
+                let header = self.new_header(self.options.segment_bytes());
+                self.next = NextSegment::UnderWay;
+                (tmp_path(&self.dir, &header, self.attempts), Purpose::Segment(header))
+            }
+            NextSegment::Failed | NextSegment::Ready(..) => {
+                if self.has_reserve() || self.reserve_job == ReserveJob::Failed {
+                    return None;
+                }
+                self.reserve_job = ReserveJob::UnderWay;
+                (self.dir.join(RESERVE_TMP), Purpose::Reserve(self.options.reserve_bytes()))
+            }
+        };
+        Some(PrepareJob::new(self.disk.clone(), tmp, purpose))
     }
 
-    /// Installs the segment that a [`PrepareJob`] made. One that comes too late is removed. A failed job is
-    /// not an error yet.
+    /// Whether the disk has no space for the next segment or for the reserve. Run [`Wal::prepare_next`] from time to time to
+    /// learn whether that has changed. Meanwhile the log takes records as long as its segments have room.
+    pub(crate) fn is_short_of_space(&self) -> bool {
+        self.is_short_of_space
+    }
+
+    /// Installs the file that a [`PrepareJob`] made. A segment that comes too late is removed. A failed job is
+    /// not an error yet; where it failed for lack of space, [`Wal::prepare_next`] repeats it.
     pub(crate) fn install_prepared(&mut self, prepared: PreparedSegment) -> Result<(), WalError> {
         self.check_open()?;
-        let is_wanted =
-            matches!(self.next, NextSegment::UnderWay) && prepared.header.sequence == self.next_sequence();
-        match prepared.result {
-            Ok(()) if is_wanted => {
-                let published = publish_segment(&self.disk, &self.dir, &prepared.tmp, &prepared.header);
-                let file = self.close_on_error(published)?;
-                self.next = NextSegment::Ready(file, prepared.header);
+        let PreparedSegment { tmp, purpose, result } = prepared;
+        let no_space = result.as_ref().is_err_and(DiskError::is_no_space);
+        if result.is_err() {
+            // If this fails, the next start removes the file.
+            let _ = self.disk.remove(&tmp);
+        }
+        match purpose {
+            Purpose::Segment(header) => {
+                let is_wanted =
+                    matches!(self.next, NextSegment::UnderWay) && header.sequence == self.next_sequence();
+                match result {
+                    Ok(()) if is_wanted => {
+                        let published = publish_segment(&self.disk, &self.dir, &tmp, &header);
+                        let file = self.close_on_error(published)?;
+                        self.next = NextSegment::Ready(file, header);
+                    }
+                    Ok(()) => {
+                        mark!(SegmentPreparedLate);
+                        let _ = self.disk.remove(&tmp);
+                    }
+                    Err(_) if is_wanted && no_space && !planted!(FullDiskNotRetried) => {
+                        self.next = NextSegment::Absent
+                    }
+                    Err(_) if is_wanted => self.next = NextSegment::Failed,
+                    Err(_) => {}
+                }
             }
-            result => {
-                mark!(SegmentPreparedLate if result.is_ok());
-                // If this fails, the next start removes the file.
-                let _ = self.disk.remove(&prepared.tmp);
-                if is_wanted && result.is_err() {
-                    self.next = NextSegment::Failed;
+            Purpose::Reserve(bytes) => {
+                self.reserve_job = match result {
+                    Err(_) if !no_space => ReserveJob::Failed,
+                    _ => ReserveJob::Idle,
+                };
+                if result.is_ok() {
+                    let renamed = self.disk.rename(&tmp, &self.dir.join(RESERVE));
+                    let installed = renamed.and_then(|()| self.disk.sync_dir(&self.dir));
+                    self.close_on_error(installed)?;
+                    self.reserve_bytes = bytes;
                 }
             }
         }
+        if no_space {
+            mark!(DiskNearlyFull);
+            self.is_short_of_space = true;
+        } else if matches!(self.next, NextSegment::Ready(..)) && self.has_reserve() {
+            mark!(SpaceReturned if self.is_short_of_space);
+            self.is_short_of_space = false;
+        }
         Ok(())
+    }
+
+    fn has_reserve(&self) -> bool {
+        self.reserve_bytes == self.options.reserve_bytes()
     }
 
     /// The index of the last entry, durable or not; zero if there is none.
@@ -253,12 +340,13 @@ impl<D: Disk> Wal<D> {
         })
     }
 
-    fn write_batches(&mut self, records: &[Record]) -> Result<(), DiskError> {
+    /// Writes records in frames. Where there is no space for the next segment it returns how many records it has written.
+    fn write_batches(&mut self, records: &[Record]) -> Result<Option<(usize, DiskError)>, DiskError> {
         let mut rest = records;
         while !rest.is_empty() {
             self.buffer.clear();
             begin_frame(&mut self.buffer);
-            let before = self.cursor;
+            let (before, written) = (self.cursor, records.len() - rest.len());
             while let [record, after @ ..] = rest {
                 if let Err(error) = self.cursor.advance(record) {
                     panic!("{error}");
@@ -272,7 +360,10 @@ impl<D: Disk> Wal<D> {
             let bytes = frame_bytes(self.buffer.len() - FRAME_HEADER_BYTES);
             let room = self.active.as_ref().map_or(0, |active| active.header.bytes - active.end);
             if ((bytes + FRAME_HEADER_BYTES) as u64) > room {
-                self.rotate(bytes, before)?;
+                if let Err(no_space) = self.rotate(bytes, before)? {
+                    self.cursor = before;
+                    return Ok(Some((written, no_space)));
+                }
             }
             self.write_frame()?;
             self.is_marked_idle = false;
@@ -280,7 +371,7 @@ impl<D: Disk> Wal<D> {
                 self.buffer = Vec::new();
             }
         }
-        Ok(())
+        Ok(None)
     }
 
     /// Seals the frame in the buffer and writes it at the end of the active segment.
@@ -320,8 +411,8 @@ impl<D: Disk> Wal<D> {
     }
 
     /// Makes the next segment the active one, with room for a frame of `bytes`. The buffer holds that frame,
-    /// and `before` is the log's position before it.
-    fn rotate(&mut self, bytes: usize, before: Cursor) -> Result<(), DiskError> {
+    /// and `before` is the log's position before it. The inner error: the disk has no space, and the log is unchanged.
+    fn rotate(&mut self, bytes: usize, before: Cursor) -> Result<Result<(), DiskError>, DiskError> {
         // Bytes behind a segment's header prove that all earlier segments are complete: see `segment`.
         if !planted!(RotationWithoutSync) {
             self.sync_active()?;
@@ -332,15 +423,13 @@ impl<D: Disk> Wal<D> {
                 mark!(SegmentReady);
                 (file, header)
             }
-            _ => {
-                let bytes = needed.max(self.options.segment_bytes()).next_multiple_of(512);
-                let header = self.new_header(bytes);
-                let tmp = tmp_path(&self.dir, &header, self.attempts);
-                create_segment(&self.disk, &tmp, &header)?;
-                // Replaces an unused segment of this name that is too small.
-                let file = publish_segment(&self.disk, &self.dir, &tmp, &header)?;
-                (file, header)
-            }
+            other => match self.make_segment(needed)? {
+                Ok(made) => made,
+                Err(no_space) => {
+                    self.next = other;
+                    return Ok(Err(no_space));
+                }
+            },
         };
         mark!(SegmentRotated if self.active.is_some());
         self.retire_active(before.next);
@@ -356,7 +445,48 @@ impl<D: Disk> Wal<D> {
         put_record(&mut self.buffer, &Record::HardState(hard_state));
         let opened = self.write_frame();
         self.buffer = batch;
-        opened
+        opened.map(Ok)
+    }
+
+    /// Makes the next segment, with at least this many bytes: a new file, or the reserve where the disk has no space.
+    fn make_segment(&mut self, needed: u64) -> Result<MadeSegment<D::File>, DiskError> {
+        let bytes = needed.max(self.options.segment_bytes()).next_multiple_of(512);
+        let header = self.new_header(bytes);
+        let tmp = tmp_path(&self.dir, &header, self.attempts);
+        match create_segment(&self.disk, &tmp, &header) {
+            // Replaces an unused segment of this name that is too small.
+            Ok(()) => Ok(Ok((publish_segment(&self.disk, &self.dir, &tmp, &header)?, header))),
+            Err(no_space) if no_space.is_no_space() => {
+                self.is_short_of_space = true;
+                // Gives back what it took of the last space. If this fails, the next start removes the file.
+                let _ = self.disk.remove(&tmp);
+                self.take_reserve(needed, no_space)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Makes the reserve the next segment, in place, if it is large enough.
+    fn take_reserve(&mut self, needed: u64, no_space: DiskError) -> Result<MadeSegment<D::File>, DiskError> {
+        let reserve = self.dir.join(RESERVE);
+        if needed > self.reserve_bytes {
+            mark!(NoSpaceForSegment);
+            return Ok(Err(no_space));
+        }
+        let file = match self.disk.open(&reserve) {
+            // It was removed for a new identity.
+            Err(error) if error.is_missing() => {
+                self.reserve_bytes = 0;
+                return Ok(Err(no_space));
+            }
+            opened => opened?,
+        };
+        let header = self.new_header(self.reserve_bytes);
+        file.write_at(&header.encode(), 0)?;
+        file.sync()?;
+        self.reserve_bytes = 0;
+        mark!(ReserveTaken);
+        Ok(Ok((publish_segment(&self.disk, &self.dir, &reserve, &header)?, header)))
     }
 
     fn retire_active(&mut self, next: Index) {

@@ -92,7 +92,7 @@ found! {
     planted_a_stalled_disk_ignored: DiskStallIgnored within 100 by [HANGS];
     planted_a_vote_for_a_log_that_is_behind: VoteForLogBehind within 100 by [COMPLETE, COMMITTED_STAY];
     planted_a_pre_vote_granted_beside_a_leader: PreVoteBesideLeader within 100 by [NOT_DEPOSED];
-    planted_a_pre_vote_of_a_lower_term_dropped: PreVoteOfLowerTermDropped within 3_000 by [SERVES, FOLLOWS, REJOINS];
+    planted_a_pre_vote_of_a_lower_term_dropped: PreVoteOfLowerTermDropped within 3_000 by [SERVES, FOLLOWS, REJOINS, SUCCEEDS];
 
     // Replication
     planted_commit_by_counting: CommitByCounting within 20 by [OWN_TERM];
@@ -140,6 +140,8 @@ found! {
     // Storage
     planted_damage_taken_for_a_torn_tail: DamageTakenForTail within 2_000 by [REFUSED];
     planted_an_fsync_that_is_retried: FsyncRetried within 200 by [STARTS, RECOVERS];
+    planted_a_write_without_space_that_is_acknowledged: AcknowledgedWithoutSpace within 1_000 by [STARTS, RECOVERS, DURABLE];
+    planted_a_full_disk_that_is_not_tried_again: FullDiskNotRetried within 1_000 by [SERVES, SUCCEEDS];
     planted_a_segments_name_that_is_not_synced: SegmentNameNotSynced within 200 by [RECOVERS, STARTS];
     planted_an_identitys_name_that_is_not_synced: IdentityNameNotSynced within 50 by [RECOVERS, STARTS];
     planted_a_checksum_that_is_not_checked: ChecksumNotChecked within 200 by [STARTS, RECOVERS, REFUSED];

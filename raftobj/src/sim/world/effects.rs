@@ -42,6 +42,7 @@ impl<T: Object> World<T> {
                 ThreadReport::FoundingWritten(step) => node.founding_written(&step),
                 ThreadReport::Persisted(id) => node.persisted(id),
                 ThreadReport::Applied(applied) => node.applied(applied),
+                ThreadReport::DiskSpace { is_short } => node.set_disk_nearly_full(is_short),
                 ThreadReport::Failed(reason) => {
                     *stop_requested = true;
                     node.stop(&reason);

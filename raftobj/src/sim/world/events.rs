@@ -117,16 +117,23 @@ impl<T: Object> World<T> {
             self.fault_budget.inject_disk_fault(&server.disk, u64::from(call) % WRITE_CALLS, how);
         }
         let result = server.write(writes);
-        let Some(process) = &mut self.servers[at].process else { return true };
+        self.report_written(at, result);
+        true
+    }
+
+    /// A disk has done a group commit, or has failed.
+    fn report_written(&mut self, at: usize, result: Result<Written, String>) {
+        let Some(process) = &mut self.servers[at].process else { return };
         match result {
             Ok(Written { founding, persisted }) => {
                 process.reports.extend(founding.into_iter().map(ThreadReport::FoundingWritten));
                 process.reports.extend(persisted.map(ThreadReport::Persisted));
+                let is_short = process.writer.is_short_of_space();
+                process.reports.push_back(ThreadReport::DiskSpace { is_short });
                 self.handle_effects(at);
             }
             Err(reason) => self.disk_failed(at, reason),
         }
-        true
     }
 
     /// A disk failed. Its node stops when it gets the report, ends its callers' operations, and its process ends.
@@ -195,21 +202,22 @@ impl<T: Object> World<T> {
         true
     }
 
-    /// The next segment is created in the background: one event takes the job, the next one does it and reports it.
+    /// The next segment or the reserve is created in the background: one event takes the job, the next one does it and
+    /// reports it. Writes that wait for space are tried again.
     pub(super) fn prepare_segment(&mut self, at: usize) -> bool {
         let server = &mut self.servers[at];
         let Some(process) = &mut server.process else { return false };
         if process.paused || process.disk_failed || server.hung {
             return false;
         }
-        match process.preparing.take() {
-            None => process.preparing = process.writer.prepare_next(),
-            Some(job) => {
-                if let Err(reason) = process.writer.install_prepared(job.run()) {
-                    self.disk_failed(at, reason);
-                }
+        let result = match process.preparing.take() {
+            None => {
+                process.preparing = process.writer.prepare_next();
+                server.retry()
             }
-        }
+            Some(job) => process.writer.install_prepared(job.run()).map(|()| Written::default()),
+        };
+        self.report_written(at, result);
         true
     }
 

@@ -127,6 +127,9 @@ impl<T: Object> World<T> {
         }
         self.tick();
         for at in 0..nodes {
+            if self.servers[at].process.as_ref().is_some_and(|process| process.writer.is_short_of_space()) {
+                self.prepare_segment(at);
+            }
             while self.write(at, u8::MAX) || (self.apply_held != Some(at) && self.apply(at, u8::MAX)) {}
         }
         for from in 0..nodes {

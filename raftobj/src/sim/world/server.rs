@@ -119,6 +119,7 @@ pub(crate) enum ThreadReport {
     FoundingWritten(FoundingWrite),
     Persisted(PersistId),
     Applied(Applied),
+    DiskSpace { is_short: bool },
     Failed(String),
 }
 
@@ -174,7 +175,8 @@ impl<T: Object> Server<T> {
             address: address(self.number),
             founding: founders(setup),
         };
-        let options = WalOptions { segment_bytes: setup.limits.segment_bytes };
+        let segment_bytes = setup.limits.segment_bytes.max(5 << 10);
+        let options = WalOptions { segment_bytes, reserve_bytes: segment_bytes };
         Opening::begin(disk.clone(), Path::new(DIRECTORY), options, new_identity)?.finish()
     }
 
@@ -247,6 +249,19 @@ impl<T: Object> Server<T> {
             self.confirm(self.unconfirmed.len());
         }
         self.unconfirmed_founding.take().iter().for_each(|step| self.durable.write_founding(step));
+        Ok(written)
+    }
+
+    /// Writes what waits for space on the disk, if there is some.
+    ///
+    /// # Errors
+    /// The error of the disk. The next start decides which records are durable.
+    pub(crate) fn retry(&mut self) -> Result<Written, String> {
+        let Some(process) = &mut self.process else { unreachable!("machine {} is up", self.number) };
+        let written = process.writer.retry()?;
+        if written.persisted.is_some() {
+            self.confirm(self.unconfirmed.len());
+        }
         Ok(written)
     }
 

@@ -90,9 +90,14 @@ impl SimDisk {
         self.state().triggered.take()
     }
 
-    /// Takes all free space away, or gives it back. Existing files keep their space.
+    /// Takes all free space away, or gives it back. Existing files keep their space; a file that is removed frees it.
     pub(crate) fn set_full(&self, full: bool) {
-        self.state().is_full = full;
+        self.set_free_bytes(full.then_some(0));
+    }
+
+    /// Sets by how many bytes files can grow; `None`: without limit.
+    pub(crate) fn set_free_bytes(&self, free_bytes: Option<u64>) {
+        self.state().free_bytes = free_bytes;
     }
 
     /// The process dies and another one starts; the disk keeps everything.
@@ -222,7 +227,7 @@ impl Disk for SimDisk {
         if state.names.contains_key(path) {
             return Err(DiskError::at("create", path)(io::ErrorKind::AlreadyExists.into()));
         }
-        if state.is_full {
+        if state.free_bytes == Some(0) {
             return Err(DiskError::at("create", path)(io::ErrorKind::StorageFull.into()));
         }
         let (file, handle, process) = (state.next_id(), state.next_id(), state.process);
@@ -286,12 +291,11 @@ impl DiskFile for SimFile {
     fn write_at(&self, bytes: &[u8], offset: u64) -> Result<(), DiskError> {
         let (mut state, short) = self.call("write")?;
         let written = if short { &bytes[..bytes.len() / 2] } else { bytes };
-        let is_full = state.is_full;
-        let content = state.content(self.file);
-        if is_full && offset + written.len() as u64 > content.current.len() as u64 {
+        let length = state.content(self.file).current.len() as u64;
+        if !state.take_space((offset + written.len() as u64).saturating_sub(length)) {
             return Err(DiskError::at("write", &self.path)(io::ErrorKind::StorageFull.into()));
         }
-        content.write(offset, written);
+        state.content(self.file).write(offset, written);
         match short {
             true => Err(DiskError::at("write", &self.path)(io::ErrorKind::StorageFull.into())),
             false => Ok(()),

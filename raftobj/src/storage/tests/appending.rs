@@ -71,7 +71,15 @@ fn a_prepared_segment_is_used_and_a_late_one_is_not() {
     let names = disk.list(dir()).unwrap().unwrap();
     assert_eq!(
         names,
-        ["LOCK", "identity", &segment_name(1), &segment_name(2), &segment_name(3), &segment_name(4)]
+        [
+            "LOCK",
+            "identity",
+            "identity.reserve",
+            &segment_name(1),
+            &segment_name(2),
+            &segment_name(3),
+            &segment_name(4)
+        ]
     );
     let before = disk.calls();
     wal.append(&[entry(4, 1, 3000)]).unwrap();
@@ -156,7 +164,7 @@ fn a_segment_is_filled_to_its_last_byte_and_has_room_for_an_idle_marker() {
 
 #[test]
 fn a_segments_size_has_bounds_and_is_in_whole_sectors() {
-    let size = |segment_bytes| WalOptions { segment_bytes }.segment_bytes();
+    let size = |segment_bytes| WalOptions { segment_bytes, reserve_bytes: 0 }.segment_bytes();
     assert_eq!([0, 5_120, 5_121, u64::MAX].map(size), [5_120, 5_120, 5_632, 1 << 30]);
     assert_eq!(size(WalOptions::default().segment_bytes), 8 << 20);
 }

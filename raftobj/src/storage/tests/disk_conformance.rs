@@ -98,6 +98,27 @@ fn a_lock_is_held_by_one_handle_until_it_is_dropped<D: Disk>(disk: D, dir: &Path
     assert!(second.try_lock().unwrap());
 }
 
+fn a_full_disk_says_so<F: DiskFile>(file: &F) {
+    let error = file.write_at(&[1; 8192], 4096).unwrap_err();
+    assert!(error.is_no_space() && !error.is_missing(), "{error}");
+}
+
+// `/dev/full` is a disk without space.
+#[test]
+fn both_disks_report_that_they_are_full() {
+    a_full_disk_says_so(&RealDisk.open(Path::new("/dev/full")).unwrap());
+    let disk = SimDisk::new();
+    let file = disk.create(Path::new("/f")).unwrap();
+    file.write_at(&[1; 4096], 0).unwrap();
+    disk.set_free_bytes(Some(8191));
+    a_full_disk_says_so(&file);
+    file.write_at(&[2; 4096], 0).expect("the space of the file is its own");
+    disk.remove(Path::new("/f")).unwrap();
+    let file = disk.create(Path::new("/g")).unwrap();
+    file.write_at(&[1; 8191 + 4096], 0).expect("a removed file frees its space");
+    a_full_disk_says_so(&file);
+}
+
 #[test]
 fn both_disks_read_back_what_was_written() {
     on_both("files", files_keep_what_is_written, files_keep_what_is_written);

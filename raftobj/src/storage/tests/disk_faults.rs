@@ -108,7 +108,7 @@ fn a_failed_prepare_job_is_no_error_until_the_segment_is_needed() {
     let mut started = start(&disk).unwrap();
     started.wal.append(&[entry(1, 1, 3000)]).unwrap();
     let job = started.wal.prepare_next().unwrap();
-    disk.fail_at(disk.calls() + 2, DiskFault::NoSpace);
+    disk.fail_at(disk.calls() + 2, DiskFault::Io);
     let prepared = job.run();
     assert!(prepared.result.is_err());
     started.wal.install_prepared(prepared).unwrap();

@@ -22,12 +22,13 @@ mod damaged_files;
 mod directories;
 mod disk_conformance;
 mod disk_faults;
+mod full_disk;
 mod inspection;
 mod power_cuts;
 mod script;
 
 const DIR: &str = "/data";
-const SMALL: WalOptions = WalOptions { segment_bytes: 8 << 10 };
+const SMALL: WalOptions = WalOptions { segment_bytes: 8 << 10, reserve_bytes: 0 };
 
 fn dir() -> &'static Path {
     Path::new(DIR)

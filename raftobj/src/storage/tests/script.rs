@@ -71,7 +71,11 @@ pub(super) fn run(disk: &SimDisk, steps: &[Step]) -> Expected {
         let done = match step {
             Step::Append(records) => {
                 expected.appended.push(records.clone());
-                started.wal.append(records)
+                match started.wal.append(records) {
+                    // The fault is over: the disk has space again.
+                    Err(WalError::NoSpace { written, .. }) => started.wal.append(&records[written..]),
+                    appended => appended,
+                }
             }
             Step::Sync => started.wal.sync().inspect(|()| expected.synced = expected.appended.len()),
             Step::Idle => started.wal.mark_idle(),

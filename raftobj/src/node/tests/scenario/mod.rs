@@ -130,6 +130,7 @@ scenarios! {
         a_followers_disk_fails_and_it_acknowledges_nothing
         a_leaders_disk_fails
         a_leaders_disk_hangs
+        a_leaders_disk_is_nearly_full
         a_refusal_is_sent_when_its_term_is_durable
         a_restarted_leader_has_its_term_and_vote
         a_tail_overwritten_before_it_was_written_does_not_count

@@ -172,6 +172,7 @@ pub(super) fn message(message: &Message) -> String {
                 CallsRefusal::NotLeader => "does not lead",
                 CallsRefusal::Busy => "busy",
                 CallsRefusal::NotAdmitted => "not admitted",
+                CallsRefusal::DiskNearlyFull => "disk nearly full",
             };
             format!("calls-refused from #{}: {why}", from.0)
         }

@@ -120,6 +120,12 @@ fn server_command(cluster: &mut Cluster, line: &CommandLine) {
         }
         // fail persist n1: its writes fail from now on.
         "fail" => cluster.server(hosts[0]).disk.fails = true,
+        // full|space n1: its disk is nearly full; or has space again.
+        "full" | "space" => {
+            let is_nearly_full = line.command == "full";
+            cluster.server(hosts[0]).process().node.set_disk_nearly_full(is_nearly_full);
+            cluster.settle(hosts[0]);
+        }
         // apply n1 [N]: the N oldest committed entries that wait, or all, are applied.
         "apply" => {
             cluster.apply(hosts[0], usize::try_from(line.count().unwrap_or(u64::MAX)).expect("64 bits"));

@@ -63,8 +63,8 @@ pub(super) struct DiskState {
     pub(super) triggered: Option<DiskFault>,
     /// From this call on every call fails: the power is off.
     pub(super) off_at: Option<u64>,
-    /// No file grows, and none is created.
-    pub(super) is_full: bool,
+    /// How many bytes files can still grow by; `None`: without limit. At zero no file is created.
+    pub(super) free_bytes: Option<u64>,
     /// Files that cannot be read, each with the offset where this begins.
     pub(super) unreadable: BTreeMap<PathBuf, u64>,
 }
@@ -85,7 +85,7 @@ impl DiskState {
             fault: None,
             triggered: None,
             off_at: None,
-            is_full: false,
+            free_bytes: None,
             unreadable: BTreeMap::new(),
         }
     }
@@ -117,7 +117,32 @@ impl DiskState {
         }
     }
 
+    /// Takes free space for a file that grows. Returns whether there is enough.
+    pub(super) fn take_space(&mut self, bytes: u64) -> bool {
+        match &mut self.free_bytes {
+            None => true,
+            Some(free) if *free < bytes => false,
+            Some(free) => {
+                *free -= bytes;
+                true
+            }
+        }
+    }
+
+    /// A path's file loses its name, and its space is free again.
+    fn release_space(&mut self, path: &Path) {
+        if let Ok(file) = self.file(path) {
+            let bytes = self.content(file).current.len() as u64;
+            self.free_bytes.iter_mut().for_each(|free| *free += bytes);
+        }
+    }
+
     pub(super) fn change_names(&mut self, change: NameChange) {
+        match &change {
+            NameChange { added: Some((replaced, _)), .. } => self.release_space(replaced),
+            NameChange { removed: Some(removed), .. } => self.release_space(removed),
+            _ => {}
+        }
         apply_change(&mut self.names, &change);
         self.unsynced_names.push(change);
     }
