@@ -230,6 +230,9 @@ impl<D: Disk> Wal<D> {
         if self.closed_by.is_some() || self.reserve_job == ReserveJob::UnderWay {
             return None;
         }
+        if planted!(FullDiskNotRetried) && self.is_short_of_space {
+            return None;
+        }
         let (tmp, purpose) = match self.next {
             NextSegment::UnderWay => return None,
             NextSegment::Absent => {
@@ -239,6 +242,9 @@ impl<D: Disk> Wal<D> {
             }
             NextSegment::Failed | NextSegment::Ready(..) => {
                 if self.has_reserve() || self.reserve_job == ReserveJob::Failed {
+                    // Nothing is missing, or not for lack of space: what had no space was a segment for one large batch, or
+                    // one that the log makes itself when it needs it.
+                    self.is_short_of_space = false;
                     return None;
                 }
                 self.reserve_job = ReserveJob::UnderWay;
@@ -278,9 +284,7 @@ impl<D: Disk> Wal<D> {
                         mark!(SegmentPreparedLate);
                         let _ = self.disk.remove(&tmp);
                     }
-                    Err(_) if is_wanted && no_space && !planted!(FullDiskNotRetried) => {
-                        self.next = NextSegment::Absent
-                    }
+                    Err(_) if is_wanted && no_space => self.next = NextSegment::Absent,
                     Err(_) if is_wanted => self.next = NextSegment::Failed,
                     Err(_) => {}
                 }

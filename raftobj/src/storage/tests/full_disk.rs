@@ -142,3 +142,30 @@ fn a_power_cut_at_every_call_while_the_reserve_is_taken_loses_nothing() {
         }
     }
 }
+
+// Breaks: a leader refuses calls for ever, although its disk has space again: nothing is left to be prepared that would
+// show it.
+#[test]
+fn a_log_with_nothing_to_prepare_is_not_short_of_space() {
+    let io_error_in_the_background = |disk: &SimDisk, wal: &mut Wal<SimDisk>| {
+        let job = wal.prepare_next().unwrap();
+        disk.fail_at(disk.calls() + 2, DiskFault::Io);
+        wal.install_prepared(job.run()).unwrap();
+    };
+    let prepare = |_: &SimDisk, wal: &mut Wal<SimDisk>| prepare_all(wal);
+    let cases: [&dyn Fn(&SimDisk, &mut Wal<SimDisk>); 2] = [&prepare, &io_error_in_the_background];
+    for before in cases {
+        let disk = SimDisk::new();
+        let mut wal = start(&disk).unwrap().wal;
+        wal.append(&[entry(1, 1, 100)]).unwrap();
+        before(&disk, &mut wal);
+        disk.set_full(true);
+        // Larger than the prepared segment.
+        assert!(matches!(wal.append(&[entry(2, 1, 9_000)]), Err(WalError::NoSpace { written: 0, .. })));
+        assert!(wal.is_short_of_space());
+        disk.set_full(false);
+        assert!(wal.prepare_next().is_none());
+        assert!(!wal.is_short_of_space());
+        wal.append(&[entry(2, 1, 9_000)]).unwrap();
+    }
+}
