@@ -4,7 +4,7 @@ use crate::cluster::{Cluster, PATIENCE, agree, leader, wait_until};
 use raftobj::{CallError, NoReplyReason, ReadError, Role, UnknownReason};
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 const CALLS: u64 = 200;
 
@@ -177,4 +177,28 @@ fn watchers_see_the_new_leader_when_the_leader_shuts_down() {
     }
     assert_eq!(last.role, Role::Stopped);
     let _ = nodes[0].add("x").deadline(PATIENCE).wait().unwrap();
+}
+
+// Breaks: while a guard is held, the calls of its node are appended again and again, and the log grows by thousands of
+// entries that have no effect.
+#[test]
+fn calls_that_wait_for_a_read_guard_have_one_entry_each() {
+    let (_cluster, nodes) = Cluster::start(3, |_| ());
+    let at = leader(&nodes);
+    let (first, follower) = (nodes[at].node().status(), &nodes[(at + 1) % 3]);
+    let mut calls = 0;
+    let guard = follower.read();
+    let pending: Vec<_> = (0..5_000).map(|_| follower.add("held")).collect();
+    // Several times the interval after which calls are sent again.
+    let held = Instant::now();
+    while held.elapsed() < Duration::from_secs(4) {
+        let _ = nodes[at].add("leader").wait().unwrap();
+        calls += 1;
+    }
+    drop(guard);
+    calls += pending.len() as u64;
+    pending.into_iter().for_each(|call| assert!(call.wait().is_ok()));
+    let last = nodes[at].node().status();
+    assert_eq!((last.term, last.role), (first.term, Role::Leader), "the leader has changed");
+    assert_eq!(last.last_index.0 - first.last_index.0, calls, "entries for {calls} calls");
 }

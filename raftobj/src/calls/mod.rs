@@ -21,12 +21,14 @@
 //! command carries `lowest`, the first number without an answer. Once it is applied, no number below `lowest` takes
 //! effect, and the others do so only in order. A call that was given up therefore never takes effect after a later one.
 //!
-//! Calls are sent again after a new leader, a new connection to the leader, a gap (an entry had no effect, because
-//! an earlier number was missing), a refusal by the leader, or a long time without a decision.
+//! Calls are sent again after a new leader, a new connection to the leader, a refusal by the leader (it is busy, or an
+//! earlier number is missing), or a long time without a decision. A leader appends each once in its term, however often it
+//! is sent: [`appended`].
 //!
 //! `queue` has the calls without a number, `window` those with one; `retry` decides when to send; `outcome` has the
-//! errors for callers.
+//! errors for callers. `appended` is the leader's side.
 
+pub(crate) mod appended;
 mod config;
 pub(crate) mod limits;
 pub(crate) mod outcome;
@@ -238,6 +240,9 @@ impl Calls {
     /// The node taken for the leader did not propose a command. This call and those after it are sent again after a
     /// pause, which grows while nothing is decided.
     pub(crate) fn refused(&mut self, by: NodeId, number: Number, why: CallsRefusal) {
+        if why == CallsRefusal::Gap {
+            return self.refused_as_gap(by, number);
+        }
         // A call that will be sent again anyway needs nothing more.
         if self.leader.is_some_and(|leader| leader.node == by) && self.window.is_sent(number) {
             mark!(CallRefused);
@@ -249,22 +254,26 @@ impl Calls {
         }
     }
 
+    /// The leader lacks an earlier call, which was lost. It refuses all calls behind it too. One resend repairs them all, so
+    /// there is one until a call is decided.
+    fn refused_as_gap(&mut self, by: NodeId, number: Number) {
+        let is_leader = self.leader.is_some_and(|leader| leader.node == by);
+        if is_leader && self.window.is_sent(number) && self.retry.is_new_gap(self.window.lowest()) {
+            mark!(ResentAfterGap);
+            self.resend_all();
+        } else {
+            mark!(GapKnown);
+        }
+    }
+
     /// This node has applied an entry with one of its own calls, and this is the result.
     pub(crate) fn decided(&mut self, decision: Decision) {
         let Decision { number, verdict } = decision;
         let outcome = match verdict {
             CallVerdict::Replied { entry, reply } => outcome_of(entry, reply),
-            // An earlier call was lost. All calls behind it are gaps too. One resend repairs them all, so there is one
-            // until a call is decided.
-            CallVerdict::Gap => {
-                if self.window.is_sent(number) && self.retry.is_new_gap(self.window.lowest()) {
-                    mark!(ResentAfterGap);
-                    self.resend_all();
-                } else {
-                    mark!(GapKnown);
-                }
-                return;
-            }
+            // A leader refuses a call after a gap instead of appending it. If one is in the log all the same, the call is
+            // still open: it is sent again when the wait for a decision is over.
+            CallVerdict::Gap => return,
             // Only calls that have ended here are below our own `lowest`. If one is open all the same, its outcome is
             // unknown.
             CallVerdict::Forgotten => Err(CallError::Unknown { reason: UnknownReason::Deadline }),
@@ -455,7 +464,7 @@ impl Calls {
                     Some(CallsRefusal::Busy) => UnknownReason::LogFull,
                     Some(CallsRefusal::NotAdmitted) => UnknownReason::MethodUnknown,
                     Some(CallsRefusal::DiskNearlyFull) => UnknownReason::DiskNearlyFull,
-                    Some(CallsRefusal::NotLeader) | None => UnknownReason::Deadline,
+                    Some(CallsRefusal::NotLeader | CallsRefusal::Gap) | None => UnknownReason::Deadline,
                 };
                 if planted!(SentCallDenied) {
                     CallError::NotApplied { reason: NotAppliedReason::NoLeader, retry: Retry::Here }

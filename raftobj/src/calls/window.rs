@@ -10,6 +10,9 @@
 //!     5   6   ·   8   9   10   11   12
 //!             └ a hole: the call has ended, the others keep their numbers
 //! ```
+//!
+//! The cursor stops at a hole. The leader may lack its call, and then refuses those behind it as a gap until `lowest` has
+//! passed the hole, that is until all calls before it have ended.
 
 use super::config::{CallId, CallsConfig};
 use crate::codec::command::{COMMAND_OVERHEAD_MAX, Number};
@@ -107,16 +110,12 @@ impl Window {
 
     /// The next call to send; the cursor moves past it.
     pub(super) fn next_to_send(&mut self) -> Option<(Number, &Pending)> {
-        loop {
-            let offset = usize::try_from(self.cursor.0 - self.lowest.0).expect("within the window");
-            let pending = self.numbered.get(offset)?;
-            mark!(HolePassedOver if pending.is_none());
-            let number = self.cursor;
-            self.cursor = number.next();
-            if pending.is_some() {
-                return self.numbered[offset].as_ref().map(|pending| (number, pending));
-            }
-        }
+        let offset = usize::try_from(self.cursor.0 - self.lowest.0).expect("within the window");
+        let pending = self.numbered.get(offset)?;
+        mark!(SendHeldByHole if pending.is_none());
+        let (number, pending) = (self.cursor, pending.as_ref()?);
+        self.cursor = number.next();
+        Some((number, pending))
     }
 
     /// The call of a number.

@@ -17,7 +17,7 @@
 //! | 11 | `ReadIndex` | request for a readIndex, thesis §6.4 | term, id: 8 bytes |
 //! | 12 | `ReadIndexReply` | its result | term, id: 8 bytes, then 0, or 1 and readIndex |
 //! | 20 | `Calls` | client requests, forwarded | count, then each as length and [command](super::command) |
-//! | 21 | `CallsRefused` | | first refused number, reason: 1 byte, 0 not leader, 1 busy, 2 not admitted |
+//! | 21 | `CallsRefused` | | first refused number, reason: 1 byte, 0 not leader, 1 busy, 2 not admitted, 3 disk nearly full, 4 gap |
 //! | 30 | `Founding` | | 1 byte: 0 waiting, 1 proposed, 2 formed; after 1 and 2 the [membership](super::membership) |
 //! | 40 | `Digest` | | index, digest: 8 bytes |
 //! | 41 | `DigestsWanted` | | last index |
@@ -65,6 +65,8 @@ pub(crate) enum CallsRefusal {
     NotAdmitted,
     /// The leader's disk is nearly full.
     DiskNearlyFull,
+    /// It lacks an earlier call of the session: send from the first unanswered call on.
+    Gap,
 }
 
 /// A node's state in the founding of a cluster.
@@ -110,6 +112,7 @@ impl Message {
                     CallsRefusal::Busy => 1,
                     CallsRefusal::NotAdmitted => 2,
                     CallsRefusal::DiskNearlyFull => 3,
+                    CallsRefusal::Gap => 4,
                 });
             }
             Message::Founding(announcement) => {
@@ -167,6 +170,7 @@ impl Message {
                     1 => CallsRefusal::Busy,
                     2 => CallsRefusal::NotAdmitted,
                     3 => CallsRefusal::DiskNearlyFull,
+                    4 => CallsRefusal::Gap,
                     other => return Err(invalid("refusal", other)),
                 };
                 Message::CallsRefused { from, why }
@@ -361,6 +365,7 @@ mod tests {
             Message::CallsRefused { from: Number(8), why: CallsRefusal::Busy },
             Message::CallsRefused { from: Number(8), why: CallsRefusal::NotAdmitted },
             Message::CallsRefused { from: Number(8), why: CallsRefusal::DiskNearlyFull },
+            Message::CallsRefused { from: Number(8), why: CallsRefusal::Gap },
             Message::Founding(Announcement::Waiting),
             Message::Founding(Announcement::Proposed(membership.clone())),
             Message::Founding(Announcement::Formed(membership)),

@@ -159,12 +159,16 @@ marks! {
     ResentAfterGap: "calls were sent again because of a gap",
     /// Copies that were in flight before the calls were sent again.
     GapKnown: "a gap was reported again after the calls had been sent again",
+    /// It is not decided yet, and was sent again.
+    CallKnown: "a leader was sent a call that it has appended in its term",
+    /// An earlier call was lost on its way to the leader.
+    CallAfterGap: "a leader refused a call after a gap",
     /// It does not lead, its log is full, or it cannot apply the call.
     CallRefused: "a node taken for the leader refused a call",
     /// The calls are sent again anyway.
     RefusalLate: "a late refusal was ignored",
     /// A call was given up and its neighbours were not.
-    HolePassedOver: "a call that was given up was skipped when others were sent again",
+    SendHeldByHole: "calls were held until all before a call that was given up have ended",
     /// A new leader, or no reply: a retry has a fresh id (etcd #20418).
     ReadAskedAgain: "a read was requested again",
     /// The request was replaced by another.
@@ -178,8 +182,6 @@ marks! {
     RepeatAnswered: "a repeated call was answered from the session table",
     /// Its session no longer waits for it.
     RepeatForgotten: "a repeated call was below its session's lowest unanswered number",
-    /// No effect: its node sends it again.
-    CallAfterGap: "a call after a gap had no effect",
     /// Its process has been replaced.
     CallOfRetiredBoot: "a call of a retired boot had no effect",
     /// The first command of a higher boot retires the lower ones.

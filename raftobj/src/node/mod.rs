@@ -19,6 +19,7 @@ pub(crate) mod status;
 #[cfg(test)]
 mod tests;
 
+use crate::calls::appended::AppendedCalls;
 use crate::calls::{CallId, Calls, LeaderId, ReadTicket};
 use crate::codec::command::SessionId;
 use crate::codec::membership::cluster_id;
@@ -45,6 +46,8 @@ pub(crate) struct Node {
     config: NodeConfig,
     formation: Formation,
     calls: Calls,
+    /// While it leads: what it has appended.
+    appended: AppendedCalls,
     divergence: DivergenceDetector,
     now: Ticks,
     /// The machine's clock at the last tick.
@@ -101,6 +104,7 @@ impl Node {
             config,
             formation,
             calls,
+            appended: AppendedCalls::default(),
             divergence: DivergenceDetector::default(),
             now: Ticks(0),
             time: Time(0),

@@ -2,6 +2,7 @@
 
 use super::{Formation, Node};
 use crate::calls::CallsReady;
+use crate::calls::appended::Proposal;
 use crate::codec::command::{Command, Number};
 use crate::codec::message::{CallsRefusal, Message};
 use crate::marks::mark;
@@ -44,18 +45,31 @@ impl Node {
         }
     }
 
-    /// Proposes commands, in order. At the first that the log does not take it stops, and returns that one's number.
+    /// Proposes commands, in order, except those that are in the log from this term. At the first that cannot be appended
+    /// it stops, and returns that one's number.
     fn propose(&mut self, commands: &[Command]) -> Result<(), (Number, CallsRefusal)> {
         let Formation::Formed { raft, .. } = &mut self.formation else { return Ok(()) };
+        let Some(first) = commands.first() else { return Ok(()) };
+        if !raft.is_leader() {
+            return Err((first.number, CallsRefusal::NotLeader));
+        }
+        self.appended.enter(raft.term());
         for command in commands {
-            if self.disk_nearly_full && raft.is_leader() {
-                mark!(CallRefusedDiskFull);
-                return Err((command.number, CallsRefusal::DiskNearlyFull));
-            }
-            let why = match raft.propose(command.encode()) {
-                Ok(_) => continue,
-                Err(ProposeError::NotLeader) => CallsRefusal::NotLeader,
-                Err(ProposeError::Busy { .. }) => CallsRefusal::Busy,
+            let why = match self.appended.check(command) {
+                Proposal::Known => continue,
+                Proposal::Gap => CallsRefusal::Gap,
+                Proposal::Append if self.disk_nearly_full => {
+                    mark!(CallRefusedDiskFull);
+                    CallsRefusal::DiskNearlyFull
+                }
+                Proposal::Append => match raft.propose(command.encode()) {
+                    Ok(_) => {
+                        self.appended.append(command);
+                        continue;
+                    }
+                    Err(ProposeError::NotLeader) => CallsRefusal::NotLeader,
+                    Err(ProposeError::Busy { .. }) => CallsRefusal::Busy,
+                },
             };
             return Err((command.number, why));
         }

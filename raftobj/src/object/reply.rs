@@ -67,7 +67,7 @@ pub(crate) enum CallVerdict {
         /// Its reply.
         reply: Reply,
     },
-    /// No effect: an earlier call is missing. Send again from the first unanswered call on.
+    /// No effect: an earlier call is missing. A leader refuses such a call before it appends it.
     Gap,
     /// No effect now: the number is below the highest `lowest` of the session. Whether it took effect before is
     /// unknown.

@@ -34,7 +34,8 @@ pub(crate) enum CommandStatus<'a> {
     Duplicate(&'a KeptReply),
     /// It has taken effect already, or it never will. The session no longer waits for it.
     Forgotten,
-    /// No effect: an earlier call is missing, or the number is beyond the session's window. The origin sends it again.
+    /// No effect: an earlier call is missing, or the number is beyond the session's window. A leader appends no such command
+    /// ([`crate::calls::appended`]).
     Gap,
     /// No effect, ever: its session is over.
     Retired,
@@ -98,7 +99,6 @@ impl Sessions {
         } else if session.may_apply(number) {
             CommandStatus::Fresh
         } else {
-            mark!(CallAfterGap);
             CommandStatus::Gap
         }
     }

@@ -108,9 +108,12 @@ bugs! {
 
     /// A retry is applied twice after a leader change.
     RetryAppliedTwice,
-    /// A call after a lost one takes effect without it; the lost one never does. Revealed by messages lost between a node
-    /// and its leader, while several calls are in flight.
+    /// A call after a lost one is appended and takes effect without it; the lost one never does. Revealed by messages lost
+    /// between a node and its leader, while several calls are in flight.
     GapAccepted,
+    /// A leader does not remember which calls it has appended in its term: a call that is sent again has a second entry.
+    /// Without effect, so only a check of the log reveals it.
+    AppendedForgotten,
     /// A call from before a restart of its process takes effect again. Revealed by late messages after a restart.
     RetiredBootAdmitted,
     /// A call that was given up blocks all that follow it for ever. Revealed by short deadlines.

@@ -1,6 +1,7 @@
 //! Calls and state machines of three nodes, under a network that loses, duplicates and reorders, with leader changes
 //! and restarts: every call ends, and its outcome is what happened.
 
+use crate::calls::appended::{AppendedCalls, Proposal};
 use crate::calls::*;
 use crate::object::digest::Checkpoint;
 use crate::object::fixture::{ADD, Tally, TestRandom, arguments, entry, noop, session};
@@ -46,6 +47,7 @@ struct TestCluster {
     /// The leader's log; its first `committed` entries never change.
     log: Vec<Entry>,
     committed: usize,
+    appended: AppendedCalls,
     leader: Option<LeaderId>,
     term: u64,
     /// Sender, receiver, command.
@@ -65,6 +67,7 @@ impl TestCluster {
             nodes: (1..=NODES).map(|id| Node::start(id, 1)).collect(),
             log: Vec::new(),
             committed: 0,
+            appended: AppendedCalls::default(),
             leader: None,
             term: 0,
             in_flight: Vec::new(),
@@ -132,6 +135,7 @@ impl TestCluster {
         self.term += 1;
         let kept = self.committed + self.random.below((self.log.len() - self.committed) as u64 + 1) as usize;
         self.log.truncate(kept);
+        self.appended.enter(Term(self.term));
         let node = NodeId(1 + self.random.below(NODES));
         self.leader = (!self.random.one_in(5)).then_some(LeaderId { node, term: Term(self.term) });
         if self.leader.is_some() {
@@ -171,7 +175,14 @@ impl TestCluster {
             self.nodes[from].calls.refused(to.node, command.number, CallsRefusal::Busy);
             return;
         }
-        self.log.push(entry(self.term, self.log.len() as u64 + 1, &command));
+        match self.appended.check(&command) {
+            Proposal::Append => {
+                self.appended.append(&command);
+                self.log.push(entry(self.term, self.log.len() as u64 + 1, &command));
+            }
+            Proposal::Known => {}
+            Proposal::Gap => self.nodes[from].calls.refused(to.node, command.number, CallsRefusal::Gap),
+        }
     }
 
     fn apply(&mut self, at: usize) {

@@ -1,5 +1,6 @@
 //! Single nodes, driven step by step.
 
+mod appended;
 mod calls;
 mod divergence;
 mod founding;
@@ -20,7 +21,7 @@ use crate::planted::{Bug, with};
 use crate::raft::config::Config as RaftConfig;
 use crate::raft::membership::Member;
 use crate::raft::message::Message as RaftMessage;
-use crate::raft::types::{Boot, Incarnation};
+use crate::raft::types::{Boot, EntryKind, Incarnation};
 use std::panic::catch_unwind;
 
 fn config(id: u64, size: u64) -> NodeConfig {

@@ -59,6 +59,7 @@ impl<T: Object> Oracle<T> {
     /// Applies an entry to the reference replica.
     fn apply(&mut self, entry: &Entry, takes_effect: bool) -> Effect {
         let index = entry.id.index;
+        self.check_entry(entry);
         if !takes_effect {
             self.checkpoint = self.checkpoint.without_effect(index);
             return Effect { digest: self.checkpoint.digest, call: None };
@@ -82,6 +83,24 @@ impl<T: Object> Oracle<T> {
         };
         self.checkpoint = self.checkpoint.with_effect(index, command.method, &reply, &buffer);
         Effect { digest: self.checkpoint.digest, call: Some((command, end)) }
+    }
+
+    /// Without a leader change a call has at most one entry. Those of an earlier boot, which have no effect, may have more.
+    fn check_entry(&mut self, entry: &Entry) {
+        let (EntryKind::Command, Ok(command)) = (entry.kind, Command::decode(&entry.payload)) else { return };
+        let (session, number) = (command.session, command.number);
+        if self.boots.get(&session.node).is_some_and(|boot| session.boot < *boot) {
+            return;
+        }
+        let before = self.entries.insert((session, number), entry.id.term);
+        ensure!(
+            before != Some(entry.id.term),
+            "without a leader change a call has at most one entry",
+            "{} is call {} of n{}, which has an entry of this term already",
+            entry.id,
+            number.0,
+            session.node.short()
+        );
     }
 
     /// A call takes effect once, in the order of its session, and not after a later boot of its node.

@@ -14,6 +14,7 @@
 //! | state machine safety (§5.4.3) | [`Oracle::check_applying`], [`Oracle::check_applied`] |
 //! | nothing is sent before it is durable | [`Oracle::check_sent`] |
 //! | a call takes effect at most once, in its session's order | [`Oracle::check_applied`] |
+//! | without a leader change a call has at most one entry | [`Oracle::check_applied`] |
 //! | every acknowledged call takes effect once, and no refused call does | [`Oracle::check_calls`] |
 //! | replies are those of the object when calls are made one after the other | [`Oracle::check_applied`], [`Oracle::check_reply`] |
 //! | replicas are equal, and reads of them return the same | [`replicas`] |
@@ -53,6 +54,8 @@ pub(crate) struct Oracle<T: Object> {
     /// The last call of each session that took effect, and the latest boot of each node.
     last_numbers: BTreeMap<SessionId, Number>,
     boots: BTreeMap<NodeId, Boot>,
+    /// The calls of each session that have committed entries: the term of the last one.
+    entries: BTreeMap<(SessionId, Number), Term>,
     /// One more replica: each call that takes effect is applied to it once, by the user's code alone.
     reference: T,
     checkpoint: Checkpoint,
@@ -93,6 +96,7 @@ impl<T: Object> Oracle<T> {
             membership: None,
             last_numbers: BTreeMap::new(),
             boots: BTreeMap::new(),
+            entries: BTreeMap::new(),
             reference,
             checkpoint: Checkpoint::default(),
         }

@@ -58,6 +58,7 @@ const READS: &str = "a linearizable read sees all that was acknowledged before i
 const READ_APPLIED: &str = "a read is served only after its read index is applied";
 const TURN: &str = "a turn leaves nothing to do";
 const ONCE: &str = "a call takes effect once, in its session's order";
+const APPENDED_ONCE: &str = "without a leader change a call has at most one entry";
 const BOOTS: &str = "no call of an earlier boot takes effect after one of a later boot";
 const UNKNOWN_LATE: &str = "a call ends unknown only after its deadline";
 const ENDS: &str = "every operation ends by its deadline";
@@ -117,6 +118,7 @@ found! {
     // Calls and sessions
     planted_a_retry_that_takes_effect_twice: RetryAppliedTwice within 20 by [ONCE];
     planted_a_gap_that_is_accepted: GapAccepted within 300 by [UNKNOWN_LATE];
+    planted_appended_calls_that_are_forgotten: AppendedForgotten within 20 by [APPENDED_ONCE];
     planted_a_retired_boot_admitted: RetiredBootAdmitted within 200 by [BOOTS, ONCE];
     planted_a_lowest_pending_call_ignored: LowestIgnored within 100 by [SUCCEEDS, SURVIVES];
     planted_a_completion_that_is_dropped: CompletionDropped within 150 by [ENDS];

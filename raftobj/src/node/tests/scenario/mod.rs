@@ -164,6 +164,7 @@ scenarios! {
     }
     calls {
         a_call_made_during_an_election_waits_for_the_leader
+        a_call_that_is_sent_again_has_one_entry
         a_leader_with_a_full_log_is_busy
         a_node_that_does_not_lead_refuses_calls
         a_panic_is_an_outcome

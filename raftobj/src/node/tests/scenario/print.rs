@@ -173,6 +173,7 @@ pub(super) fn message(message: &Message) -> String {
                 CallsRefusal::Busy => "busy",
                 CallsRefusal::NotAdmitted => "not admitted",
                 CallsRefusal::DiskNearlyFull => "disk nearly full",
+                CallsRefusal::Gap => "gap",
             };
             format!("calls-refused from #{}: {why}", from.0)
         }
