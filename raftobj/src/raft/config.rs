@@ -39,15 +39,20 @@ pub(crate) struct Config {
 /// are equally slow campaign at the same time in less than half of the elections.
 const SPAN_PER_PERSIST: u64 = 4;
 
+/// A write that took more than this many of the longest election timeouts counts as if it had taken so long.
+const PERSIST_TIMEOUTS_MAX: u64 = 4;
+
 impl Config {
     /// §5.2: the randomised election timeout of the `attempt`-th campaign in `term`. A pure function, so that a run
     /// repeats.
     ///
     /// Timeouts must differ by more than the time in which a candidate's requests reach the others (§9.3), and those
-    /// leave only when its vote is durable. So the timeouts of a node whose last vote took `persist_ticks` to become
-    /// durable are drawn from a longer span. Less than two ticks count as none: they are what a fast disk takes.
+    /// leave only when its vote is durable. So the timeouts of a node whose last write took `persist_ticks` to become
+    /// durable are drawn from a longer span. Less than two ticks count as none: they are what a fast disk takes. A disk
+    /// that hung for once must not delay elections for as long, so there is a limit.
     pub(crate) fn election_timeout(&self, term: Term, attempt: u64, persist_ticks: u64) -> Ticks {
-        let slow_disk = persist_ticks.saturating_sub(1) * SPAN_PER_PERSIST;
+        let persist_ticks_max = PERSIST_TIMEOUTS_MAX * self.election_ticks_max.0;
+        let slow_disk = persist_ticks.min(persist_ticks_max).saturating_sub(1) * SPAN_PER_PERSIST;
         let span = self.election_ticks_max.0 - self.election_ticks_min.0 + 1 + slow_disk;
         let drawn = mix(mix(mix(self.seed, self.id.0), term.0), attempt);
         Ticks(self.election_ticks_min.0 + drawn % span)

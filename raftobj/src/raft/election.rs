@@ -247,7 +247,6 @@ impl Raft {
             self.leader_match = Index(0);
         }
         self.hard_state = new;
-        self.hard_state_changed_at = self.now;
         if planted!(TermNotPersisted) && new.voted_for.is_none() {
             return;
         }

@@ -85,9 +85,7 @@ pub(crate) struct Raft {
     attempt: u64,
     /// When the election timeout elapses, unless a leader is heard from or a vote granted before.
     election_deadline: Ticks,
-    /// When term or vote last changed.
-    hard_state_changed_at: Ticks,
-    /// How long the last change of term or vote took to become durable.
+    /// How long the last write took to become durable.
     persist_ticks: u64,
     /// When the disk last completed a write, or got one while it had none.
     disk_progress_at: Ticks,
@@ -174,7 +172,6 @@ impl Raft {
             clock: Clock::at(restored.time),
             attempt: 0,
             election_deadline: Ticks(0),
-            hard_state_changed_at: Ticks(0),
             persist_ticks: 0,
             disk_progress_at: Ticks(0),
             disk_stalls: 0,
@@ -271,11 +268,11 @@ impl Raft {
     pub(crate) fn persisted(&mut self, id: PersistId) {
         let waited = !self.durability.hard_state_is_durable();
         let free = self.durability.persisted(id);
+        self.persist_ticks = self.now.0 - self.disk_progress_at.0;
         self.disk_progress_at = self.now;
         self.outbox.extend(free);
         if waited && self.durability.hard_state_is_durable() && !planted!(ElectionTimerBeforeFsync) {
             // A candidate's requests, or a voter's reply, leave now: see `may_campaign`.
-            self.persist_ticks = self.now.0 - self.hard_state_changed_at.0;
             self.restart_election_timer();
         }
         self.count_own_vote();

@@ -210,7 +210,7 @@ fn directory(bytes: &[u8]) -> Option<Check> {
     check_directory(&disk)
 }
 
-const NAMES: [&str; 10] = [
+const NAMES: [&str; 12] = [
     "LOCK",
     "identity",
     "wal-0000000000000001",
@@ -221,6 +221,8 @@ const NAMES: [&str; 10] = [
     "wal-ffffffffffffffff",
     "wal-1",
     "notes",
+    "reserve",
+    "identity.reserve",
 ];
 
 /// Length of the fields of a segment's header. Zeros follow them.

@@ -213,8 +213,7 @@ impl Member {
         let shift = |time: Ticks| Ticks((time.0 + max.0).saturating_sub(now.0));
         raft.now = max;
         raft.attempt = 0;
-        (raft.hard_state_changed_at, raft.persist_ticks) = (max, 0);
-        raft.disk_progress_at = max;
+        (raft.disk_progress_at, raft.persist_ticks) = (max, 0);
         raft.leader_heard_at = raft.leader_heard_at.map(shift).filter(|heard| max.0 - heard.0 < min.0);
         match &mut raft.state {
             ServerState::Leader(leader) => {
