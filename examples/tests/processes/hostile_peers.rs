@@ -128,7 +128,7 @@ fn connections_of_strangers_take_no_descriptors_from_the_log() {
                     segments.filter(|file| is_segment(&file.as_ref().unwrap().file_name().to_string_lossy()));
                 assert!(segments.count() > 8, "the log of node {node} began no new segments");
             }
-            // A node that starts again meets its peers although strangers wait at their ports.
+            // A node that starts again meets its peers although unidentified connections wait at their ports.
             cluster.kill(0);
             cluster.start(0);
             cluster.wait_for_leader();

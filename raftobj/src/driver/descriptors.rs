@@ -1,7 +1,7 @@
 //! File descriptors: how many this process may have, and how many a node's connections may take of them.
 //!
 //! What a node cannot do without is reserved: its log, its identity, its peers. The rest bounds the connections that have
-//! not identified themselves, so that strangers, however many, take no descriptor from the log. Begin with
+//! not identified themselves, so that unidentified connections, however many, take no descriptor from the log. Begin with
 //! [`connection_limits`].
 
 use std::fs;
@@ -68,7 +68,7 @@ const OPEN_ASSUMED: u64 = 16;
 mod tests {
     use super::*;
 
-    // Breaks: strangers take the descriptors of the log or of peers; or a node starts that cannot work.
+    // Breaks: unidentified connections take the descriptors of the log or of peers; or a node starts that cannot work.
     #[test]
     fn connections_of_strangers_get_a_part_of_what_is_left() {
         for limit in 0..3_000 {

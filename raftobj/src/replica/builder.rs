@@ -68,7 +68,7 @@ pub enum StartError {
     /// The data directory belongs to another node: it was first started with another address, object or list of peers.
     #[error("{0}")]
     WrongDataDir(String),
-    /// The process may open too few files for its node: connections of strangers would take them from the log.
+    /// The process may open too few files for its node: unidentified connections would take them from the log.
     #[error("{0}")]
     OpenFiles(String),
     /// The system provides no thread, socket or random number.

@@ -214,7 +214,7 @@ fn is_out_of_descriptors(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(23 | 24))
 }
 
-/// Longer than strangers can hold a descriptor: each handshake ends after a second.
+/// Longer than an unidentified connection can hold a descriptor: each handshake ends after a second.
 const DESCRIPTOR_WAIT_MS_MAX: u64 = 5_000;
 const DESCRIPTOR_RETRY_MS: u64 = 5;
 

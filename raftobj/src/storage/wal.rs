@@ -363,11 +363,11 @@ impl<D: Disk> Wal<D> {
             }
             let bytes = frame_bytes(self.buffer.len() - FRAME_HEADER_BYTES);
             let room = self.active.as_ref().map_or(0, |active| active.header.bytes - active.end);
-            if ((bytes + FRAME_HEADER_BYTES) as u64) > room {
-                if let Err(no_space) = self.rotate(bytes, before)? {
-                    self.cursor = before;
-                    return Ok(Some((written, no_space)));
-                }
+            if ((bytes + FRAME_HEADER_BYTES) as u64) > room
+                && let Err(no_space) = self.rotate(bytes, before)?
+            {
+                self.cursor = before;
+                return Ok(Some((written, no_space)));
             }
             self.write_frame()?;
             self.is_marked_idle = false;

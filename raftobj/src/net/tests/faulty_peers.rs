@@ -143,12 +143,12 @@ fn a_burst_of_connections_opens_no_more_sockets_than_allowed() {
         let options = NetOptions { handshakes_max: 4, handshake_ms_max: 60_000, ..quick() };
         let b = Node::with(2, "127.0.0.1:0", options);
         // They wait in the listener's queue, so that they are accepted at once.
-        let mut strangers: Vec<_> =
+        let mut unidentified: Vec<_> =
             (0..200).map(|_| std::net::TcpStream::connect(&b.address).unwrap()).collect();
         let accepted = &b.net.state.accepted;
         bounded("all but the last are closed", async {
             let mut highest = 0;
-            for stream in &mut strangers[..196] {
+            for stream in &mut unidentified[..196] {
                 stream.set_nonblocking(true).unwrap();
                 while matches!(std::io::Read::read(stream, &mut [0]),
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock)

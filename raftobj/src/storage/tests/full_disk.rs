@@ -153,7 +153,8 @@ fn a_log_with_nothing_to_prepare_is_not_short_of_space() {
         wal.install_prepared(job.run()).unwrap();
     };
     let prepare = |_: &SimDisk, wal: &mut Wal<SimDisk>| prepare_all(wal);
-    let cases: [&dyn Fn(&SimDisk, &mut Wal<SimDisk>); 2] = [&prepare, &io_error_in_the_background];
+    type Prepare = fn(&SimDisk, &mut Wal<SimDisk>);
+    let cases: [Prepare; 2] = [prepare, io_error_in_the_background];
     for before in cases {
         let disk = SimDisk::new();
         let mut wal = start(&disk).unwrap().wal;
